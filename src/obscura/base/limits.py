@@ -1,0 +1,164 @@
+"""Every number that bounds something, in one table, each with its reason.
+
+``LIMITS`` is the table (docs/limits.md is made from it, and a test keeps them equal); the module constants are its
+values. Sources: the field's best nodes, as named in the reason, and the design.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from .instant import MICROSECONDS, Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One row: a value, its unit, and why it is not larger or smaller."""
+
+    name: str
+    value: int
+    unit: str
+    reason: str
+
+
+_rows: list[Limit] = []
+
+
+def _limit(name: str, value: int, unit: str, reason: str) -> int:
+    _rows.append(Limit(name, value, unit, reason))
+    return value
+
+
+def _span(name: str, value_s: float, reason: str) -> Duration:
+    microseconds = round(value_s * MICROSECONDS)
+    _rows.append(Limit(name, microseconds, "µs", reason))
+    return Duration(microseconds)
+
+
+# -- messages
+
+PRE_HANDSHAKE_BYTES: Final = _limit(
+    "PRE_HANDSHAKE_BYTES", 1_024, "bytes", "a stranger gets a small buffer; version is the largest early message"
+)
+USER_AGENT_BYTES: Final = _limit("USER_AGENT_BYTES", 256, "bytes", "as Bitcoin Core; keeps version under 1,024")
+ADDR_ITEMS: Final = _limit("ADDR_ITEMS", 1_000, "entries", "as Bitcoin Core; one answer to getaddr fits")
+ADDR_BYTES: Final = _limit(
+    "ADDR_BYTES",
+    3 + ADDR_ITEMS * (4 + 9 + 1 + 3 + 512 + 2),
+    "bytes",
+    "the largest 1,000 BIP155 entries: 4 time, 9 features, 1 network, 3 + 512 address, 2 port",
+)
+ADDRESS_BYTES: Final = _limit("ADDRESS_BYTES", 512, "bytes", "BIP155's bound for addresses of unknown networks")
+INV_ITEMS: Final = _limit("INV_ITEMS", 50_000, "items", "as Bitcoin Core, accepted")
+INV_BYTES: Final = _limit("INV_BYTES", 3 + INV_ITEMS * 36, "bytes", "50,000 vectors of 36 bytes and their count")
+INV_ITEMS_SENT: Final = _limit("INV_ITEMS_SENT", 1_000, "items", "what we send at once; as Bitcoin Core")
+NOTFOUND_ITEMS: Final = _limit(
+    "NOTFOUND_ITEMS", 5_016, "items", "100 requests of transactions x 50 and 16 of blocks; larger is ignored (Core)"
+)
+BLOCK_BYTES: Final = _limit("BLOCK_BYTES", 4_000_000, "bytes", "Bitcoin's maximal block weight, all witness")
+TX_BYTES: Final = _limit("TX_BYTES", 400_000, "bytes", "policy weight of a transaction; no relayable one is larger")
+LOCATOR_ITEMS: Final = _limit("LOCATOR_ITEMS", 101, "hashes", "as Bitcoin Core; 10 + log2(height) are needed")
+LOCATOR_BYTES: Final = _limit("LOCATOR_BYTES", 4 + 1 + LOCATOR_ITEMS * 32 + 32, "bytes", "version, 101 hashes, stop")
+HEADERS_ITEMS: Final = _limit("HEADERS_ITEMS", 2_000, "headers", "as Bitcoin Core; fewer mean that the tip is reached")
+HEADERS_BYTES: Final = _limit("HEADERS_BYTES", 3 + HEADERS_ITEMS * 81, "bytes", "2,000 headers of 80 + 1 bytes")
+HEADERS_UNASKED: Final = _limit("HEADERS_UNASKED", 8, "headers", "an announcement; more must be asked for (Core)")
+GETBLOCKS_ITEMS: Final = _limit("GETBLOCKS_ITEMS", 500, "items", "answer to getblocks, as Bitcoin Core")
+
+# -- links
+
+CONNECT_TIMEOUT: Final = _span("CONNECT_TIMEOUT", 5, "as Bitcoin Core: a host that lives answers sooner")
+HANDSHAKE_TIMEOUT: Final = _span("HANDSHAKE_TIMEOUT", 30, "transport and handshake together; libp2p's value")
+PING_INTERVAL: Final = _span("PING_INTERVAL", 120, "as Bitcoin Core")
+PING_TIMEOUT: Final = _span("PING_TIMEOUT", 1_200, "as Bitcoin Core: a peer busy with blocks is not dead")
+FAULT_BUDGET: Final = _limit("FAULT_BUDGET", 100, "points", "as Zebra; five malformed messages in a burst are too many")
+FAULT_MALFORMED: Final = _limit("FAULT_MALFORMED", 20, "points", "a bad checksum or an undecodable payload")
+FAULT_UNSOLICITED: Final = _limit(
+    "FAULT_UNSOLICITED", 20, "points", "a block that was never asked for: 4 MB of our traffic for nothing"
+)
+FAULT_UNCONNECTED: Final = _limit(
+    "FAULT_UNCONNECTED", 10, "points", "headers that connect to nothing we know; Core allows ten in a row"
+)
+FAULT_DECAY: Final = _span("FAULT_DECAY", 6, "one point is forgiven each: a whole budget in ten minutes")
+TOKENS_PER_SECOND: Final = _limit(
+    "TOKENS_PER_SECOND", 1_000, "tokens", "messages cost 1 or more: sixty times what an honest busy link needs"
+)
+TOKENS_BURST: Final = _limit("TOKENS_BURST", 20_000, "tokens", "an honest peer's burst after a partition heals")
+PRICE_BYTES: Final = _limit("PRICE_BYTES", 4_096, "bytes", "of unasked payload that cost one token more")
+RECEIVE_BUFFER_BYTES: Final = _limit(
+    "RECEIVE_BUFFER_BYTES", 5_000_000, "bytes", "as Bitcoin Core: above it reading from a peer pauses"
+)
+SEND_BUFFER_BYTES: Final = _limit(
+    "SEND_BUFFER_BYTES", 1_000_000, "bytes", "as Bitcoin Core: above it nothing more is served to a peer"
+)
+INBOUND_SLOTS: Final = _limit("INBOUND_SLOTS", 114, "links", "as Bitcoin Core: 125 less outbound")
+OUTBOUND_SLOTS: Final = _limit("OUTBOUND_SLOTS", 8, "links", "as Bitcoin Core, full relay")
+GRACE_STOP: Final = _span("GRACE_STOP", 1, "for peers to take what is queued when a node stops")
+
+# -- addresses
+
+BOOK_ENTRIES: Final = _limit("BOOK_ENTRIES", 4_096, "addresses", "about 1 MB; the bucketed book has its own bounds")
+BOOK_PER_SOURCE: Final = _limit(
+    "BOOK_PER_SOURCE", 512, "addresses", "one network group cannot fill the book: an eighth of it"
+)
+ADDR_AGE: Final = _limit("ADDR_AGE", 30 * 86_400, "s", "as Bitcoin Core: older addresses are of no use")
+ADDR_FUTURE: Final = _limit("ADDR_FUTURE", 600, "s", "as Bitcoin Core: a time further ahead is a lie")
+ADDR_TOKEN: Final = _span("ADDR_TOKEN", 10, "one address is accepted each: 0.1/s as Bitcoin Core")
+ADDR_BURST: Final = _limit("ADDR_BURST", 1_000, "addresses", "after our own getaddr, as Bitcoin Core")
+ADDR_RELAY_ITEMS: Final = _limit("ADDR_RELAY_ITEMS", 10, "addresses", "only small addr messages are gossip (Core)")
+ADDR_RELAY_AGE: Final = _limit("ADDR_RELAY_AGE", 600, "s", "only fresh addresses are passed on (Core)")
+ADDR_RELAY_PEERS: Final = _limit("ADDR_RELAY_PEERS", 2, "links", "as Bitcoin Core")
+ADDR_RELAY_EPOCH: Final = _limit("ADDR_RELAY_EPOCH", 86_400, "s", "the same two peers for a day (Core)")
+GETADDR_SHARE: Final = _limit("GETADDR_SHARE", 23, "%", "of the book in one answer, as Bitcoin Core")
+GETADDR_CACHE_LOW: Final = _span("GETADDR_CACHE_LOW", 21 * 3600, "an answer is kept 21 to 27 h (Core)")
+GETADDR_CACHE_HIGH: Final = _span("GETADDR_CACHE_HIGH", 27 * 3600, "see GETADDR_CACHE_LOW")
+SELF_ADVERTISE: Final = _span("SELF_ADVERTISE", 86_400, "mean of the exponential interval, as Bitcoin Core")
+
+# -- dialling
+
+BACKOFF_BASE: Final = _span("BACKOFF_BASE", 1, "the first retry falls within a second or two")
+BACKOFF_CAP_NAMED: Final = _span("BACKOFF_CAP_NAMED", 60, "the operator named this peer and waits for it")
+BACKOFF_CAP: Final = _span("BACKOFF_CAP", 3_600, "addresses from gossip: an hour, others are there to be tried")
+BACKOFF_DOUBLINGS: Final = _limit("BACKOFF_DOUBLINGS", 16, "steps", "keeps the arithmetic small; the cap binds first")
+DIALS_AT_ONCE: Final = _limit("DIALS_AT_ONCE", 8, "dials", "a burst of SYN would mark the node; sockets are few")
+DIAL_INTERVAL: Final = _span("DIAL_INTERVAL", 0.5, "between dials to addresses from gossip, as Bitcoin Core")
+SAVE_DELAY: Final = _span("SAVE_DELAY", 60, "changed addresses reach the disk; a kill loses a minute of gossip at most")
+OTHER_NETWORK_WAIT: Final = _limit("OTHER_NETWORK_WAIT", 86_400, "s", "design §3.1: not dialled for 24 h")
+
+# -- sync
+
+DOWNLOAD_WINDOW: Final = _limit("DOWNLOAD_WINDOW", 1_024, "blocks", "as Bitcoin Core, above the first missing one")
+BLOCKS_IN_FLIGHT: Final = _limit("BLOCKS_IN_FLIGHT", 16, "blocks", "per peer, as Bitcoin Core")
+SYNC_BUFFER_BYTES: Final = _limit(
+    "SYNC_BUFFER_BYTES", 64_000_000, "bytes", "bodies that wait for their parent or the ledger; 16 largest blocks"
+)
+LEDGER_BATCH_BLOCKS: Final = _limit("LEDGER_BATCH_BLOCKS", 256, "blocks", "one fsync each batch; 12 ms of validation")
+LEDGER_BATCH_BYTES: Final = _limit("LEDGER_BATCH_BYTES", 8_000_000, "bytes", "two largest blocks; bounds a stop's wait")
+STALL_BASE: Final = _span("STALL_BASE", 2, "as Bitcoin Core, doubled per staller, times 0.85 per block")
+STALL_CAP: Final = _span("STALL_CAP", 64, "as Bitcoin Core")
+BLOCK_TIMEOUT: Final = _span("BLOCK_TIMEOUT", 600, "as Bitcoin Core, plus half of it for each other downloading peer")
+HEADERS_TIMEOUT: Final = _span("HEADERS_TIMEOUT", 120, "for one answer to getheaders, as Bitcoin Core")
+SECOND_HEADER_PEER: Final = _span(
+    "SECOND_HEADER_PEER", 10, "a peer that is late with headers does not hold up the start: another is asked too"
+)
+UNASKED_PRICE: Final = _limit("UNASKED_PRICE", 2, "tokens", "for each header, or kB of block, that nobody asked for")
+RETRY_SAME_PEER: Final = _span("RETRY_SAME_PEER", 2, "design §3.5: a failed request returns to the same peer after it")
+LOW_WORK_PER_PEER: Final = _limit(
+    "LOW_WORK_PER_PEER", 10_000, "headers", "on branches with no more work than our tip (design §8)"
+)
+LOW_WORK_TOTAL: Final = _limit("LOW_WORK_TOTAL", 50_000, "headers", "the same, over all peers (design §8)")
+GETDATA_QUEUE: Final = _limit(
+    "GETDATA_QUEUE", 50_000, "items", "what one getdata may hold; the link's reading pauses until it is served"
+)
+SERVE_BATCH_BLOCKS: Final = _limit("SERVE_BATCH_BLOCKS", 16, "blocks", "read from the store at once for one peer")
+SERVE_BATCH_BYTES: Final = _limit("SERVE_BATCH_BYTES", 4_000_000, "bytes", "read at once for one peer: memory bound")
+MEMPOOL_INTERVAL: Final = _span("MEMPOOL_INTERVAL", 60, "mempool is answered once in it")
+STALE_SERVED: Final = _limit(
+    "STALE_SERVED", 288, "blocks", "depth below the tip to which blocks off the active chain are served: two days"
+)
+CLOCK_JUMP: Final = _limit(
+    "CLOCK_JUMP", 600, "s", "a wall clock that moves further rebases wall deadlines (design §10)"
+)
+VERSION_ROUNDING: Final = _limit("VERSION_ROUNDING", 600, "s", "version's time is rounded down to it: no fingerprint")
+
+LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)

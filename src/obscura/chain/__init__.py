@@ -1,0 +1,31 @@
+"""Floor 1: what a node asks of a chain. Consensus itself is not Obscura's business (design §8)."""
+
+from .ledger import (
+    HEADER_BYTES,
+    BlockOutcome,
+    BlockReport,
+    BlockVerdict,
+    HeaderInfo,
+    HeaderReport,
+    InvalidBlock,
+    InvalidHeader,
+    Ledger,
+    Refusal,
+    Restored,
+    RestoredHeader,
+)
+
+__all__ = [
+    "HEADER_BYTES",
+    "BlockOutcome",
+    "BlockReport",
+    "BlockVerdict",
+    "HeaderInfo",
+    "HeaderReport",
+    "InvalidBlock",
+    "InvalidHeader",
+    "Ledger",
+    "Refusal",
+    "Restored",
+    "RestoredHeader",
+]

@@ -1,0 +1,379 @@
+"""One link as a machine.
+
+Three things drive it: the network (``receive_data``, ``receive_eof``), the owner (``send``, ``close``, ``charge``) and
+time (``handle_deadline``). The owner then pulls ``next_event`` until it answers ``None``, and sends what ``take_data``
+drains. One event is found at a time, so a fault surfaces only after the good messages before it were handed out,
+however the stream was cut.
+
+States, the same on both sides; what differs is only who speaks first (specification "Handshake Sequence")::
+
+                      version valid                     verack
+      AWAIT_VERSION ----------------> AWAIT_VERACK ----------------> OPEN
+            |   initiator: sends verack     |                          |
+            |   responder: sends version,   |                          |
+            |              verack           |                          |
+            +-------------------------------+--------------------------+--> CLOSED
+                       violation, timeout, end of stream, close()
+
+The initiator sends its ``version`` at birth. A message that has no place in the table :data:`_NEXT_STATE`, or that is
+not of the registry's phase, is a violation, known from the frame's header alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Final
+
+from ..base.errors import BugError, Malformed, PeerFault, Violation
+from ..base.instant import Duration, Instant, after, earliest
+from ..base.limits import FAULT_MALFORMED, HANDSHAKE_TIMEOUT, PRE_HANDSHAKE_BYTES, PRICE_BYTES
+from ..base.randomness import Chance
+from ..wire.features import NO_FEATURES, FeatureSet
+from ..wire.frame import HEADER_SIZE, check_type_field, checksum, parse_header
+from ..wire.greeting import PROTOCOL_VERSION_MIN, Ping, Pong, Verack, Version
+from ..wire.registry import (
+    BY_TYPE_FIELD,
+    UNKNOWN_PRICE,
+    UNKNOWN_SIZE_MAX,
+    Direction,
+    Message,
+    Phase,
+    Row,
+    encode_message,
+)
+from .budget import FaultBudget, TokenBucket
+from .events import ChannelEvent, Closed, MessageFault, Opened, Received
+from .keepalive import Keepalive
+from .transport import PlainTransport, Transport
+
+
+class Role(Enum):
+    """Who dialled."""
+
+    INITIATOR = "initiator"
+    RESPONDER = "responder"
+
+
+class State(Enum):
+    """See the picture at the head of this file."""
+
+    AWAIT_VERSION = "await-version"
+    AWAIT_VERACK = "await-verack"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+_NEXT_STATE: Final[dict[tuple[State, type[Message]], State]] = {
+    (State.AWAIT_VERSION, Version): State.AWAIT_VERACK,
+    (State.AWAIT_VERACK, Verack): State.OPEN,
+}
+_COMPACT_AT: Final = 65_536  # read bytes are cut off the buffer's front only when it pays
+
+
+class Channel:
+    """A link that speaks the protocol over some stream.
+
+    Args:
+        role: who dialled.
+        version: the ``version`` that we send.
+        own_nonce: tells whether a nonce is one of our pending dials under the same identity; such a peer is ourselves.
+        chance: for ping nonces.
+        now: when the connection was made; the handshake's time runs from here.
+        transport: how the stream is protected.
+    """
+
+    def __init__(
+        self,
+        role: Role,
+        version: Version,
+        own_nonce: Callable[[int], bool],
+        chance: Chance,
+        now: Instant,
+        transport: Transport | None = None,
+    ) -> None:
+        self.role = role
+        self.state = State.AWAIT_VERSION
+        self.peer_version: Version | None = None
+        self.own_nonce_seen = 0
+        self.in_force: FeatureSet = NO_FEATURES
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.transport: Transport = transport or PlainTransport()
+        self._version = version
+        self._own_nonce = own_nonce
+        self._chance = chance
+        self._handshake_deadline = after(now, HANDSHAKE_TIMEOUT)
+        self._keepalive: Keepalive | None = None
+        self._faults = FaultBudget(now)
+        self._tokens = TokenBucket(now)
+        self._clear = bytearray()
+        self._position = 0
+        self._skip = 0
+        self._frames: list[bytes] = []
+        self._closed: Closed | None = None
+        if role is Role.INITIATOR:
+            self._queue(version)
+
+    # -- the network
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes in any cut. Pull :meth:`next_event` afterwards. Nothing is judged yet."""
+        self.bytes_in += len(data)
+        if self.state is State.CLOSED:
+            return
+        try:
+            clear = self.transport.open(data)
+        except PeerFault as fault:
+            self._fail(fault)
+            return
+        if self._position == len(self._clear):
+            self._clear.clear()
+            self._position = 0
+        self._clear += clear
+
+    def receive_eof(self) -> None:
+        """The peer has ended its stream, or the connection is lost."""
+        self._end(Closed("peer-closed"))
+
+    # -- the owner
+
+    def send(self, message: Message) -> None:
+        """Queue a message for :meth:`take_data`.
+
+        Raises:
+            BugError: the link is not open; the owner must wait for :class:`Opened`.
+        """
+        if self.state is not State.OPEN:
+            msg = f"a {message.type_name} is sent on a link that is {self.state.value}"
+            raise BugError(msg)
+        self._queue(message)
+
+    def send_frame(self, frame: bytes) -> None:
+        """Queue a frame that :func:`~obscura.wire.registry.encode_message` made before, to use it for many peers.
+
+        Raises:
+            BugError: as :meth:`send`.
+        """
+        if self.state is not State.OPEN:
+            msg = f"a frame is sent on a link that is {self.state.value}"
+            raise BugError(msg)
+        self._frames.append(frame)
+
+    def charge(self, points: int, rule: str, now: Instant) -> None:
+        """Charge the peer for a fault that the owner found; over budget the link closes with that rule's name."""
+        if self.state is not State.CLOSED and self._faults.charge(points, now):
+            self._end(Closed("fault-budget", rule, fault=True))
+
+    def spend(self, tokens: int, now: Instant) -> None:
+        """Take tokens for something that the registry cannot price: an answer that nobody asked for."""
+        self._tokens.take(tokens, now)
+
+    def close(self, rule: str, detail: str = "", *, fault: bool = False) -> None:
+        """End the link from our side. :class:`Closed` follows as its last event."""
+        self._end(Closed(rule, detail, fault=fault))
+
+    # -- time
+
+    def next_deadline(self) -> Instant | None:
+        """When :meth:`handle_deadline` wants to be called; ``None`` once closed."""
+        if self.state is State.CLOSED:
+            return None
+        if self._keepalive is None:
+            return self._handshake_deadline
+        return earliest(self._keepalive.next_deadline())
+
+    def handle_deadline(self, now: Instant) -> None:
+        """Send a ping that is due, or give up on a peer that does not answer. Harmless when nothing is due."""
+        if self.state is State.CLOSED:
+            return
+        if self._keepalive is None:
+            if now >= self._handshake_deadline:
+                self._end(Closed("handshake-timeout"))
+        elif self._keepalive.timed_out(now):
+            self._end(Closed("ping-timeout"))
+        elif self._keepalive.ping_due(now):
+            nonce = self._chance.u64()
+            self._keepalive.sent(nonce, now)
+            self._queue(Ping(nonce))
+
+    # -- what comes out
+
+    def take_data(self) -> bytes:
+        """Drain the bytes to be written to the socket."""
+        data = self.transport.take_own()
+        if self._frames:
+            data += self.transport.seal(b"".join(self._frames))
+            self._frames.clear()
+        self.bytes_out += len(data)
+        return data
+
+    def next_event(self, now: Instant) -> ChannelEvent | None:
+        """The next thing that happened; ``None`` when bytes or time are needed, and for ever after :class:`Closed`."""
+        while self.state is not State.CLOSED:
+            try:
+                event = self._next_message(now)
+            except PeerFault as fault:
+                self._fail(fault)
+                break
+            if event is _AGAIN:
+                continue
+            return event
+        closed, self._closed = self._closed, None
+        return closed
+
+    @property
+    def is_closed(self) -> bool:
+        """The link has ended; :class:`Closed` may still be waiting in :meth:`next_event`."""
+        return self.state is State.CLOSED
+
+    @property
+    def buffered(self) -> int:
+        """Clear bytes that were received and not yet handed out."""
+        return len(self._clear) - self._position
+
+    @property
+    def round_trip(self) -> Duration | None:
+        """The last ping's round trip."""
+        return None if self._keepalive is None else self._keepalive.round_trip
+
+    def fault_points(self, now: Instant) -> int:
+        """What stands against the peer now."""
+        return self._faults.points(now)
+
+    def throttle(self, now: Instant) -> Duration:
+        """How long the owner is to wait before it pulls again, because the peer has spent its tokens; 0 for not."""
+        return self._tokens.wait(now)
+
+    # -- inside
+
+    def _queue(self, message: Message) -> None:
+        self._frames.append(encode_message(message))
+
+    def _end(self, closed: Closed) -> None:
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self._closed = closed
+        # What is unread no longer matters, and must not hold memory.
+        self._clear = bytearray()
+        self._position = 0
+
+    def _fail(self, fault: PeerFault) -> None:
+        self._end(Closed(fault.rule, fault.detail, fault=True))
+
+    def _next_message(self, now: Instant) -> ChannelEvent | _Again | None:
+        """Handle one frame: an event, ``_AGAIN`` when it needs none, ``None`` when it is not whole yet."""
+        if self._skip and not self._skip_payload():
+            return None
+        clear, start = self._clear, self._position
+        available = len(clear) - start
+        if available < HEADER_SIZE:
+            self._compact()
+            return None
+        size, field, check = parse_header(clear, start)
+        row = BY_TYPE_FIELD.get(field)
+        if row is None:
+            self._ignore_unknown(size, field, now)
+            return _AGAIN
+        self._judge_header(row, size)
+        end = start + HEADER_SIZE + size
+        if len(clear) < end:
+            self._compact()
+            return None
+        payload = bytes(memoryview(clear)[start + HEADER_SIZE : end])
+        self._position = end
+        if row.price:
+            self._tokens.take(row.price + size // PRICE_BYTES, now)
+        try:
+            if checksum(payload) != check:
+                raise Malformed("checksum-wrong", f"{row.name} of {size} bytes")
+            message = row.message.from_payload(payload)
+        except Malformed as fault:
+            if self._faults.charge(FAULT_MALFORMED, now):
+                raise Violation("fault-budget", fault.rule) from fault
+            return MessageFault(row.name, fault.rule)
+        return self._handle(message, row, size, now)
+
+    def _handle(self, message: Message, row: Row, size: int, now: Instant) -> ChannelEvent | _Again:
+        match message:
+            case Version():
+                self._greet(message)
+                return _AGAIN
+            case Verack():
+                return self._open(now)
+            case Pong():
+                if self._keepalive is not None:
+                    self._keepalive.pong(message.nonce, now)
+                return _AGAIN
+            case Ping():
+                self._queue(Pong(message.nonce))
+                return _AGAIN
+        if row.direction is Direction.FROM_INITIATOR and self.role is Role.INITIATOR:
+            return _AGAIN
+        return Received(message, size)
+
+    def _judge_header(self, row: Row, size: int) -> None:
+        """Refuse by the header alone, before a byte of the payload is kept."""
+        if self.state is State.OPEN:
+            limit = row.size_max
+            if row.phase is not Phase.OPEN:
+                raise Violation("second-version" if row.message is Version else "wrong-phase", row.name)
+        else:
+            limit = min(row.size_max, PRE_HANDSHAKE_BYTES)
+            if (self.state, row.message) not in _NEXT_STATE:
+                second = row.message is Version
+                raise Violation("second-version" if second else "wrong-phase", f"{row.name} {self.state.value}")
+        if size > limit:
+            raise Violation("frame-oversized", f"{row.name} of {size} bytes, {limit} allowed")
+
+    def _ignore_unknown(self, size: int, field: bytes, now: Instant) -> None:
+        check_type_field(field)
+        limit = UNKNOWN_SIZE_MAX if self.state is State.OPEN else PRE_HANDSHAKE_BYTES
+        if size > limit:
+            raise Violation("frame-oversized", f"unknown type of {size} bytes, {limit} allowed")
+        self._tokens.take(UNKNOWN_PRICE + size // PRICE_BYTES, now)
+        self._position += HEADER_SIZE
+        self._skip = size
+
+    def _skip_payload(self) -> bool:
+        """Drop bytes of an unknown message as they come; ``True`` when it is over."""
+        step = min(self._skip, len(self._clear) - self._position)
+        self._position += step
+        self._skip -= step
+        return self._skip == 0
+
+    def _compact(self) -> None:
+        if self._position >= _COMPACT_AT:
+            del self._clear[: self._position]
+            self._position = 0
+
+    def _greet(self, version: Version) -> None:
+        """Validate the peer's ``version``, then answer as our role does."""
+        if version.protocol < PROTOCOL_VERSION_MIN:
+            raise Violation("version-obsolete", f"{version.protocol}, {PROTOCOL_VERSION_MIN} is the oldest we speak")
+        if self._own_nonce(version.nonce):
+            self.own_nonce_seen = version.nonce
+            self._end(Closed("self-connection"))
+            return
+        self.peer_version = version
+        self.in_force = self._version.features.common(version.features)
+        self.state = _NEXT_STATE[self.state, Version]
+        if self.role is Role.RESPONDER:
+            self._queue(self._version)
+        self._queue(Verack())
+
+    def _open(self, now: Instant) -> Opened:
+        self.state = _NEXT_STATE[self.state, Verack]
+        self._keepalive = Keepalive(now)
+        assert self.peer_version is not None, "the table admits verack only after version"
+        return Opened(self.peer_version, self.in_force)
+
+
+class _Again(Enum):
+    """The frame was dealt with inside; look for another one."""
+
+    AGAIN = 0
+
+
+_AGAIN: Final = _Again.AGAIN

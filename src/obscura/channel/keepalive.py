@@ -1,0 +1,47 @@
+"""Is the peer still there? A ping every two minutes, an answer within twenty (limits: PING_INTERVAL, PING_TIMEOUT).
+
+Privacy: pings are not delayed at random; their round trip is one of the qualities that protect a link from eviction.
+"""
+
+from __future__ import annotations
+
+from ..base.instant import Duration, Instant, after
+from ..base.limits import PING_INTERVAL, PING_TIMEOUT
+
+
+class Keepalive:
+    """At most one ping is under way. Starts when the link opens."""
+
+    __slots__ = ("_due", "_nonce", "_sent", "round_trip")
+
+    def __init__(self, now: Instant) -> None:
+        # The first ping goes out at once: its round trip is wanted early.
+        self._due = now
+        self._sent: Instant | None = None
+        self._nonce = 0
+        self.round_trip: Duration | None = None
+
+    def next_deadline(self) -> Instant:
+        """When a ping is due, or when the one under way has failed."""
+        return self._due if self._sent is None else after(self._sent, PING_TIMEOUT)
+
+    def timed_out(self, now: Instant) -> bool:
+        """The ping under way was not answered in time."""
+        return self._sent is not None and now >= after(self._sent, PING_TIMEOUT)
+
+    def ping_due(self, now: Instant) -> bool:
+        """A ping is to be sent now; say so by :meth:`sent`."""
+        return self._sent is None and now >= self._due
+
+    def sent(self, nonce: int, now: Instant) -> None:
+        """A ping with this nonce is on its way."""
+        self._nonce = nonce
+        self._sent = now
+
+    def pong(self, nonce: int, now: Instant) -> None:
+        """An answer came. One with a nonce that is not under way is ignored: an old answer, or a guess."""
+        if self._sent is None or nonce != self._nonce:
+            return
+        self.round_trip = Duration(now - self._sent)
+        self._due = after(self._sent, PING_INTERVAL)
+        self._sent = None

@@ -1,0 +1,32 @@
+"""Settings of the node machine. Files, environment and command line are read above, in ``obscura.app``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..base import limits
+from ..wire.address import NetAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig:
+    """What a node is told at birth."""
+
+    network: str
+    """Name of the chain's network, for people: ``regtest``."""
+    user_agent: str
+    """``/Obscura:MAJOR.MINOR(python)/``, the same for every node of a release (design §3.2)."""
+    connect: tuple[NetAddress, ...] = ()
+    """Peers that the operator named: always dialled again, and exempt from the slots."""
+    advertise: NetAddress | None = None
+    """Our own listening address, told to peers where it is routable."""
+    allow_local: bool = False
+    """Loopback addresses are gossiped and dialled like any other (design §10)."""
+    discover: bool = True
+    """Fill outbound slots from gossiped addresses, ask for more, and pass them on."""
+    outbound_slots: int = limits.OUTBOUND_SLOTS
+    """Links that discovery keeps, besides named ones."""
+    inbound_slots: int = limits.INBOUND_SLOTS
+    """Links that others may open to us."""
+    minimum_work: int = 0
+    """Bodies are downloaded only for a chain with at least this much work (design §8)."""

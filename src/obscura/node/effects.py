@@ -1,0 +1,189 @@
+"""What the node wants done. The node changes only itself; a driver carries these out, in order.
+
+``take_effects`` drains them after every input. An effect names a link by its :class:`ConnId`; one for a link that the
+driver has already closed is to be ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..base.instant import Duration
+from ..base.names import BlockHash, ConnId
+from ..chain.ledger import BlockReport, BlockVerdict, HeaderReport
+from ..peers.record import AddressRecord
+from ..wire.address import NetAddress
+
+# -- requests to the ledger's worker, and its answers
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptHeaders:
+    """Run ``Ledger.accept_headers``."""
+
+    headers: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptBlocks:
+    """Run ``Ledger.accept_blocks``."""
+
+    blocks: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBlocks:
+    """Run ``Ledger.read_blocks``; may overtake the other requests."""
+
+    hashes: tuple[BlockHash, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksRead:
+    """The answer to :class:`ReadBlocks`, parallel to its hashes."""
+
+    blocks: tuple[bytes | None, ...]
+
+
+LedgerRequest: TypeAlias = AcceptHeaders | AcceptBlocks | ReadBlocks
+LedgerAnswer: TypeAlias = HeaderReport | BlockReport | BlocksRead
+
+
+# -- things worth telling an operator or an embedding program
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOpened:
+    """A handshake is complete."""
+
+    conn: ConnId
+    address: NetAddress
+    inbound: bool
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClosed:
+    """A link is gone. ``reason`` is a rule's name, or ``peer-closed``, ``stopped`` and the like."""
+
+    conn: ConnId
+    address: NetAddress
+    inbound: bool
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A dial came to nothing; it is tried again in ``retry_in``."""
+
+    address: NetAddress
+    reason: str
+    retry_in: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class TipMoved:
+    """The active chain has a new end. ``disconnected`` counts blocks that left it (a reorganisation)."""
+
+    tip: BlockHash
+    height: int
+    disconnected: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRefused:
+    """A block broke a rule of the chain. ``conn`` is who sent it, ``None`` for our own operator."""
+
+    hash: BlockHash
+    verdict: BlockVerdict
+    rule: str
+    conn: ConnId | None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSubmitted:
+    """The answer to ``Node.submit_block``."""
+
+    ticket: int
+    hash: BlockHash
+    verdict: BlockVerdict
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that an operator should read once: ``name`` is stable, ``text`` is for people."""
+
+    name: str
+    text: str
+
+
+Event: TypeAlias = LinkOpened | LinkClosed | DialFailed | TipMoved | BlockRefused | BlockSubmitted | Notice
+
+
+# -- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Write bytes to a link, after what was written before."""
+
+    conn: ConnId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a connection; answer by ``Node.connected`` or ``Node.dial_failed`` with the same ``conn``."""
+
+    conn: ConnId
+    address: NetAddress
+    timeout: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Close a link after what is queued has been written (within a bounded time). Nothing is reported back."""
+
+    conn: ConnId
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Stop reading from a link's socket."""
+
+    conn: ConnId
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Read again."""
+
+    conn: ConnId
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Run a request on the ledger's worker; answer by ``Node.answered(ticket, answer, now)``."""
+
+    ticket: int
+    request: LedgerRequest
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAddresses:
+    """Replace the stored addresses by these."""
+
+    records: tuple[AddressRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell whoever listens: logs, the event stream, an embedding program."""
+
+    event: Event
+
+
+Effect: TypeAlias = Send | Dial | Drop | Pause | Resume | Ask | SaveAddresses | Tell

@@ -1,0 +1,134 @@
+"""Opening links and ending them."""
+
+from __future__ import annotations
+
+from ..base.instant import Duration, Now, WallTime, after
+from ..base.limits import CONNECT_TIMEOUT, SAVE_DELAY, VERSION_ROUNDING
+from ..base.names import ConnId
+from ..channel import Channel, Closed, Opened, Role
+from ..wire.address import NetAddress
+from ..wire.features import FeatureSet
+from ..wire.greeting import PROTOCOL_VERSION, Version
+from . import on_gossip, on_sync
+from .effects import Dial, DialFailed, Drop, LinkClosed, LinkOpened, SaveAddresses, Send
+from .peer import Peer
+from .state import NodeState, PendingDial
+
+
+def dial_due(state: NodeState, now: Now) -> None:
+    """Dial whom the schedule names, and say when to look again."""
+    if state.stopping:
+        state.timers.set(("dial", 0), None)
+        return
+    in_use = [peer.address for peer in state.peers.values()] + [dial.address for dial in state.dials.values()]
+    for address in state.dialer.due(now, in_use, _automatic(state), len(state.dials)):
+        conn = state.new_conn()
+        state.dials[conn] = PendingDial(address, state.dialer.is_named(address))
+        state.emit(Dial(conn, address, CONNECT_TIMEOUT))
+    state.timers.set(("dial", 0), state.dialer.next_deadline(_automatic(state)))
+
+
+def _automatic(state: NodeState) -> int:
+    """Outbound links and dials that discovery made."""
+    links = sum(1 for peer in state.peers.values() if not peer.inbound and not peer.named)
+    return links + sum(1 for dial in state.dials.values() if not dial.named)
+
+
+def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now) -> None:
+    """A dial came to nothing."""
+    dial = state.dials.pop(conn, None)
+    if dial is None:
+        return
+    wait = state.dialer.ended(dial.address, Duration(0), now)
+    state.tell(DialFailed(dial.address, reason, wait))
+    dial_due(state, now)
+
+
+def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, *, inbound: bool, named: bool) -> Peer:
+    """A connection stands: begin the handshake."""
+    nonce = state.nonces.u64()
+    if not inbound:
+        state.dial_nonces[nonce] = conn
+    channel = Channel(
+        Role.RESPONDER if inbound else Role.INITIATOR,
+        _version(state, nonce, now),
+        state.dial_nonces.__contains__,
+        state.chance.fork(f"channel {conn}"),
+        now.mono,
+    )
+    peer = Peer(conn, address, channel, inbound=inbound, named=named, now=now.mono)
+    state.peers[conn] = peer
+    return peer
+
+
+def _version(state: NodeState, nonce: int, now: Now) -> Version:
+    tip = state.tree.tip
+    return Version(
+        protocol=PROTOCOL_VERSION,
+        # Privacy: rounded, so that clock skew does not link our identities.
+        timestamp=WallTime(now.wall - now.wall % VERSION_ROUNDING),
+        features=FeatureSet(0, state.ledger.privacy_bits),
+        user_agent=state.config.user_agent,
+        best_hash=tip.hash,
+        best_height=tip.height,
+        nonce=nonce,
+    )
+
+
+def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
+    """The handshake is complete."""
+    peer.opened_at = now.mono
+    _forget_nonce(state, peer)
+    if not peer.inbound:
+        state.dialer.opened(peer.address, now)
+    state.tell(LinkOpened(peer.conn, peer.address, peer.inbound, event.version.user_agent))
+    on_gossip.begin(state, peer, now)
+    on_sync.begin(state, peer, now)
+
+
+def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
+    """A link has ended, whoever ended it."""
+    conn = peer.conn
+    # What is queued still goes out: the last answers, or our version to a peer that is to learn why.
+    data = peer.channel.take_data()
+    if data:
+        state.emit(Send(conn, data))
+    if event.rule == "self-connection":
+        _mark_self(state, peer, now)
+    del state.peers[conn]
+    for name in ("link", "throttle", "headers", "advertise"):
+        state.timers.set((name, conn), None)
+    _forget_nonce(state, peer)
+    state.bytes_out += len(data)
+    state.retired_bytes_in += peer.channel.bytes_in
+    state.emit(Drop(conn))
+    state.tell(LinkClosed(conn, peer.address, peer.inbound, event.rule, event.detail))
+    on_sync.peer_gone(state, peer, now)
+    if not peer.inbound and event.rule not in ("other-network", "self-connection"):
+        lived = Duration(0) if peer.opened_at is None else Duration(now.mono - peer.opened_at)
+        state.dialer.ended(peer.address, lived, now)
+    dial_due(state, now)
+
+
+def _forget_nonce(state: NodeState, peer: Peer) -> None:
+    for nonce, conn in list(state.dial_nonces.items()):
+        if conn == peer.conn:
+            del state.dial_nonces[nonce]
+
+
+def _mark_self(state: NodeState, peer: Peer, now: Now) -> None:
+    """We have reached ourselves. The inbound side learns it first; the address to avoid is the one that we dialled."""
+    dialled = state.peers.get(state.dial_nonces.get(peer.channel.own_nonce_seen, peer.conn))
+    if dialled is not None and not dialled.inbound:
+        state.dialer.other_network(dialled.address, now)
+        if dialled is not peer:
+            dialled.channel.close("self-connection")
+            state.wake(dialled.conn)
+
+
+def save_due(state: NodeState, now: Now) -> None:
+    """Hand changed addresses to the store."""
+    if state.book.changed:
+        state.book.changed = False
+        state.emit(SaveAddresses(state.book.records()))
+    state.timers.set(("save", 0), None if state.stopping else after(now.mono, SAVE_DELAY))

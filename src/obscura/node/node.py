@@ -1,0 +1,373 @@
+"""The node: one pure machine for sockets and for the simulator alike.
+
+Four things drive it: the network (``accepted``, ``connected``, ``receive``, ``disconnected``, ``congested``, …), the
+ledger's answers (``answered``), its operator (``submit_block``, ``add_peer``, ``stop``) and time
+(``handle_deadline``). ``now`` is always the last argument. After every input the driver drains ``take_effects`` and
+looks at ``next_deadline``. No input raises because of what a peer did; a :class:`~obscura.base.errors.BugError` is a
+defect of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..base.errors import BugError, PeerFault
+from ..base.instant import MICROSECONDS, Duration, Instant, Now
+from ..base.limits import CLOCK_JUMP
+from ..base.names import ConnId
+from ..base.randomness import Chance
+from ..chain.ledger import BlockReport, HeaderReport, Ledger, Restored
+from ..channel import Closed, MessageFault, Opened, Received
+from ..peers.book import AddressBook
+from ..peers.dialing import Dialer
+from ..peers.record import AddressRecord
+from ..sync.view import HeaderTree
+from ..wire.address import NetAddress
+from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
+from ..wire.gossip import Addr
+from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
+from . import links, on_gossip, on_serve, on_sync
+from .config import NodeConfig
+from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
+from .peer import Peer
+from .snapshot import PeerSnapshot, Snapshot
+from .state import NodeState, PendingHeaders, PendingRead
+
+
+class Node:
+    """A whole node without any input or output.
+
+    Args:
+        config: what it is told at birth.
+        ledger: the chain. The node calls only its identifying verbs; state verbs go out as ``Ask``.
+        chance: its own stream of randomness.
+        restored: what ``ledger.restore()`` gave; consumed here.
+        addresses: what the store kept of the address book.
+        now: both clocks.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        ledger: Ledger,
+        chance: Chance,
+        restored: Restored,
+        addresses: Sequence[AddressRecord],
+        now: Now,
+    ) -> None:
+        tree = HeaderTree(ledger.genesis, ledger.identify_header(ledger.genesis))
+        for kept in restored.headers:
+            tree.restore(kept.header, ledger.identify_header(kept.header), has_body=kept.has_body)
+        tip = tree.get(restored.tip)
+        if tip is None:
+            msg = "the ledger's tip is not among the headers that it restored"
+            raise BugError(msg)
+        tree.set_tip(tip)
+        book = AddressBook(addresses, chance.fork("book"))
+        slots = config.outbound_slots if config.discover else 0
+        dialer = Dialer(book, config.connect, slots, config.allow_local, chance.fork("dialer"), now.mono)
+        self._state = NodeState(config, ledger, chance, tree, book, dialer, now)
+
+    # -- the operator
+
+    def start(self, now: Now) -> None:
+        """Begin to dial."""
+        self._tick(now)
+        if not self._state.config.connect and not len(self._state.book):
+            self._state.tell(Notice("no-peers", "no peers and no addresses are known: waiting; name one by --connect"))
+        links.dial_due(self._state, now)
+        links.save_due(self._state, now)
+
+    def submit_block(self, block: bytes, now: Now) -> int:
+        """Hand in a block of our own. The answer is a ``BlockSubmitted`` with the ticket returned here."""
+        self._tick(now)
+        ticket = self._state.new_id()
+        on_sync.submit(self._state, block, ticket)
+        return ticket
+
+    def add_peer(self, address: NetAddress, now: Now) -> None:
+        """Name a peer: it is dialled now, and again whenever it is lost."""
+        self._tick(now)
+        self._state.dialer.name(address, now.mono)
+        links.dial_due(self._state, now)
+
+    def stop(self, now: Now) -> None:
+        """End all links, save the addresses, dial no more."""
+        self._tick(now)
+        state = self._state
+        state.stopping = True
+        for peer in list(state.peers.values()):
+            peer.channel.close("stopped")
+            self._pump(peer, now)
+        for conn in list(state.dials):
+            del state.dials[conn]
+            state.emit(Drop(conn))
+        links.save_due(state, now)
+        self._settle(now)
+
+    # -- the network
+
+    def accepted(self, address: NetAddress, now: Now) -> ConnId | None:
+        """Someone has connected; ``None`` says to close the socket at once, because all slots are taken."""
+        self._tick(now)
+        state = self._state
+        if state.stopping or sum(1 for peer in state.peers.values() if peer.inbound) >= state.config.inbound_slots:
+            return None
+        peer = links.make(state, state.new_conn(), address, now, inbound=True, named=False)
+        state.flush(peer, now)
+        return peer.conn
+
+    def connected(self, conn: ConnId, now: Now) -> None:
+        """A ``Dial`` has succeeded."""
+        self._tick(now)
+        dial = self._state.dials.pop(conn, None)
+        if dial is None:
+            self._state.emit(Drop(conn))
+            return
+        peer = links.make(self._state, conn, dial.address, now, inbound=False, named=dial.named)
+        self._state.flush(peer, now)
+
+    def dial_failed(self, conn: ConnId, reason: str, now: Now) -> None:
+        """A ``Dial`` has failed."""
+        self._tick(now)
+        links.dial_failed(self._state, conn, reason, now)
+
+    def receive(self, conn: ConnId, data: bytes, now: Now) -> None:
+        """Bytes of a link, in any cut."""
+        self._tick(now)
+        peer = self._state.peers.get(conn)
+        if peer is None:
+            return
+        peer.channel.receive_data(data)
+        self._pump(peer, now)
+        self._settle(now)
+
+    def disconnected(self, conn: ConnId, now: Now) -> None:
+        """The peer has ended the connection, or it is lost."""
+        self._tick(now)
+        peer = self._state.peers.get(conn)
+        if peer is None:
+            if conn in self._state.dials:
+                links.dial_failed(self._state, conn, "connect-error", now)
+            return
+        peer.channel.receive_eof()
+        self._pump(peer, now)
+        self._settle(now)
+
+    def congested(self, conn: ConnId, now: Now) -> None:
+        """The peer does not take what is sent; nothing more is read from it or served to it until ``drained``."""
+        self._tick(now)
+        peer = self._state.peers.get(conn)
+        if peer is not None:
+            peer.congested = True
+            self._state.govern(peer, now)
+
+    def drained(self, conn: ConnId, now: Now) -> None:
+        """The peer has taken most of what was sent."""
+        self._tick(now)
+        peer = self._state.peers.get(conn)
+        if peer is not None:
+            peer.congested = False
+            on_serve.serve(self._state, peer)
+            self._pump(peer, now)
+            self._settle(now)
+
+    # -- the ledger
+
+    def answered(self, ticket: int, answer: LedgerAnswer, now: Now) -> None:
+        """The answer to an ``Ask``."""
+        self._tick(now)
+        state = self._state
+        pending = state.pending.pop(ticket)
+        match pending, answer:
+            case PendingHeaders(), HeaderReport():
+                on_sync.headers_judged(state, pending, answer, now)
+                state.wake(pending.conn)
+            case PendingRead(), BlocksRead():
+                on_serve.blocks_read(state, pending, answer)
+                state.wake(pending.conn)
+            case tuple(), BlockReport():
+                on_sync.blocks_judged(state, pending, answer, now)
+            case _:
+                msg = f"a {type(answer).__name__} answers a {type(pending).__name__}"
+                raise BugError(msg)
+        self._settle(now)
+
+    # -- time
+
+    def next_deadline(self) -> Instant | None:
+        """When :meth:`handle_deadline` wants to be called."""
+        return self._state.timers.next_deadline()
+
+    def handle_deadline(self, now: Now) -> None:
+        """Do what is due. Harmless when nothing is."""
+        self._tick(now)
+        state = self._state
+        while (key := state.timers.pop_due(now.mono)) is not None:
+            name, number = key
+            match name:
+                case "dial":
+                    links.dial_due(state, now)
+                case "save":
+                    links.save_due(state, now)
+                case "download":
+                    on_sync.schedule(state, now)
+                case _:
+                    # A link's timers are removed when it ends.
+                    self._link_deadline(name, state.peers[ConnId(number)], now)
+        self._settle(now)
+
+    def _link_deadline(self, name: str, peer: Peer, now: Now) -> None:
+        match name:
+            case "link":
+                peer.channel.handle_deadline(now.mono)
+            case "headers":
+                on_sync.headers_late(self._state, peer, now)
+            case "advertise":
+                on_gossip.advertise(self._state, peer, now)
+        self._pump(peer, now)
+
+    # -- what comes out
+
+    def take_effects(self) -> list[Effect]:
+        """Drain what is to be done, in order."""
+        effects, self._state.effects = self._state.effects, []
+        return effects
+
+    def snapshot(self, now: Now) -> Snapshot:
+        """A picture of the node as it is."""
+        state = self._state
+        tip = state.tree.tip
+        return Snapshot(
+            network=state.config.network,
+            height=tip.height,
+            tip=tip.hash,
+            headers=state.tree.best.height,
+            syncing=state.syncing,
+            peers=tuple(self._picture(peer, now) for peer in state.peers.values()),
+            addresses=len(state.book),
+            uptime=Duration(now.mono - state.started),
+            bytes_in=state.retired_bytes_in + sum(peer.channel.bytes_in for peer in state.peers.values()),
+            bytes_out=state.bytes_out,
+            stopping=state.stopping,
+        )
+
+    def _picture(self, peer: Peer, now: Now) -> PeerSnapshot:
+        version = peer.channel.peer_version
+        return PeerSnapshot(
+            conn=peer.conn,
+            address=peer.address,
+            inbound=peer.inbound,
+            named=peer.named,
+            state=peer.channel.state.value,
+            transport=peer.channel.transport.name,
+            user_agent="" if version is None else version.user_agent,
+            in_force=peer.channel.in_force,
+            claimed_height=-1 if version is None else version.best_height,
+            known_height=-1 if peer.best is None else peer.best.height,
+            ping=peer.channel.round_trip,
+            age=peer.age(now.mono),
+            bytes_in=peer.channel.bytes_in,
+            bytes_out=peer.channel.bytes_out,
+            blocks_received=peer.blocks_received,
+            blocks_in_flight=self._state.download.in_flight(peer.conn),
+            faults=peer.channel.fault_points(now.mono),
+        )
+
+    def check(self) -> None:
+        """Walk the invariants of every part; for tests and fuzzers."""
+        state = self._state
+        state.tree.check()
+        state.download.check()
+        state.book.check()
+        assert state.low_work == sum(len(peer.low_work) for peer in state.peers.values()), "low-work accounts are exact"
+        assert all(conn in state.peers for conn in state.dial_nonces.values()), "nonces belong to links"
+
+    # -- inside
+
+    def _tick(self, now: Now) -> None:
+        """Notice when the wall clock has jumped against the monotonic one (design §10)."""
+        state = self._state
+        drift = (now.wall - state.last_now.wall) - (now.mono - state.last_now.mono) // MICROSECONDS
+        if abs(drift) > CLOCK_JUMP:
+            state.dialer.rebase(drift)
+            state.tell(Notice("clock-jump", f"the wall clock moved by {drift} s"))
+        state.last_now = now
+
+    def _pump(self, peer: Peer, now: Now) -> None:
+        """Pull a link's events until it needs more, is to be paused, or has ended."""
+        state = self._state
+        while True:
+            if not self._may_read(peer, now):
+                break
+            event = peer.channel.next_event(now.mono)
+            if event is None:
+                break
+            if isinstance(event, Closed):
+                links.closed(state, peer, event, now)
+                return
+            try:
+                self._dispatch(peer, event, now)
+            except PeerFault as fault:
+                peer.channel.close(fault.rule, fault.detail, fault=True)
+            state.govern(peer, now)
+        state.flush(peer, now)
+
+    def _may_read(self, peer: Peer, now: Now) -> bool:
+        """Whether events may be pulled: an end always, others unless the link is to rest."""
+        if peer.paused and not peer.channel.is_closed:
+            self._state.govern(peer, now)
+        return peer.channel.is_closed or not peer.paused
+
+    def _settle(self, now: Now) -> None:
+        """Look at links that another link's event has touched."""
+        state = self._state
+        while state.woken:
+            conn = next(iter(state.woken))
+            del state.woken[conn]
+            peer = state.peers.get(conn)
+            if peer is not None:
+                self._pump(peer, now)
+
+    def _dispatch(self, peer: Peer, event: Opened | Received | MessageFault, now: Now) -> None:
+        state = self._state
+        match event:
+            case Opened():
+                links.opened(state, peer, event, now)
+            case Received():
+                self._on_message(peer, event, now)
+            case MessageFault():
+                # An answer that cannot be read has failed, whatever was asked (design §3.5).
+                if event.type_name == Block.type_name:
+                    state.download.unreadable(peer.conn, now.mono)
+                    on_sync.schedule(state, now)
+
+    def _on_message(self, peer: Peer, event: Received, now: Now) -> None:
+        state = self._state
+        match event.message:
+            case Headers():
+                on_sync.on_headers(state, peer, event.message, now)
+            case Block():
+                on_sync.on_block(state, peer, event.message, now)
+            case Inv():
+                on_sync.on_inv(state, peer, event.message, now)
+            case NotFound():
+                on_sync.on_notfound(state, peer, event.message, now)
+            case GetHeaders():
+                on_serve.on_getheaders(state, peer, event.message)
+            case GetBlocks():
+                on_serve.on_getblocks(state, peer, event.message)
+            case GetData():
+                on_serve.on_getdata(state, peer, event.message)
+            case Mempool():
+                on_serve.on_mempool(state, peer, now)
+            case Addr():
+                on_gossip.on_addr(state, peer, event.message, now)
+            case GetAddr():
+                on_gossip.on_getaddr(state, peer, now)
+            case Tx():
+                # BasicTransactions is not in force on any link, so nobody may expect it to be kept; it was priced.
+                pass
+            case Version() | Verack() | Ping():
+                msg = f"the channel handed out a {event.message.type_name}"
+                raise BugError(msg)

@@ -1,0 +1,132 @@
+"""Answering: headers from our view, blocks from the ledger's store, at the pace at which the peer takes them.
+
+While a ``getdata`` is being served nothing more is read from that peer, so its requests cannot pile up here.
+"""
+
+from __future__ import annotations
+
+from ..base.errors import BugError
+from ..base.instant import Instant, Now
+from ..base.limits import (
+    GETBLOCKS_ITEMS,
+    HEADERS_ITEMS,
+    MEMPOOL_INTERVAL,
+    NOTFOUND_ITEMS,
+    SERVE_BATCH_BLOCKS,
+    SERVE_BATCH_BYTES,
+    STALE_SERVED,
+)
+from ..base.names import NULL_HASH, BlockHash
+from ..sync.view import Entry
+from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound
+from ..wire.inventory import KIND_BLOCK, InventoryItem
+from ..wire.registry import encode_message
+from .effects import BlocksRead, ReadBlocks
+from .peer import Peer
+from .state import NodeState, PendingRead
+
+
+def on_getheaders(state: NodeState, peer: Peer, message: GetHeaders) -> None:
+    """Answer with headers of our active chain; always, though it be an empty list (design §8)."""
+    if not message.locator:
+        # Without a locator it is the one header that ``stop`` names.
+        single = state.tree.get(message.stop)
+        entries = [single] if single is not None and _servable(state, single) else []
+    else:
+        entries = state.tree.after(state.tree.locate(message.locator), message.stop, HEADERS_ITEMS)
+    state.send(peer, Headers(tuple(entry.raw for entry in entries)))
+    if message.locator:
+        # It has what it located, too: an empty answer says that it has our tip.
+        peer.sent = entries[-1] if entries else state.tree.locate(message.locator)
+
+
+def on_getblocks(state: NodeState, peer: Peer, message: GetBlocks) -> None:
+    """Answer with the hashes of up to 500 blocks of our active chain. The last one, when it is asked for, says that
+    the peer wants the next part."""
+    entries = state.tree.after(state.tree.locate(message.locator), message.stop, GETBLOCKS_ITEMS)
+    if not entries:
+        return
+    if len(entries) == GETBLOCKS_ITEMS and entries[-1].hash != message.stop:
+        peer.continue_at = entries[-1].hash
+    state.send(peer, Inv(tuple(InventoryItem(KIND_BLOCK, entry.hash) for entry in entries)))
+
+
+def on_mempool(state: NodeState, peer: Peer, now: Now) -> None:
+    """No transaction waits here, so the answer is empty; once a minute."""
+    if peer.mempool_at is None or now.mono - peer.mempool_at >= MEMPOOL_INTERVAL:
+        peer.mempool_at = Instant(now.mono)
+        state.send(peer, Inv(()))
+
+
+def on_getdata(state: NodeState, peer: Peer, message: GetData) -> None:
+    """Put requests into the peer's queue and start serving."""
+    peer.serve.extend(message.items)
+    serve(state, peer)
+
+
+def serve(state: NodeState, peer: Peer) -> None:
+    """Read the next blocks for a peer, unless some are being read or it does not take what it has."""
+    if peer.reading or peer.congested or not peer.is_open:
+        return
+    hashes: list[BlockHash] = []
+    room = SERVE_BATCH_BLOCKS
+    if peer.serve_size:
+        room = max(1, min(room, SERVE_BATCH_BYTES // peer.serve_size))
+    while peer.serve and len(hashes) < room:
+        item = peer.serve.popleft()
+        entry = state.tree.get(BlockHash(item.hash)) if item.kind == KIND_BLOCK else None
+        if entry is not None and entry.body and _servable(state, entry):
+            hashes.append(entry.hash)
+        else:
+            _not_found(state, peer, item)
+    if hashes:
+        peer.reading = tuple(hashes)
+        state.ask(ReadBlocks(peer.reading), PendingRead(peer.conn))
+    if not peer.serve and not hashes:
+        _flush_not_found(state, peer)
+
+
+def blocks_read(state: NodeState, pending: PendingRead, answer: BlocksRead) -> None:
+    """The store has answered: send, and go on."""
+    peer = state.peers.get(pending.conn)
+    if peer is None or not peer.is_open:
+        return
+    hashes, peer.reading = peer.reading, ()
+    peer.serve_size = max((len(block) for block in answer.blocks if block is not None), default=0)
+    for block_hash, block in zip(hashes, answer.blocks, strict=True):
+        if block is None:
+            _not_found(state, peer, InventoryItem(KIND_BLOCK, block_hash))
+            continue
+        peer.channel.send_frame(_frame(block))
+        if block_hash == peer.continue_at:
+            peer.continue_at = None
+            state.send(peer, Inv((InventoryItem(KIND_BLOCK, state.tree.tip.hash),)))
+    serve(state, peer)
+
+
+def _frame(block: bytes) -> bytes:
+    try:
+        return encode_message(Block(block))
+    except ValueError as error:
+        msg = "a stored block is larger than the protocol carries"
+        raise BugError(msg) from error
+
+
+def _servable(state: NodeState, entry: Entry) -> bool:
+    """Blocks of the active chain, and recent ones beside it. Privacy: an old stale block would tell which node once
+    saw it, and so tell nodes apart."""
+    if entry.invalid or not entry.checked or entry.hash == NULL_HASH:
+        return False
+    return state.tree.is_active(entry) or (entry.body and entry.height > state.tree.tip.height - STALE_SERVED)
+
+
+def _not_found(state: NodeState, peer: Peer, item: InventoryItem) -> None:
+    peer.not_found.append(item)
+    if len(peer.not_found) == NOTFOUND_ITEMS:
+        _flush_not_found(state, peer)
+
+
+def _flush_not_found(state: NodeState, peer: Peer) -> None:
+    if peer.not_found:
+        state.send(peer, NotFound(tuple(peer.not_found)))
+        peer.not_found.clear()

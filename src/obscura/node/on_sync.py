@@ -1,0 +1,446 @@
+"""Catching up: headers first from one peer, then bodies from many (design §8).
+
+How a header comes in: it connects and its work is checked → the tree holds it → if its branch has more work than our
+tip, the ledger judges its context → it may become ``best`` → the downloader asks for the missing bodies → a body whose
+parent is with the ledger goes there in a batch → the tip moves → peers are told.
+"""
+
+from __future__ import annotations
+
+from ..base.errors import PeerFault, Violation
+from ..base.instant import Now, after
+from ..base.limits import (
+    FAULT_UNCONNECTED,
+    FAULT_UNSOLICITED,
+    HEADERS_TIMEOUT,
+    HEADERS_UNASKED,
+    LEDGER_BATCH_BLOCKS,
+    LEDGER_BATCH_BYTES,
+    LOW_WORK_PER_PEER,
+    LOW_WORK_TOTAL,
+    SECOND_HEADER_PEER,
+    UNASKED_PRICE,
+)
+from ..base.names import NULL_HASH, BlockHash, ConnId
+from ..chain.ledger import BlockReport, BlockVerdict, HeaderInfo, HeaderReport
+from ..sync.view import Entry
+from ..wire.blocks import Block, GetData, GetHeaders, Headers, Inv, NotFound
+from ..wire.greeting import PROTOCOL_VERSION
+from ..wire.inventory import KIND_BLOCK, InventoryItem
+from .effects import AcceptBlocks, AcceptHeaders, BlockRefused, BlockSubmitted, TipMoved
+from .peer import Peer
+from .state import NodeState, PendingBlock, PendingHeaders, headers_full
+
+# -- headers
+
+
+def begin(state: NodeState, peer: Peer, now: Now) -> None:
+    """A link has opened: learn which headers the peer has, at once or when the peer asked now has finished."""
+    if state.header_peer is None:
+        state.header_peer = peer.conn
+        _ask_headers(state, peer, _common_start(state), now)
+    else:
+        peer.headers_wanted = True
+
+
+def _common_start(state: NodeState) -> Entry:
+    # One below our best: a peer that has just our best header then answers with it, and shows that it has the block.
+    return state.tree.best.previous or state.tree.best
+
+
+def _ask_headers(state: NodeState, peer: Peer, start: Entry, now: Now) -> None:
+    peer.headers_wanted = False
+    if peer.headers_asked == 0:
+        peer.headers_asked_since = now.mono
+    peer.headers_asked += 1
+    state.timers.set(("headers", peer.conn), after(peer.headers_asked_since, SECOND_HEADER_PEER))
+    state.send(peer, GetHeaders(PROTOCOL_VERSION, state.tree.locator(start), NULL_HASH))
+
+
+def headers_late(state: NodeState, peer: Peer, now: Now) -> None:
+    """A ``getheaders`` waits for its answer: first another peer is asked too, then the link is closed."""
+    if peer.headers_asked == 0:
+        return
+    limit = after(peer.headers_asked_since, HEADERS_TIMEOUT)
+    if now.mono >= limit:
+        peer.channel.close("headers-timeout")
+        return
+    state.timers.set(("headers", peer.conn), limit)
+    if state.header_peer == peer.conn:
+        _next_header_peer(state, now)
+
+
+def _next_header_peer(state: NodeState, now: Now) -> None:
+    """The peer that was asked first is gone or late: ask the next one that waits."""
+    state.header_peer = None
+    for peer in state.open_peers():
+        if peer.headers_wanted:
+            state.header_peer = peer.conn
+            _ask_headers(state, peer, _common_start(state), now)
+            state.flush(peer, now)
+            return
+
+
+def _headers_finished(state: NodeState, peer: Peer, now: Now) -> None:
+    """A peer has shown its tip. If it was the one asked first, all others are asked now."""
+    if state.header_peer != peer.conn:
+        return
+    state.header_peer = None
+    for other in state.open_peers():
+        if other.headers_wanted:
+            _ask_headers(state, other, _common_start(state), now)
+            state.flush(other, now)
+
+
+def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None:
+    """Headers, asked for or announced.
+
+    Raises:
+        Violation: gaps, bad work, a branch that is known to be invalid, or another network's chain.
+    """
+    asked = peer.headers_asked > 0
+    count = len(message.headers)
+    if asked:
+        peer.headers_asked -= 1
+        peer.headers_asked_since = now.mono
+        if peer.headers_asked == 0:
+            state.timers.set(("headers", peer.conn), None)
+    else:
+        peer.channel.spend(UNASKED_PRICE * max(1, count), now.mono)
+        if count > HEADERS_UNASKED:
+            peer.channel.charge(FAULT_UNSOLICITED, "headers-unsolicited", now.mono)
+            return
+    if count == 0:
+        if asked:
+            _headers_finished(state, peer, now)
+        return
+    try:
+        infos = _linked(state, message.headers)
+    except PeerFault:
+        if asked and not peer.on_our_network:
+            # Another chain's headers need not have work by our chain's rules: nothing is charged for them.
+            _other_network(state, peer, now)
+            return
+        raise
+    parent = state.tree.get(infos[0].previous)
+    if parent is None:
+        _unconnected(state, peer, now, asked=asked)
+        return
+    peer.on_our_network = True
+    last = _hold(state, peer, parent, message.headers, infos)
+    advanced = peer.best is None or last.work > peer.best.work
+    if advanced:
+        peer.best = last
+        state.download.peer_has(peer.conn, last)
+    if headers_full(count) and advanced:
+        _ask_headers(state, peer, last, now)
+    elif asked:
+        _headers_finished(state, peer, now)
+    offer(state, peer, last)
+    schedule(state, now)
+
+
+def _linked(state: NodeState, headers: tuple[bytes, ...]) -> list[HeaderInfo]:
+    """Name each header, check its work, and that each is the child of the one before."""
+    infos: list[HeaderInfo] = []
+    for raw in headers:
+        info = state.ledger.identify_header(raw)
+        if infos and info.previous != infos[-1].hash:
+            raise Violation("headers-gap", f"after {len(infos)} of {len(headers)}")
+        infos.append(info)
+    return infos
+
+
+def _unconnected(state: NodeState, peer: Peer, now: Now, *, asked: bool) -> None:
+    if asked and not peer.on_our_network:
+        # Our locator ends in our genesis, so an answer that connects to none of it is another chain's (design §3.1).
+        _other_network(state, peer, now)
+        return
+    peer.channel.charge(FAULT_UNCONNECTED, "headers-unconnected", now.mono)
+    if peer.headers_asked == 0:
+        _ask_headers(state, peer, _common_start(state), now)
+
+
+def _other_network(state: NodeState, peer: Peer, now: Now) -> None:
+    if not peer.inbound:
+        state.dialer.other_network(peer.address, now)
+    peer.channel.close("other-network")
+
+
+def _hold(state: NodeState, peer: Peer, parent: Entry, raws: tuple[bytes, ...], infos: list[HeaderInfo]) -> Entry:
+    """Put headers into the tree, within the bounds of low-work branches."""
+    tree = state.tree
+    at = 0
+    while at < len(infos) and (known := tree.get(infos[at].hash)) is not None:
+        parent = known
+        at += 1
+    if parent.invalid:
+        raise Violation("invalid-ancestor", f"height {parent.height}")
+    new = len(infos) - at
+    if not new:
+        return parent
+    low = parent.work + sum(info.work for info in infos[at:]) <= tree.tip.work
+    if low and (len(peer.low_work) + new > LOW_WORK_PER_PEER or state.low_work + new > LOW_WORK_TOTAL):
+        raise Violation("low-work-branch", f"{new} more headers with no more work than our tip")
+    for raw, info in zip(raws[at:], infos[at:], strict=True):
+        parent = tree.add(raw, info)
+        if low:
+            parent.low = peer.conn
+            peer.low_work.append(parent)
+            state.low_work += 1
+    return parent
+
+
+def offer(state: NodeState, peer: Peer, last: Entry) -> None:
+    """Show a branch to the ledger, if it has more work than our tip and was not shown yet."""
+    if last.work <= state.tree.tip.work or last.invalid:
+        return
+    unseen: list[Entry] = []
+    at: Entry | None = last
+    while at is not None and not (at.checked or at.hash in state.offered):
+        unseen.append(at)
+        at = at.previous
+    if not unseen:
+        return
+    unseen.reverse()
+    for entry in unseen:
+        state.offered[entry.hash] = None
+    state.ask(AcceptHeaders(tuple(entry.raw for entry in unseen)), PendingHeaders(peer.conn, tuple(unseen)))
+
+
+def headers_judged(state: NodeState, pending: PendingHeaders, report: HeaderReport, now: Now) -> None:
+    """The ledger has looked at headers."""
+    for entry in pending.entries:
+        state.offered.pop(entry.hash, None)
+    for entry in pending.entries[: report.accepted]:
+        if not entry.invalid:
+            state.tree.mark_checked(entry)
+    if report.accepted < len(pending.entries):
+        bad = pending.entries[report.accepted]
+        peer = state.peers.get(pending.conn)
+        if report.permanent:
+            state.tree.invalidate(bad)
+            state.download.restart()
+            if peer is not None:
+                peer.channel.close(report.rule, f"header at height {bad.height}", fault=True)
+        elif peer is not None:
+            # Time may heal it, so it is neither invalid nor a violation; the peer may show it again later.
+            peer.channel.charge(FAULT_UNCONNECTED, report.rule, now.mono)
+    schedule(state, now)
+
+
+# -- bodies
+
+
+def schedule(state: NodeState, now: Now) -> None:
+    """Ask for what is missing, and close whoever holds everything up."""
+    wanted: dict[ConnId, list[InventoryItem]] = {}
+    for conn, entry in state.download.plan(now.mono):
+        wanted.setdefault(conn, []).append(InventoryItem(KIND_BLOCK, entry.hash))
+    for conn, items in wanted.items():
+        peer = state.peers[conn]
+        state.send(peer, GetData(tuple(items)))
+        state.flush(peer, now)
+    staller = state.download.overdue(now.mono)
+    if staller is not None:
+        state.peers[staller].channel.close("block-timeout")
+        state.wake(staller)
+    state.timers.set(("download", 0), state.download.next_deadline(now.mono))
+
+
+def on_block(state: NodeState, peer: Peer, message: Block, now: Now) -> None:
+    """A block: the answer to a request of ours, or charged.
+
+    Raises:
+        Violation: its header's work is bad.
+    """
+    info = state.ledger.identify_block(message.data)
+    entry = state.tree.get(info.hash)
+    if entry is None or not state.download.requested_from(peer.conn, info.hash):
+        peer.channel.spend(UNASKED_PRICE * (1 + len(message.data) // 1_000), now.mono)
+        peer.channel.charge(FAULT_UNSOLICITED, "block-unsolicited", now.mono)
+        return
+    peer.blocks_received += 1
+    if state.download.arrived(peer.conn, entry, len(message.data), now.mono):
+        _queue(state, PendingBlock(entry, message.data, peer.conn))
+        feed(state)
+    schedule(state, now)
+
+
+def submit(state: NodeState, data: bytes, ticket: int) -> None:
+    """A block of our own operator: the same way in, without a request."""
+    try:
+        info = state.ledger.identify_block(data)
+    except PeerFault as fault:
+        state.tell(BlockSubmitted(ticket, NULL_HASH, BlockVerdict.INVALID, fault.rule))
+        return
+    entry = state.tree.get(info.hash)
+    if entry is None:
+        parent = state.tree.get(info.previous)
+        if parent is None:
+            state.tell(BlockSubmitted(ticket, info.hash, BlockVerdict.ORPHAN, "prev-blk-not-found"))
+            return
+        entry = state.tree.add(data[: len(state.tree.genesis.raw)], info)
+    if entry.body or entry.hash in state.handed:
+        state.tell(BlockSubmitted(ticket, info.hash, BlockVerdict.DUPLICATE, "duplicate"))
+        return
+    _uncharge(state, entry)
+    _queue(state, PendingBlock(entry, data, None, ticket))
+    feed(state)
+
+
+def _queue(state: NodeState, block: PendingBlock) -> None:
+    """Hand a body on if its parent is with the ledger or on its way there, else keep it until then."""
+    parent = block.entry.previous
+    assert parent is not None, "genesis is never asked for"
+    if not (parent.body or parent.hash in state.handed):
+        state.waiting.setdefault(parent.hash, []).append(block)
+        return
+    line = [block]
+    while line:
+        block = line.pop()
+        state.handed[block.entry.hash] = None
+        state.ready.append(block)
+        line.extend(state.waiting.pop(block.entry.hash, ()))
+
+
+def feed(state: NodeState) -> None:
+    """Give the ledger its next batch, if it is idle."""
+    if state.ledger_busy or not state.ready:
+        return
+    batch: list[PendingBlock] = []
+    size = 0
+    while state.ready and len(batch) < LEDGER_BATCH_BLOCKS and (not batch or size < LEDGER_BATCH_BYTES):
+        block = state.ready.popleft()
+        batch.append(block)
+        size += len(block.data)
+    state.ledger_busy = True
+    state.ask(AcceptBlocks(tuple(block.data for block in batch)), tuple(batch))
+
+
+def blocks_judged(state: NodeState, batch: tuple[PendingBlock, ...], report: BlockReport, now: Now) -> None:
+    """The ledger has decided about a batch."""
+    state.ledger_busy = False
+    broken = False
+    for block, outcome in zip(batch, report.outcomes, strict=True):
+        entry = block.entry
+        state.handed.pop(entry.hash, None)
+        state.download.settled(entry)
+        if outcome.verdict in (BlockVerdict.ACCEPTED, BlockVerdict.DUPLICATE):
+            _uncharge(state, entry)
+            state.tree.mark_body(entry)
+        else:
+            broken = True
+            _refuse(state, block, outcome.verdict, outcome.rule, now)
+        if block.ticket is not None:
+            state.tell(BlockSubmitted(block.ticket, entry.hash, outcome.verdict, outcome.rule))
+    for refusal in report.invalidated:
+        known = state.tree.get(refusal.hash)
+        if known is not None and not known.invalid:
+            broken = True
+            state.tree.invalidate(known)
+            state.tell(BlockRefused(refusal.hash, BlockVerdict.INVALID, refusal.rule, None))
+    if broken:
+        _drop_stranded(state)
+        state.download.restart()
+    tip = state.tree.get(report.tip)
+    if tip is not None and tip is not state.tree.tip:
+        left, joined = state.tree.set_tip(tip)
+        state.tell(TipMoved(tip.hash, tip.height, left))
+        if not state.syncing:
+            announce(state, joined, now)
+    feed(state)
+    schedule(state, now)
+
+
+def _refuse(state: NodeState, block: PendingBlock, verdict: BlockVerdict, rule: str, now: Now) -> None:
+    state.tell(BlockRefused(block.entry.hash, verdict, rule, block.conn))
+    if verdict is BlockVerdict.INVALID and not block.entry.invalid:
+        state.tree.invalidate(block.entry)
+    peer = None if block.conn is None else state.peers.get(block.conn)
+    if peer is None:
+        return
+    if verdict in (BlockVerdict.INVALID, BlockVerdict.MUTATED):
+        peer.channel.close(rule, f"block at height {block.entry.height}", fault=True)
+        state.wake(peer.conn)
+    elif verdict is BlockVerdict.FUTURE:
+        peer.channel.charge(FAULT_UNCONNECTED, rule, now.mono)
+
+
+def _drop_stranded(state: NodeState) -> None:
+    """Bodies that wait on one that was refused are given up; the path is asked for anew."""
+    for block in [block for line in state.waiting.values() for block in line]:
+        state.download.settled(block.entry)
+        if block.ticket is not None:
+            state.tell(BlockSubmitted(block.ticket, block.entry.hash, BlockVerdict.ORPHAN, "prev-blk-not-found"))
+    state.waiting.clear()
+
+
+def _uncharge(state: NodeState, entry: Entry) -> None:
+    """A body for a low-work header is here: it is no longer on its sender's account."""
+    if entry.low is not None:
+        state.low_work -= 1
+        state.peers[entry.low].low_work.remove(entry)
+        entry.low = None
+
+
+def announce(state: NodeState, joined: list[Entry], now: Now) -> None:
+    """Tell peers of new blocks: by ``headers`` to those known to have the parent, else by ``inv`` of the tip."""
+    if not joined:
+        return
+    parent, tip = joined[0].previous, joined[-1]
+    for peer in state.open_peers():
+        if _knows(state, peer, tip):
+            continue
+        if parent is not None and _knows(state, peer, parent) and len(joined) <= HEADERS_UNASKED:
+            state.send(peer, Headers(tuple(entry.raw for entry in joined)))
+            peer.sent = tip
+        else:
+            state.send(peer, Inv((InventoryItem(KIND_BLOCK, tip.hash),)))
+        state.flush(peer, now)
+
+
+def _knows(state: NodeState, peer: Peer, entry: Entry) -> bool:
+    """Whether a peer has a header: it has shown it or one above it, or we have sent it."""
+    shown, sent = peer.best, peer.sent
+    return (shown is not None and state.tree.is_ancestor(entry, shown)) or (
+        sent is not None and state.tree.is_ancestor(entry, sent)
+    )
+
+
+# -- inventory
+
+
+def on_inv(state: NodeState, peer: Peer, message: Inv, now: Now) -> None:
+    """Something exists. A block that we do not know leads to ``getheaders``; transactions are not relayed yet."""
+    for item in reversed(message.items):
+        if item.kind != KIND_BLOCK:
+            continue
+        entry = state.tree.get(BlockHash(item.hash))
+        if entry is None:
+            if peer.headers_asked == 0:
+                _ask_headers(state, peer, _common_start(state), now)
+            return
+        if not entry.invalid and (peer.best is None or entry.work > peer.best.work):
+            peer.best = entry
+            state.download.peer_has(peer.conn, entry)
+            schedule(state, now)
+        return
+
+
+def on_notfound(state: NodeState, peer: Peer, message: NotFound, now: Now) -> None:
+    """What we asked for will not come from here; it is asked of others at once."""
+    failed = [item for item in message.items if state.download.not_found(peer.conn, BlockHash(item.hash))]
+    if failed:
+        schedule(state, now)
+
+
+def peer_gone(state: NodeState, peer: Peer, now: Now) -> None:
+    """A link has ended: give its requests to others, and its low-work headers up."""
+    state.download.peer_gone(peer.conn)
+    state.timers.set(("headers", peer.conn), None)
+    state.low_work -= len(peer.low_work)
+    state.tree.forget(peer.low_work)
+    if state.header_peer == peer.conn:
+        _next_header_peer(state, now)
+    schedule(state, now)

@@ -1,0 +1,53 @@
+"""One immutable picture of a node: all that a status command, a dashboard or a test may read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..base.instant import Duration
+from ..base.names import BlockHash, ConnId
+from ..wire.address import NetAddress
+from ..wire.features import FeatureSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSnapshot:
+    """One link. Byte counts are of the stream; ``ping`` is the last round trip, ``None`` before the first."""
+
+    conn: ConnId
+    address: NetAddress
+    inbound: bool
+    named: bool
+    state: str
+    transport: str
+    user_agent: str
+    in_force: FeatureSet
+    claimed_height: int
+    known_height: int
+    """Height of the best header that this peer has shown, -1 for none."""
+    ping: Duration | None
+    age: Duration
+    bytes_in: int
+    bytes_out: int
+    blocks_received: int
+    blocks_in_flight: int
+    faults: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The whole node."""
+
+    network: str
+    height: int
+    tip: BlockHash
+    headers: int
+    """Height of the best known header."""
+    syncing: bool
+    """A header with more work than the tip is known whose block is missing."""
+    peers: tuple[PeerSnapshot, ...]
+    addresses: int
+    uptime: Duration
+    bytes_in: int
+    bytes_out: int
+    stopping: bool

@@ -1,0 +1,184 @@
+"""What the node's handlers share: the machine's memory, and the few verbs that all of them need.
+
+One thread, one node, one state. Handlers are functions over it, by topic: ``links`` opens and ends links, ``on_sync``
+catches up, ``on_serve`` answers, ``on_gossip`` spreads addresses.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ..base.instant import Instant, Now
+from ..base.limits import HEADERS_ITEMS
+from ..base.names import BlockHash, ConnId
+from ..base.randomness import Chance
+from ..chain.ledger import Ledger
+from ..peers.book import AddressBook
+from ..peers.dialing import Dialer
+from ..sync.download import Downloader
+from ..sync.view import Entry, HeaderTree
+from ..wire.address import AddressEntry, NetAddress, Network
+from ..wire.registry import Message
+from .config import NodeConfig
+from .effects import Ask, Effect, Event, LedgerRequest, Pause, Resume, Send, Tell
+from .peer import Peer
+from .timers import Timers
+
+
+@dataclass(frozen=True, slots=True)
+class PendingDial:
+    """A dial under way."""
+
+    address: NetAddress
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PendingHeaders:
+    """Headers before the ledger, and who sent them."""
+
+    conn: ConnId
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingBlock:
+    """A block on its way into the ledger: from a link, or from our operator with a ticket."""
+
+    entry: Entry
+    data: bytes
+    conn: ConnId | None
+    ticket: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRead:
+    """Blocks being read for a peer."""
+
+    conn: ConnId
+
+
+Pending: TypeAlias = PendingHeaders | tuple[PendingBlock, ...] | PendingRead
+TimerKey: TypeAlias = tuple[str, int]
+
+
+class NodeState:
+    """Everything that a node remembers while it runs."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        ledger: Ledger,
+        chance: Chance,
+        tree: HeaderTree,
+        book: AddressBook,
+        dialer: Dialer,
+        now: Now,
+    ) -> None:
+        self.config = config
+        self.ledger = ledger
+        self.chance = chance.fork("node")
+        self.nonces = chance.fork("nonces")
+        self.gossip_key = chance.fork("gossip").take_bytes(32)
+        self.tree = tree
+        self.book = book
+        self.dialer = dialer
+        self.download = Downloader(tree, config.minimum_work)
+        self.timers: Timers[TimerKey] = Timers()
+        self.peers: dict[ConnId, Peer] = {}
+        self.dials: dict[ConnId, PendingDial] = {}
+        self.dial_nonces: dict[int, ConnId] = {}
+        """Nonces of our links that have not completed their handshake: to find a connection to ourselves."""
+        self.effects: list[Effect] = []
+        self.pending: dict[int, Pending] = {}
+        self.header_peer: ConnId | None = None
+        self.offered: dict[BlockHash, None] = {}
+        """Headers before the ledger now."""
+        self.woken: dict[ConnId, None] = {}
+        """Links that an event of another link has closed; they are looked at before the input ends."""
+        self.low_work = 0
+        # -- blocks on their way into the ledger
+        self.ready: deque[PendingBlock] = deque()
+        self.waiting: dict[BlockHash, list[PendingBlock]] = {}
+        """Bodies whose parent has not been handed to the ledger yet, by that parent."""
+        self.handed: dict[BlockHash, None] = {}
+        """Blocks in ``ready`` or before the ledger now."""
+        self.ledger_busy = False
+        # -- gossip
+        self.getaddr_cache: dict[Network, tuple[Instant, tuple[AddressEntry, ...]]] = {}
+        # -- clock and totals
+        self.started = now.mono
+        self.last_now = now
+        self.stopping = False
+        self.bytes_out = 0
+        self.retired_bytes_in = 0
+        """Bytes that came in on links that have ended."""
+        self._serial = 0
+
+    def new_id(self) -> int:
+        """A number that was not used before."""
+        self._serial += 1
+        return self._serial
+
+    def new_conn(self) -> ConnId:
+        """A name for a new connection."""
+        return ConnId(self.new_id())
+
+    def emit(self, effect: Effect) -> None:
+        """Queue an effect."""
+        self.effects.append(effect)
+
+    def tell(self, event: Event) -> None:
+        """Queue a :class:`Tell`."""
+        self.effects.append(Tell(event))
+
+    def ask(self, request: LedgerRequest, pending: Pending) -> None:
+        """Queue a request to the ledger's worker and remember what it is for."""
+        ticket = self.new_id()
+        self.pending[ticket] = pending
+        self.effects.append(Ask(ticket, request))
+
+    def send(self, peer: Peer, message: Message) -> None:
+        """Send a message on an open link; nothing happens on one that has just ended."""
+        if peer.is_open:
+            peer.channel.send(message)
+
+    def flush(self, peer: Peer, now: Now) -> None:
+        """Hand what a channel wants written to the driver, and keep its timer and its reading right."""
+        data = peer.channel.take_data()
+        if data:
+            self.bytes_out += len(data)
+            self.effects.append(Send(peer.conn, data))
+        self.timers.set(("link", peer.conn), peer.channel.next_deadline())
+        self.govern(peer, now)
+
+    def govern(self, peer: Peer, now: Now) -> None:
+        """Pause or resume reading: nothing more is read from a peer that is being served, does not take what it asked
+        for, or has spent its tokens."""
+        wait = peer.channel.throttle(now.mono)
+        if wait:
+            self.timers.set(("throttle", peer.conn), Instant(now.mono + wait))
+        hold = bool(wait) or peer.congested or bool(peer.serve) or bool(peer.reading)
+        if hold != peer.paused:
+            peer.paused = hold
+            self.effects.append(Pause(peer.conn) if hold else Resume(peer.conn))
+
+    def wake(self, conn: ConnId) -> None:
+        """Have a link's events pulled before this input ends."""
+        self.woken[conn] = None
+
+    def open_peers(self) -> list[Peer]:
+        """Links whose handshake is done, oldest first."""
+        return [peer for peer in self.peers.values() if peer.is_open]
+
+    @property
+    def syncing(self) -> bool:
+        """A header with more work than the tip is known whose block is missing (design §8)."""
+        return self.download.missing
+
+
+def headers_full(count: int) -> bool:
+    """Whether a ``headers`` message says that there is more."""
+    return count == HEADERS_ITEMS

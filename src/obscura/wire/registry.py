@@ -1,0 +1,124 @@
+"""The one table of messages (design §3.4). Nothing about a message is written twice.
+
+A row holds the message's type (its codec), the largest payload, the phase in which it may come, who may send it, its
+class, the feature bits that both sides must have set, and its price in rate-limit tokens. The channel and the node read
+the table; docs/protocol.md shows it, and a test keeps both equal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, TypeAlias
+
+from ..base import limits
+from .blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
+from .features import NO_FEATURES, FeatureSet
+from .frame import encode_frame, type_field
+from .gossip import Addr
+from .greeting import GetAddr, Mempool, Ping, Pong, Verack, Version
+
+Message: TypeAlias = (
+    Version
+    | Verack
+    | Ping
+    | Pong
+    | Addr
+    | GetAddr
+    | Block
+    | GetBlocks
+    | Headers
+    | GetHeaders
+    | Inv
+    | Tx
+    | Mempool
+    | GetData
+    | NotFound
+)
+
+
+class Phase(Enum):
+    """When a message may come."""
+
+    GREETING = "greeting"
+    """Before the handshake is done, and at no other time."""
+    OPEN = "open"
+    """After both ``verack``."""
+
+
+class Direction(Enum):
+    """Who may send a message."""
+
+    BOTH = "both"
+    FROM_INITIATOR = "from initiator"
+    """From the side that dialled. From the other side it is ignored, as Bitcoin Core does with ``getaddr``."""
+
+
+class MessageClass(Enum):
+    """The specification's three kinds of extension."""
+
+    CORE = "core"
+    OPTIONAL = "optional"
+    EXPERIMENTAL = "experimental"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known about one message. ``price`` is in tokens, plus one for every 4,096 bytes of payload."""
+
+    message: type[Message]
+    size_max: int
+    phase: Phase
+    price: int
+    direction: Direction = Direction.BOTH
+    message_class: MessageClass = MessageClass.CORE
+    needs: FeatureSet = NO_FEATURES
+
+    @property
+    def name(self) -> str:
+        """The message's type name."""
+        return self.message.type_name
+
+
+# Prices: an answer that was asked for is bounded by the asking, so it is free here, and the node charges the ones that
+# nobody asked for. Requests cost by what they make us do: a lookup, a read from disk.
+REGISTRY: Final[tuple[Row, ...]] = (
+    Row(Version, limits.PRE_HANDSHAKE_BYTES, Phase.GREETING, price=1),
+    Row(Verack, 0, Phase.GREETING, price=1),
+    Row(Ping, 8, Phase.OPEN, price=1),
+    Row(Pong, 8, Phase.OPEN, price=1),
+    Row(Addr, limits.ADDR_BYTES, Phase.OPEN, price=5),
+    Row(GetAddr, 0, Phase.OPEN, price=50, direction=Direction.FROM_INITIATOR),
+    Row(Block, limits.BLOCK_BYTES, Phase.OPEN, price=0),
+    Row(GetBlocks, limits.LOCATOR_BYTES, Phase.OPEN, price=10),
+    Row(Headers, limits.HEADERS_BYTES, Phase.OPEN, price=0),
+    Row(GetHeaders, limits.LOCATOR_BYTES, Phase.OPEN, price=10),
+    Row(Inv, limits.INV_BYTES, Phase.OPEN, price=1),
+    Row(Tx, limits.TX_BYTES, Phase.OPEN, price=10),
+    Row(Mempool, 0, Phase.OPEN, price=100),
+    Row(GetData, limits.INV_BYTES, Phase.OPEN, price=1),
+    Row(NotFound, limits.INV_BYTES, Phase.OPEN, price=1),
+)
+
+BY_TYPE_FIELD: Final[dict[bytes, Row]] = {type_field(row.name): row for row in REGISTRY}
+"""Rows by the 12 bytes of a frame."""
+BY_MESSAGE: Final[dict[type, Row]] = {row.message: row for row in REGISTRY}
+FIELD_OF: Final[dict[type, bytes]] = {row.message: type_field(row.name) for row in REGISTRY}
+UNKNOWN_PRICE: Final = 5
+"""Tokens that a message of an unknown type costs: it is of no use to us."""
+UNKNOWN_SIZE_MAX: Final = limits.BLOCK_BYTES
+"""Largest payload of an unknown type: what the largest known one has. It is never buffered."""
+
+
+def encode_message(message: Message) -> bytes:
+    """The frame of a message.
+
+    Raises:
+        ValueError: its payload is over its limit: our mistake, the peer would close the link.
+    """
+    payload = message.to_payload()
+    row = BY_MESSAGE[type(message)]
+    if len(payload) > row.size_max:
+        msg = f"a {row.name} of {len(payload)} bytes is over its limit of {row.size_max}"
+        raise ValueError(msg)
+    return encode_frame(FIELD_OF[type(message)], payload)

@@ -1,0 +1,345 @@
+"""The channel machine: handshake of both roles, phases, faults, keepalive, limits."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pair import START, Pair, closing_rule, drain, feed, make_channel, make_version, opened_pair
+
+from obscura.base.errors import BugError
+from obscura.base.instant import Instant, after, seconds
+from obscura.base.limits import (
+    FAULT_BUDGET,
+    FAULT_DECAY,
+    FAULT_MALFORMED,
+    HANDSHAKE_TIMEOUT,
+    PING_INTERVAL,
+    PING_TIMEOUT,
+    PRE_HANDSHAKE_BYTES,
+    TOKENS_BURST,
+)
+from obscura.base.names import NULL_HASH
+from obscura.channel import Channel, Closed, MessageFault, Opened, Received, Role
+from obscura.channel.channel import State
+from obscura.wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
+from obscura.wire.features import FeatureSet
+from obscura.wire.frame import encode_frame, parse_header, type_field
+from obscura.wire.gossip import Addr
+from obscura.wire.greeting import GetAddr, Mempool, Ping, Pong, Verack, Version
+from obscura.wire.registry import BY_TYPE_FIELD, FIELD_OF, REGISTRY, Message, encode_message
+
+SAMPLES: tuple[Message, ...] = (
+    make_version(9),
+    Verack(),
+    Ping(5),
+    Pong(5),
+    Addr(()),
+    GetAddr(),
+    Block(bytes(80)),
+    GetBlocks(1, (), NULL_HASH),
+    Headers(()),
+    GetHeaders(1, (), NULL_HASH),
+    Inv(()),
+    Tx(b"t"),
+    Mempool(),
+    GetData(()),
+    NotFound(()),
+)
+
+
+def types_in(data: bytes) -> list[str]:
+    """Names of the frames in a stream."""
+    names, at = [], 0
+    while at < len(data):
+        size, field, _ = parse_header(data, at)
+        names.append(BY_TYPE_FIELD[field].name)
+        at += 20 + size
+    return names
+
+
+def in_state(state: State, role: Role) -> Channel:
+    """A channel that honest messages brought into a state."""
+    channel = make_channel(role)
+    if state in (State.AWAIT_VERACK, State.OPEN):
+        feed(channel, encode_message(make_version(9)))
+    if state is State.OPEN:
+        feed(channel, encode_message(Verack()))
+    if state is State.CLOSED:
+        channel.close("done")
+    channel.take_data()
+    assert channel.state is state
+    return channel
+
+
+class TestHandshake:
+    def test_order_of_both_roles(self) -> None:
+        initiator, responder = make_channel(Role.INITIATOR), make_channel(Role.RESPONDER)
+        assert responder.take_data() == b"", "a responder waits for the initiator's version"
+        first = initiator.take_data()
+        assert types_in(first) == ["version"]
+        feed(responder, first)
+        answer = responder.take_data()
+        assert types_in(answer) == ["version", "verack"]
+        events = feed(initiator, answer)
+        assert isinstance(events[0], Opened)
+        assert types_in(initiator.take_data()) == ["verack"], "the ping waits for its deadline"
+        assert responder.state is State.AWAIT_VERACK
+
+    def test_responder_answers_only_after_validation(self) -> None:
+        responder = make_channel(Role.RESPONDER)
+        events = feed(responder, encode_message(make_version(9, protocol=0)))
+        assert closing_rule(events) == "version-obsolete"
+        assert responder.take_data() == b""
+
+    def test_features_in_force_are_those_of_both(self) -> None:
+        pair = Pair(
+            make_channel(Role.INITIATOR, make_version(1, FeatureSet(0b0111, 0b1100))),
+            make_channel(Role.RESPONDER, make_version(2, FeatureSet(0b1110, 0b0101))),
+        )
+        pair.pump()
+        assert pair.initiator.in_force == pair.responder.in_force == FeatureSet(0b0110, 0b0100)
+        assert pair.at_responder[0] == Opened(make_version(1, FeatureSet(0b0111, 0b1100)), FeatureSet(0b0110, 0b0100))
+
+    @pytest.mark.parametrize("role", list(Role))
+    def test_own_nonce_is_a_self_connection(self, role: Role) -> None:
+        channel = make_channel(role, own=lambda nonce: nonce == 99)
+        events = feed(channel, encode_message(make_version(99)))
+        assert events == [Closed("self-connection")]
+        assert "verack" not in types_in(channel.take_data())
+
+    @pytest.mark.parametrize("role", list(Role))
+    def test_it_does_not_wait_for_ever(self, role: Role) -> None:
+        channel = make_channel(role)
+        assert channel.next_deadline() == after(START, HANDSHAKE_TIMEOUT)
+        channel.handle_deadline(Instant(START + HANDSHAKE_TIMEOUT - 1))
+        assert channel.next_event(START) is None
+        channel.handle_deadline(Instant(START + HANDSHAKE_TIMEOUT))
+        assert channel.next_event(START) == Closed("handshake-timeout")
+        assert channel.next_deadline() is None
+
+    def test_drip_fed_handshake_has_the_same_deadline(self) -> None:
+        channel = make_channel(Role.RESPONDER)
+        for byte in encode_message(make_version(9))[:-1]:
+            feed(channel, bytes([byte]))
+        channel.handle_deadline(Instant(START + HANDSHAKE_TIMEOUT))
+        assert channel.next_event(START) == Closed("handshake-timeout")
+
+
+class TestEveryStateAndInput:
+    @pytest.mark.parametrize("role", list(Role))
+    @pytest.mark.parametrize("state", list(State))
+    @pytest.mark.parametrize("message", SAMPLES, ids=lambda message: message.type_name)
+    def test_message(self, state: State, role: Role, message: Message) -> None:
+        channel = in_state(state, role)
+        events = feed(channel, encode_message(message))
+        match state, message:
+            case State.CLOSED, _:
+                assert events == [Closed("done")]
+            case State.AWAIT_VERSION, Version():
+                assert channel.state is State.AWAIT_VERACK
+                assert events == []
+            case State.AWAIT_VERACK, Verack():
+                assert isinstance(events[0], Opened)
+            case (State.AWAIT_VERACK | State.OPEN), Version():
+                assert closing_rule(events) == "second-version"
+            case (State.AWAIT_VERSION | State.AWAIT_VERACK), _:
+                assert closing_rule(events) == "wrong-phase"
+            case State.OPEN, Verack():
+                assert closing_rule(events) == "wrong-phase"
+            case State.OPEN, Ping() if type(message) is Ping:
+                assert events == []
+                assert types_in(channel.take_data()) == ["pong"]
+            case State.OPEN, Pong():
+                assert events == []
+            case State.OPEN, GetAddr() if role is Role.INITIATOR:
+                assert events == [], "getaddr is answered only to the side that dialled"
+            case _:
+                assert events == [Received(message, len(message.to_payload()))]
+
+    def test_every_message_is_sampled(self) -> None:
+        assert {type(message) for message in SAMPLES} == {row.message for row in REGISTRY}
+
+    @pytest.mark.parametrize("role", list(Role))
+    @pytest.mark.parametrize("state", [State.AWAIT_VERSION, State.AWAIT_VERACK, State.OPEN])
+    def test_unknown_types_are_ignored_in_any_cut(self, state: State, role: Role) -> None:
+        channel = in_state(state, role)
+        stream = encode_frame(type_field("newthing"), b"x" * 700)
+        for byte in stream:
+            assert feed(channel, bytes([byte])) == []
+        assert channel.state is state
+        assert channel.buffered == 0
+
+    @pytest.mark.parametrize("state", [State.AWAIT_VERSION, State.AWAIT_VERACK, State.CLOSED])
+    def test_sending_before_open_is_our_bug(self, state: State) -> None:
+        channel = in_state(state, Role.RESPONDER)
+        with pytest.raises(BugError):
+            channel.send(Inv(()))
+        with pytest.raises(BugError):
+            channel.send_frame(b"")
+
+    @pytest.mark.parametrize("state", list(State))
+    def test_end_of_stream(self, state: State) -> None:
+        channel = in_state(state, Role.RESPONDER)
+        channel.receive_eof()
+        expected = "done" if state is State.CLOSED else "peer-closed"
+        assert channel.next_event(START) == Closed(expected)
+        assert channel.next_event(START) is None
+
+
+class TestFrameLimits:
+    @pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.name)
+    def test_oversized_is_refused_by_the_header_alone(self, row: object) -> None:
+        field = FIELD_OF[row.message]  # type: ignore[attr-defined]
+        limit = row.size_max  # type: ignore[attr-defined]
+        if row.message in (Version, Verack):  # type: ignore[attr-defined]
+            channel = in_state(State.AWAIT_VERSION if row.message is Version else State.AWAIT_VERACK, Role.RESPONDER)  # type: ignore[attr-defined]
+            limit = min(limit, PRE_HANDSHAKE_BYTES)
+        else:
+            channel = in_state(State.OPEN, Role.RESPONDER)
+        header = (limit + 1).to_bytes(4, "little") + field + bytes(4)
+        assert closing_rule(feed(channel, header)) == "frame-oversized"
+        assert channel.buffered == 0
+
+    @pytest.mark.parametrize("row", [row for row in REGISTRY if row.size_max > 8], ids=lambda row: row.name)
+    def test_a_frame_at_its_limit_is_waited_for(self, row: object) -> None:
+        if row.message is Version:  # type: ignore[attr-defined]
+            channel = in_state(State.AWAIT_VERSION, Role.RESPONDER)
+        else:
+            channel = in_state(State.OPEN, Role.RESPONDER)
+        header = row.size_max.to_bytes(4, "little") + FIELD_OF[row.message] + bytes(4)  # type: ignore[attr-defined]
+        assert feed(channel, header) == []
+
+    def test_unknown_types_have_a_limit_too(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        header = (4_000_001).to_bytes(4, "little") + type_field("newthing") + bytes(4)
+        assert closing_rule(feed(channel, header)) == "frame-oversized"
+        channel = in_state(State.AWAIT_VERSION, Role.RESPONDER)
+        header = (PRE_HANDSHAKE_BYTES + 1).to_bytes(4, "little") + type_field("newthing") + bytes(4)
+        assert closing_rule(feed(channel, header)) == "frame-oversized"
+
+    @pytest.mark.parametrize(
+        ("field", "rule"),
+        [
+            (b"\x01nv" + bytes(9), "type-unprintable"),
+            (bytes(12), "type-unprintable"),
+            (b"in v" + bytes(8), "type-unprintable"),
+            (b"inv\0inv" + bytes(5), "type-after-nul"),
+            (b"\0" + b"inv" + bytes(8), "type-after-nul"),
+            (b"in\xffv" + bytes(8), "type-unprintable"),
+        ],
+    )
+    def test_type_field(self, field: bytes, rule: str) -> None:
+        for state in (State.AWAIT_VERSION, State.AWAIT_VERACK, State.OPEN):
+            channel = in_state(state, Role.RESPONDER)
+            assert closing_rule(feed(channel, bytes(4) + field + bytes(4))) == rule
+
+
+class TestFaults:
+    def bad_ping(self) -> bytes:
+        frame = bytearray(encode_message(Ping(1)))
+        frame[16] ^= 1
+        return bytes(frame)
+
+    def test_malformed_messages_are_dropped_until_the_budget_is_spent(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        for _ in range(FAULT_BUDGET // FAULT_MALFORMED - 1):
+            assert feed(channel, self.bad_ping()) == [MessageFault("ping", "checksum-wrong")]
+        assert feed(channel, self.bad_ping()) == [Closed("fault-budget", "checksum-wrong", fault=True)]
+
+    def test_faults_are_forgiven(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        now = START
+        for _ in range(20):
+            assert feed(channel, self.bad_ping(), now) == [MessageFault("ping", "checksum-wrong")]
+            now = Instant(now + FAULT_MALFORMED * FAULT_DECAY)
+        assert channel.fault_points(now) == 0
+
+    def test_good_messages_before_a_fault_are_handed_out_first(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        events = feed(channel, encode_message(Inv(())) + encode_message(Verack()) + encode_message(Inv(())))
+        assert events == [Received(Inv(()), 1), Closed("wrong-phase", "verack", fault=True)]
+
+    def test_undecodable_payload(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        assert feed(channel, encode_frame(type_field("inv"), b"\x02" + bytes(36))) == [
+            MessageFault("inv", "count-exceeds-payload")
+        ]
+
+    def test_the_owner_charges_the_same_budget(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        channel.charge(FAULT_BUDGET - FAULT_MALFORMED, "block-unsolicited", START)
+        assert channel.next_event(START) is None
+        assert closing_rule(feed(channel, self.bad_ping())) == "fault-budget"
+
+    def test_tokens_run_out_and_come_back(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        ping = encode_message(Ping(1))
+        feed(channel, ping * (TOKENS_BURST - 100))
+        assert channel.throttle(START) == 0
+        feed(channel, ping * 200)
+        wait = channel.throttle(START)
+        assert seconds(0.05) < wait <= seconds(0.2)
+        assert channel.throttle(after(START, wait)) == 0
+
+
+class TestKeepalive:
+    def test_ping_pong_and_round_trip(self) -> None:
+        pair = opened_pair()
+        assert pair.initiator.next_deadline() == START
+        pair.initiator.handle_deadline(START)
+        pair.now = after(START, seconds(0.25))
+        pair.pump()
+        assert pair.initiator.round_trip == seconds(0.25)
+        assert pair.initiator.next_deadline() == after(START, PING_INTERVAL)
+
+    def test_silence_ends_the_link(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        channel.handle_deadline(START)
+        assert channel.next_deadline() == after(START, PING_TIMEOUT)
+        feed(channel, encode_message(Pong(123456)))
+        channel.handle_deadline(after(START, PING_TIMEOUT))
+        assert channel.next_event(START) == Closed("ping-timeout")
+
+
+@given(
+    messages=st.lists(st.sampled_from([m for m in SAMPLES if not isinstance(m, Version | Verack)]), max_size=8),
+    cuts=st.lists(st.integers(1, 90), min_size=1, max_size=40),
+)
+def test_any_cut_of_the_stream_gives_the_same_events(messages: list[Message], cuts: list[int]) -> None:
+    stream = encode_message(make_version(9)) + encode_message(Verack())
+    stream += b"".join(encode_message(message) for message in messages) + encode_message(Verack())
+    whole = feed(make_channel(Role.RESPONDER), stream)
+    channel = make_channel(Role.RESPONDER)
+    events: list[object] = []
+    at = 0
+    for step in itertools.cycle(cuts):
+        events.extend(feed(channel, stream[at : at + step]))
+        at += step
+        if at >= len(stream):
+            break
+    assert events == whole
+
+
+@given(st.binary(max_size=400))
+def test_no_bytes_raise(data: bytes) -> None:
+    for state in (State.AWAIT_VERSION, State.AWAIT_VERACK, State.OPEN):
+        channel = in_state(state, Role.RESPONDER)
+        feed(channel, data)
+        assert channel.buffered <= len(data)
+
+
+@pytest.mark.parametrize("step", [1, 7, 20, 21, 1000])
+def test_a_pair_opens_in_any_cut(step: int) -> None:
+    pair = opened_pair(step)
+    assert [type(event) for event in pair.at_initiator + pair.at_responder] == [Opened, Opened]
+
+
+def test_drain_after_close_is_quiet() -> None:
+    channel = in_state(State.OPEN, Role.RESPONDER)
+    channel.close("done")
+    events: list[object] = []
+    drain(channel, events, START)  # type: ignore[arg-type]
+    assert events == [Closed("done")]
