@@ -15,12 +15,16 @@ from obscura.wire.greeting import Version
 START = Instant(1_000_000)
 
 
-def make_version(nonce: int = 7, features: FeatureSet | None = None, protocol: int = 1, agent: str = "/Obscura:0.1(python)/") -> Version:
+def make_version(
+    nonce: int = 7, features: FeatureSet | None = None, protocol: int = 1, agent: str = "/Obscura:0.1(python)/"
+) -> Version:
     """A ``version`` with sensible fields."""
     return Version(protocol, WallTime(1_700_000_400), features or FeatureSet(), agent, NULL_HASH, 0, nonce)
 
 
-def make_channel(role: Role, version: Version | None = None, own: Callable[[int], bool] = lambda nonce: False) -> Channel:
+def make_channel(
+    role: Role, version: Version | None = None, own: Callable[[int], bool] = lambda nonce: False
+) -> Channel:
     """A channel of one role at the start of time."""
     return Channel(role, version or make_version(1 if role is Role.INITIATOR else 2), own, Chance.from_seed(1), START)
 

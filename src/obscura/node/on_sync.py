@@ -22,7 +22,7 @@ from ..base.limits import (
     UNASKED_PRICE,
 )
 from ..base.names import NULL_HASH, BlockHash, ConnId
-from ..chain.ledger import BlockReport, BlockVerdict, HeaderInfo, HeaderReport
+from ..chain.ledger import BlockReport, BlockVerdict, HeaderInfo, HeaderReport, InvalidHeader
 from ..sync.view import Entry
 from ..wire.blocks import Block, GetData, GetHeaders, Headers, Inv, NotFound
 from ..wire.greeting import PROTOCOL_VERSION
@@ -116,7 +116,7 @@ def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None
         return
     try:
         infos = _linked(state, message.headers)
-    except PeerFault:
+    except InvalidHeader:
         if asked and not peer.on_our_network:
             # Another chain's headers need not have work by our chain's rules: nothing is charged for them.
             _other_network(state, peer, now)
@@ -274,19 +274,27 @@ def submit(state: NodeState, data: bytes, ticket: int) -> None:
     except PeerFault as fault:
         state.tell(BlockSubmitted(ticket, NULL_HASH, BlockVerdict.INVALID, fault.rule))
         return
-    entry = state.tree.get(info.hash)
-    if entry is None:
-        parent = state.tree.get(info.previous)
-        if parent is None:
-            state.tell(BlockSubmitted(ticket, info.hash, BlockVerdict.ORPHAN, "prev-blk-not-found"))
-            return
-        entry = state.tree.add(data[: len(state.tree.genesis.raw)], info)
-    if entry.body or entry.hash in state.handed:
-        state.tell(BlockSubmitted(ticket, info.hash, BlockVerdict.DUPLICATE, "duplicate"))
+    refused = _unfit(state, info)
+    if refused is not None:
+        state.tell(BlockSubmitted(ticket, info.hash, *refused))
         return
+    entry = state.tree.add(data[: len(state.tree.genesis.raw)], info)
     _uncharge(state, entry)
     _queue(state, PendingBlock(entry, data, None, ticket))
     feed(state)
+
+
+def _unfit(state: NodeState, info: HeaderInfo) -> tuple[BlockVerdict, str] | None:
+    """Why a block of our operator cannot go to the ledger, if so."""
+    known = state.tree.get(info.hash)
+    if known is not None and (known.body or known.hash in state.handed):
+        return BlockVerdict.DUPLICATE, "duplicate"
+    parent = state.tree.get(info.previous)
+    if parent is None or not (parent.body or parent.hash in state.handed or parent.invalid):
+        return BlockVerdict.ORPHAN, "prev-blk-not-found"
+    if parent.invalid:
+        return BlockVerdict.INVALID, "invalid-ancestor"
+    return None
 
 
 def _queue(state: NodeState, block: PendingBlock) -> None:

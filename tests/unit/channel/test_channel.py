@@ -143,9 +143,9 @@ class TestEveryStateAndInput:
                 assert events == []
             case State.AWAIT_VERACK, Verack():
                 assert isinstance(events[0], Opened)
-            case (State.AWAIT_VERACK | State.OPEN), Version():
+            case ((State.AWAIT_VERACK | State.OPEN), Version()):
                 assert closing_rule(events) == "second-version"
-            case (State.AWAIT_VERSION | State.AWAIT_VERACK), _:
+            case ((State.AWAIT_VERSION | State.AWAIT_VERACK), _):
                 assert closing_rule(events) == "wrong-phase"
             case State.OPEN, Verack():
                 assert closing_rule(events) == "wrong-phase"
