@@ -1,0 +1,83 @@
+"""The sidecar file that says how far the block store is known to be whole.
+
+Verifying every checksum at every start would read the whole chain. So at a checkpoint and at a clean close the store
+writes down, per segment, up to which byte everything was verified or written by itself, and which ranges in there are
+damaged. The next start reads only record heads below that, and verifies all above. A mark that is missing, damaged or
+does not fit the files is ignored: then everything is verified, which is slow but never wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from .segment import Range
+
+_NAME: Final = "clean"
+_FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CleanSegment:
+    """What is known of one segment: its marker, the verified size in bytes, the damaged ranges below that."""
+
+    marker: bytes
+    size: int
+    damage: tuple[Range, ...]
+
+
+def write_mark(directory: Path, segments: dict[int, CleanSegment]) -> None:
+    """Replace the mark: written beside, synced, renamed, directory synced.
+
+    Raises:
+        OSError: the disk fails; the old mark stays.
+    """
+    body = json.dumps(
+        {
+            "format": _FORMAT,
+            "segments": [
+                [number, segment.marker.hex(), segment.size, [list(span) for span in segment.damage]]
+                for number, segment in sorted(segments.items())
+            ],
+        },
+        separators=(",", ":"),
+    ).encode()
+    beside = directory / f"{_NAME}.new"
+    with beside.open("wb") as file:
+        file.write(b"%08x\n%s\n" % (zlib.crc32(body), body))
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(directory / _NAME)
+    sync_directory(directory)
+
+
+def read_mark(directory: Path) -> dict[int, CleanSegment]:
+    """What the last run wrote down; empty if there is nothing that can be trusted."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        checksum, body, _ = (directory / _NAME).read_bytes().split(b"\n")
+        if int(checksum, 16) == zlib.crc32(body):
+            mark = json.loads(body)
+            if mark["format"] == _FORMAT:
+                return {
+                    number: CleanSegment(bytes.fromhex(marker), size, tuple((start, end) for start, end in damage))
+                    for number, marker, size, damage in mark["segments"]
+                }
+    return {}
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names that were created or renamed in a directory survive a power cut.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,147 @@
+"""Opening the kernel, and making it and the block store agree again after a run ended in whatever way.
+
+A kill or a power cut can leave three differences; all heal without anybody deleting a file:
+
+* the kernel lacks stored blocks, because it had not flushed: they are submitted again;
+* the store lacks a block of the kernel's active chain (never acknowledged, or damaged on disk): it is copied;
+* the kernel's files cannot be used: they are set aside, and everything is submitted again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from ...base.errors import StoreError
+from ...base.names import BlockHash, display_hash
+from .binding import Fault, Kernel
+from .blockstore import BlockStore
+from .networks import Network
+
+_BATCH: Final = 64
+"""Blocks in memory at once while copying or submitting: at most 256 MB."""
+_ENVIRONMENT: Final = (
+    "already held by process",
+    "temporarily unavailable",
+    "No space left",
+    "Permission denied",
+    "Read-only file system",
+    "Too many open files",
+    "Cannot allocate memory",
+)
+"""What the kernel says when its files may be fine but the world is not: nothing is set aside then."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+def open_kernel(network: Network, directory: Path) -> Kernel:
+    """The kernel on its directory; if its files there are damaged, on an empty one, the old being set aside.
+
+    Raises:
+        StoreError: another process uses the directory, or the disk refuses.
+    """
+    workers = max(0, min(4, os.cpu_count() or 1) - 1)
+    try:
+        return Kernel(network.chain_type, directory, workers=workers)
+    except OSError as error:
+        msg = f"the kernel's directory {directory} cannot be made: {error.strerror}"
+        raise StoreError(msg) from error
+    except StoreError as error:
+        if any(text in str(error) for text in _ENVIRONMENT):
+            msg = f"the kernel cannot open {directory}: {error}. Is another node running on this data directory?"
+            raise StoreError(msg) from error
+        aside = _free_name(directory)
+        directory.rename(aside)
+        _LOG.warning(
+            "the kernel's files were unusable (%s); they are set aside as %s, and rebuilt from the block store "
+            "(delete them when you have had your look)",
+            error,
+            aside,
+        )
+    return Kernel(network.chain_type, directory, workers=workers)
+
+
+def copy_missing(kernel: Kernel, store: BlockStore) -> int:
+    """Bring the active chain's blocks that the store lacks from the kernel into it; returns how many."""
+    missing = (
+        name
+        for height in range(1, kernel.tip()[0] + 1)
+        if (name := kernel.active_hash(height)) is not None and name not in store
+    )
+    copied = 0
+    while names := list(islice(missing, _BATCH)):
+        blocks = [(name, block) for name in names if (block := kernel.read_block(name)) is not None]
+        for name in names[len(blocks) :]:
+            _LOG.warning("block %s is in the kernel's chain but can be read nowhere", display_hash(name))
+        store.append(blocks)
+        copied += len(blocks)
+    return copied
+
+
+class Replay:
+    """Submits stored blocks that are not in the kernel's active chain; parents come first in the store.
+
+    Blocks that were given anew after damage stand after their children, so rounds are made until one brings nothing.
+
+    Args:
+        store: whose blocks.
+        kernel: the kernel of the moment, as ``flush`` replaces it.
+        flush: called after each batch with the number of blocks that the kernel has taken.
+    """
+
+    def __init__(self, store: BlockStore, kernel: Callable[[], Kernel], flush: Callable[[int], None]) -> None:
+        self._store = store
+        self._kernel = kernel
+        self._flush = flush
+        self.submitted = 0
+
+    def run(self) -> set[BlockHash]:
+        """Returns the stored blocks that the kernel cannot take now, because an ancestor is missing."""
+        kernel = self._kernel()
+        left = [name for name in self._store.names() if not kernel.is_active(name)]
+        while left:
+            again = list(self._round(iter(left)))
+            if len(again) == len(left):
+                break
+            left = again
+        if left:
+            _LOG.warning("%d stored blocks wait for an ancestor that is missing; it will be asked for", len(left))
+        return set(left)
+
+    def _round(self, names: Iterator[BlockHash]) -> Iterator[BlockHash]:
+        """One pass; yields those that must wait."""
+        while batch := list(islice(names, _BATCH)):
+            refusals: dict[BlockHash, str] = {}
+            taken = 0
+            for name, block in zip(batch, self._store.read(batch), strict=True):
+                if block is None or name in refusals:
+                    continue
+                processed = self._kernel().submit_block(name, block)
+                refusals.update((other.hash, other.rule) for other in processed.others)
+                fault = processed.refused
+                if fault is None:
+                    taken += 1
+                elif fault.fault in (Fault.MISSING_PREV, Fault.TIME_FUTURE):
+                    yield name
+                elif fault.fault is Fault.MUTATED:
+                    self._store.discard(name, f"is not whole ({fault.rule})")
+                else:
+                    refusals[name] = fault.rule
+            self._refuse(refusals)
+            self.submitted += taken
+            self._flush(taken)
+
+    def _refuse(self, refusals: dict[BlockHash, str]) -> None:
+        stored = [(name, rule) for name, rule in refusals.items() if name in self._store]
+        if stored:
+            self._store.refuse(stored)
+
+
+def _free_name(directory: Path) -> Path:
+    number = 1
+    while (aside := directory.with_name(f"{directory.name}.damaged-{number}")).exists():
+        number += 1
+    return aside
