@@ -213,15 +213,15 @@ class Kernel:
         chain = k.btck_chainstate_manager_get_active_chain(self._open_manager)
         return bool(entry) and bool(k.btck_chain_contains(chain, entry))
 
-    def knows(self, block_hash: BlockHash) -> bool:
-        """Whether the header of a hash is known, valid or not."""
-        return bool(self._entry(block_hash))
-
-    def best_headers(self) -> Iterator[bytes]:
-        """The header chain with most work, from height 1 on, 80 bytes each. Nothing is processed meanwhile."""
-        best = k.btck_chainstate_manager_get_best_entry(self._open_manager)
-        for height in range(1, int(k.btck_block_tree_entry_get_height(best)) + 1):
-            yield self._header(k.btck_block_tree_entry_get_ancestor(best, height))
+    def headers_above(self, known: Callable[[BlockHash], bool]) -> list[bytes]:
+        """The headers of the chain with most work that stand above its last ``known`` one (or genesis), upwards."""
+        entry = k.btck_chainstate_manager_get_best_entry(self._open_manager)
+        found: list[bytes] = []
+        while k.btck_block_tree_entry_get_height(entry) > 0 and not known(self._name(entry)):
+            found.append(self._header(entry))
+            entry = k.btck_block_tree_entry_get_previous(entry)
+        found.reverse()
+        return found
 
     def headers_back(self, start: BlockHash, count: int) -> list[bytes]:
         """Up to ``count`` headers from ``start`` down towards genesis; none if it is unknown."""

@@ -23,7 +23,8 @@ from typing import Final
 from ...base.errors import StoreError
 from ...base.names import BlockHash, display_hash
 from ...chain.ledger import HEADER_BYTES
-from .cleanmark import CleanSegment, read_mark, sync_directory, write_mark
+from .cleanmark import CleanSegment, read_mark, write_mark
+from .disk import Disk, disk_error, sync_directory
 from .header import block_hash
 from .records import (
     FORMAT,
@@ -42,23 +43,9 @@ from .segment import Range, scan
 
 SEGMENT_BYTES: Final = 128 << 20
 """A file is closed before it grows past this (a whole record always fits): as Bitcoin Core's block files."""
-_VECTORS: Final = 1000
-"""Buffers in one ``pwritev``; Linux takes 1024."""
 
 Place = tuple[int, int, int]
 """Segment number, offset of the payload, its length."""
-
-
-class Disk:
-    """The writing calls of the operating system. A test gives a store one that fails."""
-
-    def write(self, fd: int, buffers: Sequence[bytes], offset: int) -> int:
-        """As ``os.pwritev``: may write less than all."""
-        return os.pwritev(fd, buffers, offset)
-
-    def sync(self, fd: int) -> None:
-        """As ``os.fdatasync``."""
-        os.fdatasync(fd)
 
 
 class _Segment:
@@ -105,7 +92,7 @@ class BlockStore:
                 sync_directory(directory.parent)
             self._load()
         except OSError as error:
-            raise _disk_error("the block store cannot be opened", error) from error
+            raise disk_error("the block store cannot be opened", error) from error
 
     # -- questions; safe beside an append
 
@@ -184,7 +171,7 @@ class BlockStore:
         try:
             write_mark(self._directory, clean)
         except OSError as error:
-            raise _disk_error("the block store's clean mark cannot be written", error) from error
+            raise disk_error("the block store's clean mark cannot be written", error) from error
 
     # -- opening
 
@@ -329,11 +316,11 @@ class BlockStore:
             for at, (segment, _, buffers) in grown.items():
                 if at not in fds:
                     fds[at] = os.open(segment.path, os.O_RDWR)
-                self._write_all(fds[at], buffers, segment.size)
+                self._disk.write_all(fds[at], buffers, segment.size)
                 self._disk.sync(fds[at])
         except OSError as error:
             self._undo(fds, last_before)
-            raise _disk_error("blocks cannot be stored", error) from error
+            raise disk_error("blocks cannot be stored", error) from error
         finally:
             for fd in fds.values():
                 os.close(fd)
@@ -348,22 +335,10 @@ class BlockStore:
         marker = os.urandom(MARKER_BYTES)
         segment = self._segments[number] = _Segment(path, marker, HEADS_BYTES, [])
         self._last = number
-        self._write_all(fds[number], [pack_heads(marker, self._chain)], 0)
+        self._disk.write_all(fds[number], [pack_heads(marker, self._chain)], 0)
         self._disk.sync(fds[number])
         sync_directory(self._directory)
         return segment
-
-    def _write_all(self, fd: int, buffers: list[bytes], offset: int) -> None:
-        for first in range(0, len(buffers), _VECTORS):
-            rest: list[bytes] = buffers[first : first + _VECTORS]
-            while rest:
-                written = self._disk.write(fd, rest, offset)
-                offset += written
-                while rest and written >= len(rest[0]):
-                    written -= len(rest[0])
-                    del rest[0]
-                if rest and written:
-                    rest[0] = rest[0][written:]
 
     def _undo(self, fds: dict[int, int], last: int) -> None:
         """Back to the sizes before. Failing here too costs nothing but a torn end, which the next open cuts off."""
@@ -379,9 +354,3 @@ class BlockStore:
                 self._warnings.append(f"{segment.path}: cannot be cut back to byte {segment.size} ({error.strerror})")
         for number in [number for number in self._segments if number > last]:
             del self._segments[number]
-
-
-def _disk_error(what: str, error: OSError) -> StoreError:
-    return StoreError(
-        f"{what}: {error.strerror} ({error.filename or 'block store'}): check the disk's space and health"
-    )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from .disk import sync_directory
 from .segment import Range
 
 _NAME: Final = "clean"
@@ -68,16 +69,3 @@ def read_mark(directory: Path) -> dict[int, CleanSegment]:
                     for number, marker, size, damage in mark["segments"]
                 }
     return {}
-
-
-def sync_directory(directory: Path) -> None:
-    """Make names that were created or renamed in a directory survive a power cut.
-
-    Raises:
-        OSError: the disk fails.
-    """
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

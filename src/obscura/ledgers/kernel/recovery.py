@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Final
 
 from ...base.errors import StoreError
 from ...base.names import BlockHash, display_hash
+from ...chain.ledger import RestoredHeader
 from .binding import Fault, Kernel
 from .blockstore import BlockStore
+from .header import block_hash
 from .networks import Network
 
 _BATCH: Final = 64
-"""Blocks in memory at once while copying or submitting: at most 256 MB."""
+"""Blocks in memory at once while copying or submitting: at most 256 MB, and one sync for each such batch."""
 _ENVIRONMENT: Final = (
     "already held by process",
     "temporarily unavailable",
@@ -73,9 +75,13 @@ def copy_missing(kernel: Kernel, store: BlockStore) -> int:
     )
     copied = 0
     while names := list(islice(missing, _BATCH)):
-        blocks = [(name, block) for name in names if (block := kernel.read_block(name)) is not None]
-        for name in names[len(blocks) :]:
-            _LOG.warning("block %s is in the kernel's chain but can be read nowhere", display_hash(name))
+        blocks: list[tuple[BlockHash, bytes]] = []
+        for name in names:
+            block = kernel.read_block(name)
+            if block is None:
+                _LOG.warning("block %s is in the kernel's chain but can be read nowhere", display_hash(name))
+            else:
+                blocks.append((name, block))
         store.append(blocks)
         copied += len(blocks)
     return copied
@@ -138,6 +144,51 @@ class Replay:
         stored = [(name, rule) for name, rule in refusals.items() if name in self._store]
         if stored:
             self._store.refuse(stored)
+
+
+def headers_in_order(
+    store: BlockStore, root: BlockHash, detached: frozenset[BlockHash], extra: Sequence[bytes]
+) -> Iterator[RestoredHeader]:
+    """The headers of all stored blocks, then of those that only the kernel has, each after its parent.
+
+    A stored block whose ancestor's header is known nowhere is left out. The store's blocks are those of this moment;
+    their headers are read as they are asked for.
+
+    Args:
+        store: the blocks that we have.
+        root: the genesis hash.
+        detached: stored blocks that do not count as bodies, as the kernel could not take them.
+        extra: headers beyond the store's, parents first.
+    """
+    return _in_order(store, store.names(), root, detached, extra)
+
+
+def _in_order(
+    store: BlockStore,
+    names: Sequence[BlockHash],
+    root: BlockHash,
+    detached: frozenset[BlockHash],
+    extra: Sequence[bytes],
+) -> Iterator[RestoredHeader]:
+    shown: set[bytes] = {root}
+    waiting: dict[bytes, list[tuple[BlockHash, RestoredHeader]]] = {}
+    stored = (
+        (name, RestoredHeader(raw, name not in detached))
+        for name, raw in zip(names, store.headers(names), strict=True)
+        if raw is not None
+    )
+    bare = ((block_hash(raw), RestoredHeader(raw, has_body=False)) for raw in extra)
+    for item in chain(stored, bare):
+        line = [item]
+        while line:
+            name, header = line.pop()
+            previous = header.header[4:36]
+            if previous not in shown:
+                waiting.setdefault(previous, []).append((name, header))
+            elif name not in shown:
+                shown.add(name)
+                yield header
+                line.extend(waiting.pop(name, ()))
 
 
 def _free_name(directory: Path) -> Path:

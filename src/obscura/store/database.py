@@ -1,0 +1,198 @@
+"""Addresses, keys and state, in one SQLite file (docs/decisions/0002-store.md says why SQLite).
+
+A damaged file is set aside under another name, never overwritten, and a new one begun: everything in here can be learnt
+again, except keys, which is why the text says where the old file is. A file from a newer release is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from ..base.errors import StoreError
+from ..base.instant import WallTime
+from ..peers.record import AddressRecord
+from ..wire.address import ADDRESS_LENGTHS, NetAddress, Network
+
+SCHEMA: Final = 1
+_TABLES: Final = (
+    """CREATE TABLE address (
+        network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
+        seen INTEGER NOT NULL, source BLOB NOT NULL, succeeded INTEGER NOT NULL, failures INTEGER NOT NULL,
+        retry_at INTEGER NOT NULL, PRIMARY KEY (network, raw, port)) WITHOUT ROWID""",
+    "CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+)
+
+
+class NewerStoreError(StoreError):
+    """The file was written by a newer release."""
+
+
+class Store:
+    """The open database. Verbs may be called from any thread, one at a time.
+
+    Args:
+        path: the file; made if missing, mode 0600.
+
+    Raises:
+        NewerStoreError: a newer release wrote it; it is left as it is.
+        StoreError: the disk refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.warnings: list[str] = []
+        """What was found damaged at opening, for the operator."""
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._database = self._open()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise _trouble(path, error) from error
+            self._set_aside(str(error))
+            try:
+                self._database = self._open()
+            except sqlite3.Error as again:
+                raise _trouble(path, again) from again
+
+    def close(self) -> None:
+        """Write everything out and close."""
+        with self._lock:
+            self._database.close()
+
+    # -- addresses
+
+    def save_addresses(self, records: Iterable[AddressRecord]) -> None:
+        """Replace all addresses, in one transaction.
+
+        Raises:
+            StoreError: the disk refuses; the old ones stay.
+        """
+        rows = [
+            (one.address.network, one.address.raw, one.address.port, *_signed(one.features), one.seen, one.source,
+             one.succeeded, one.failures, one.retry_at)
+            for one in records
+        ]  # fmt: skip
+        with self._lock:
+            try:
+                with self._database:
+                    self._database.execute("DELETE FROM address")
+                    self._database.executemany("INSERT INTO address VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            except sqlite3.Error as error:
+                raise _trouble(self._path, error) from error
+
+    def load_addresses(self) -> tuple[AddressRecord, ...]:
+        """All addresses. Rows that cannot be addresses are passed over.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        records = []
+        for network, raw, port, features, seen, source, succeeded, failures, retry_at in self._all("address"):
+            if ADDRESS_LENGTHS.get(network) == len(raw):
+                records.append(
+                    AddressRecord(
+                        address=NetAddress(Network(network), raw, port),
+                        features=features & (1 << 64) - 1,
+                        seen=WallTime(seen),
+                        source=source,
+                        succeeded=WallTime(succeeded),
+                        failures=failures,
+                        retry_at=WallTime(retry_at),
+                    )
+                )
+        return tuple(records)
+
+    # -- state
+
+    def get(self, name: str) -> str | None:
+        """A value of the node's state.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        return dict(self._all("state")).get(name)
+
+    def put(self, name: str, value: str) -> None:
+        """Keep a value of the node's state; durable on return.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        with self._lock:
+            try:
+                with self._database:
+                    self._database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
+            except sqlite3.Error as error:
+                raise _trouble(self._path, error) from error
+
+    # -- within
+
+    def _all(self, table: str) -> list[tuple]:  # type: ignore[type-arg]
+        with self._lock:
+            try:
+                return self._database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 a name of ours
+            except sqlite3.Error as error:
+                raise _trouble(self._path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            msg = f"{self._path} cannot be opened: {error.strerror}"
+            raise StoreError(msg) from error
+        database = sqlite3.connect(self._path, timeout=10, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            version = int(database.execute("PRAGMA user_version").fetchone()[0])
+            if version > SCHEMA:
+                msg = (
+                    f"{self._path} has format {version}, this release knows up to {SCHEMA}: start the newer release "
+                    "that wrote it, or choose another data directory"
+                )
+                raise NewerStoreError(msg)
+            found = database.execute("PRAGMA quick_check").fetchone()[0]
+            if found != "ok":
+                raise sqlite3.DatabaseError(f"malformed: {found}")
+            if version == 0:
+                with database:
+                    database.execute("BEGIN")
+                    for table in _TABLES:
+                        database.execute(table)
+                    database.execute(f"PRAGMA user_version = {SCHEMA}")
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _set_aside(self, why: str) -> None:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        for suffix in ("", "-wal", "-shm"):
+            source = Path(f"{self._path}{suffix}")
+            if source.exists():
+                source.rename(f"{self._path}.corrupt-{stamp}{suffix}")
+        self.warnings.append(
+            f"{self._path} was unreadable ({why}): set aside as {self._path.name}.corrupt-{stamp} and a new one begun"
+        )
+
+
+def _signed(features: int) -> tuple[int]:
+    """SQLite's integers are signed; the bits stay the same."""
+    return (features - (1 << 64) if features >= 1 << 63 else features,)
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file's content is at fault, rather than the disk or another process."""
+    text = str(error)
+    return not isinstance(error, sqlite3.OperationalError) or "malformed" in text or "not a database" in text
+
+
+def _trouble(path: Path, error: sqlite3.Error) -> StoreError:
+    return StoreError(f"{path} cannot be used: {error}")
