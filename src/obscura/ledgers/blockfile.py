@@ -1,16 +1,16 @@
 """Reading Bitcoin Core's ``blk*.dat`` files, one block at a time.
 
 A file is a row of records: the network's magic (4 bytes), the block's length (u32, little-endian), the block. Core
-reserves space ahead, so zeros may follow the last record. Since release 28 the bytes on disk are XOR-ed with the eight
+reserves space ahead, so zeros may follow the last record. Since release 28 what it writes is XOR-ed with the eight
 bytes of ``xor.dat`` in the same directory, repeated from the file's beginning on; a missing or all-zero key changes
-nothing. (Bitcoin Core ``src/node/blockstorage.cpp``, ``src/util/obfuscation.h``.)
+nothing. Reserved space was never written, so it is zero on disk with any key.
+(Bitcoin Core ``src/node/blockstorage.cpp``, ``src/util/obfuscation.h``.)
 
 What does not fit is an error with the byte at which it stands: a file that is repaired by guessing is worth nothing.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ class BlockFileError(LocalError):
         self.path = path
         self.offset = offset
         self.rule = rule
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,11 @@ class BlockFile:
 
     def _record(self, file: BinaryIO, at: int) -> FileBlock | None:
         """The record at ``at``, where ``file`` stands; ``None`` if only zeros follow."""
-        head = self._read(file, at, _RECORD_BYTES)
-        if not any(head) and self._padding(file, at, head):
+        raw = self._raw(file, at, _RECORD_BYTES)
+        if not any(raw):
+            self._check_padding(file, at + len(raw))
             return None
+        head = self._plain(raw, at)
         if not head.startswith(self._magic[: len(head)]):
             detail = f"found {head[:4].hex()}, the network's magic is {self._magic.hex()}"
             raise BlockFileError(self.path, at, "file-magic", detail)
@@ -124,31 +127,24 @@ class BlockFile:
         length = int.from_bytes(head[4:], "little")
         if not MIN_BLOCK_BYTES <= length <= MAX_BLOCK_BYTES:
             raise BlockFileError(self.path, at, "file-length", f"{length} bytes cannot be a block")
-        block = self._read(file, at + _RECORD_BYTES, length)
+        start = at + _RECORD_BYTES
+        block = self._plain(self._raw(file, start, length), start)
         if len(block) < length:
             detail = f"the block has {length} bytes, the file ends after {len(block)}"
             raise BlockFileError(self.path, at, "file-truncated", detail)
         return FileBlock(at, block)
 
-    def _padding(self, file: BinaryIO, at: int, head: bytes) -> bool:
-        """Whether nothing but zeros follows.
+    def _check_padding(self, file: BinaryIO, at: int) -> None:
+        """Nothing but zeros may follow.
 
         Raises:
-            BlockFileError: something does, and it can be reached by no record.
+            BlockFileError: something does, and no record leads to it.
         """
-        at += len(head)
         while chunk := self._raw(file, at, _CHUNK):
-            # Space that was reserved and never written is zero as it lies on disk, written padding is XOR-ed.
-            plain = self._plain(chunk, at)
-            if any(plain) and any(chunk):
-                odd = at + next(index for index, byte in enumerate(plain) if byte)
+            if any(chunk):
+                odd = at + len(chunk) - len(chunk.lstrip(b"\0"))
                 raise BlockFileError(self.path, odd, "file-magic", "bytes after the padding at the end")
             at += len(chunk)
-        return True
-
-    def _read(self, file: BinaryIO, at: int, length: int) -> bytes:
-        raw = self._raw(file, at, length)
-        return raw if at + len(raw) == self.size and not any(raw) else self._plain(raw, at)
 
     def _raw(self, file: BinaryIO, at: int, length: int) -> bytes:
         """Up to ``length`` bytes as they lie on disk; fewer only where the file ends."""

@@ -73,10 +73,11 @@ class NetAddress:
                 return b32encode(self.raw).decode().lower().rstrip("=") + ".b32.i2p"
 
     def group(self) -> bytes:
-        """The network group (limits: /16, /32, 4 bits for Tor and I2P, 12 bits for CJDNS)."""
+        """The network group (/16, /24 on loopback, /32, 4 bits for Tor and I2P, 12 bits for CJDNS)."""
         match self.network:
             case Network.IPV4:
-                part = self.raw[:2]
+                # Loopback stands for many hosts only in devnets and tests, which give each a /24 (design §10).
+                part = self.raw[:3] if self.raw[0] == 127 else self.raw[:2]
             case Network.IPV6:
                 part = self.raw[:4]
             case Network.TORV3 | Network.I2P:

@@ -1,0 +1,1 @@
+"""Floor 7: joins the parts. The only place that knows them all."""

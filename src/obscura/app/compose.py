@@ -1,0 +1,308 @@
+"""One node from its parts: lock, store, ledger, worker, node, driver, control socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import signal
+import socket
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from .. import __version__
+from ..aio.driver import Driver
+from ..aio.entropy import system_chance
+from ..aio.listen import open_listener
+from ..aio.worker import LedgerWorker
+from ..base.errors import ConfigError, LocalError, StoreError
+from ..base.instant import MICROSECONDS, Now, WallTime
+from ..base.names import display_hash
+from ..base.randomness import Chance
+from ..chain.ledger import BlockVerdict
+from ..control.server import ControlServer, RequestError
+from ..ledgers.kernel.networks import network_named
+from ..node import Node, NodeConfig, PeerSnapshot, Snapshot
+from ..store import Datadir, Store, open_datadir
+from ..wire.address import NetAddress, parse_address
+from .logs import log_event
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..ledgers.kernel.ledger import KernelLedger
+
+log = logging.getLogger("obscura")
+T = TypeVar("T")
+
+USER_AGENT: Final = f"/Obscura:{'.'.join(__version__.split('.')[:2])}(python)/"
+"""The same for every node of a release (design §3.2)."""
+PORTS: Final = range(10_000, 32_768)
+"""Where a drawn port lies: below the ephemeral range, above the well-known ones (design §10)."""
+ANYONE: Final = bytes.fromhex("51")
+"""OP_TRUE: regtest coins that anybody may spend."""
+MINE_MOST: Final = 100_000
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop where it is installed, else on the standard loop; both are supported."""
+    if importlib.util.find_spec("uvloop") is not None:
+        import uvloop  # noqa: PLC0415 an optional extra
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+    return asyncio.run(main)
+
+
+def open_ledger(network: str, datadir: Path) -> KernelLedger:
+    """The kernel's ledger for a network.
+
+    Raises:
+        ConfigError: the extra that brings the kernel is not installed; the text has the command.
+    """
+    try:
+        from ..ledgers.kernel.ledger import KernelLedger  # noqa: PLC0415 an optional extra
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("pbk"):
+            raise
+        msg = "validating this chain needs the kernel: pip install 'obscura[kernel]'"
+        raise ConfigError(msg) from error
+    return KernelLedger(network_named(network), datadir)
+
+
+def open_store(datadir: Datadir, network: str) -> Store:
+    """The store of a locked datadir, which belongs to one network for ever.
+
+    Raises:
+        ConfigError: it is another network's.
+        StoreError: the disk refuses, or a newer release wrote it.
+    """
+    store = Store(datadir.path / "state.db")
+    try:
+        for warning in store.warnings:
+            log.warning("store", extra={"values": {"text": warning}})
+        known = store.get("network")
+        if known is None:
+            store.put("network", network)
+        elif known != network:
+            msg = (
+                f"{datadir.path} belongs to network {known}, not {network}: say --network {known}, or another --datadir"
+            )
+            raise ConfigError(msg)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def listen_socket(settings: Settings, store: Store, chance: Chance) -> tuple[socket.socket | None, NetAddress | None]:
+    """The bound listener and its address. A port that was not given is drawn once and kept.
+
+    Raises:
+        ConfigError: the address cannot be used.
+    """
+    wanted = settings.listen_address()
+    if wanted is None:
+        return None, None
+    kept = store.get("listen_port")
+    if wanted.port == 0 and kept is not None:
+        wanted = NetAddress(wanted.network, wanted.raw, int(kept))
+    elif wanted.port == 0:
+        for _ in range(32):
+            drawn = NetAddress(wanted.network, wanted.raw, chance.choice(PORTS))
+            with contextlib.suppress(ConfigError):
+                bound = open_listener(drawn)
+                store.put("listen_port", str(drawn.port))
+                return bound, drawn
+        wanted = NetAddress(wanted.network, wanted.raw, chance.choice(PORTS))
+    return open_listener(wanted), wanted
+
+
+async def run_node(settings: Settings, datadir: Path, ready: Callable[[NetAddress | None], None]) -> None:
+    """Run a node until SIGINT, SIGTERM or a ``stop`` request. ``ready`` is called once with the listening address.
+
+    Raises:
+        LocalError: a setting, the datadir or the disk is at fault.
+    """
+    chance = system_chance()
+    with contextlib.ExitStack() as stack:
+        locked = stack.enter_context(open_datadir(datadir))
+        store = open_store(locked, settings.network)
+        stack.callback(store.close)
+        listener, address = listen_socket(settings, store, chance.fork("port"))
+        if listener is not None:
+            stack.callback(listener.close)
+        ledger = open_ledger(settings.network, datadir)
+        worker = LedgerWorker(ledger)
+        try:
+            restored = await worker.run(ledger.restore)
+        except BaseException:
+            await worker.close()
+            raise
+
+        config = NodeConfig(
+            network=settings.network,
+            user_agent=USER_AGENT,
+            connect=settings.peers(),
+            advertise=address,
+            allow_local=settings.local(),
+            discover=settings.discover,
+            outbound_slots=settings.outbound,
+            inbound_slots=settings.inbound,
+            minimum_work=settings.work(),
+        )
+
+        def make_node(now: Now) -> Node:
+            return Node(config, ledger, chance, restored, store.load_addresses(), now)
+
+        try:
+            driver = Driver(
+                make_node,
+                worker,
+                listener=listener,
+                source_host=address.host() if address is not None and address.is_loopback() else None,
+                save=store.save_addresses,
+                listeners=(log_event,),
+            )
+        except BaseException:
+            await worker.close()
+            raise
+        server = ControlServer(datadir / "control.sock", _Requests(driver, worker, ledger).answer)
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, driver.request_stop)
+        async with server:
+            ready(address)
+            await driver.run()
+
+
+class _Requests:
+    """What can be asked over the control socket."""
+
+    def __init__(self, driver: Driver, worker: LedgerWorker, ledger: KernelLedger) -> None:
+        self._driver = driver
+        self._worker = worker
+        self._ledger = ledger
+
+    async def answer(self, method: str, values: dict[str, Any]) -> Any:
+        """Answer one request; see docs/operate.md for the methods."""
+        match method:
+            case "status":
+                return status_of(self._driver.snapshot())
+            case "peers":
+                return [peer_of(peer) for peer in self._driver.snapshot().peers]
+            case "stop":
+                self._driver.request_stop()
+                return {"stopping": True}
+            case "mine":
+                return await self._mine(values)
+            case "add":
+                try:
+                    self._driver.add_peer(parse_address(str(values.get("address", ""))))
+                except LocalError as error:
+                    raise RequestError("bad-address", str(error)) from error
+                return {"added": True}
+        raise RequestError("unknown-method", f"there is no method {method!r}")
+
+    async def _mine(self, values: dict[str, Any]) -> dict[str, Any]:
+        count, script = mine_request(self._ledger.network.name, values)
+        for _ in range(count):
+            block = await self._worker.run(lambda: self._ledger.mine(script, WallTime(wall_now())))
+            done = await self._driver.submit_block(block)
+            if done.verdict is not BlockVerdict.ACCEPTED:
+                raise RequestError("refused", f"the block was refused: {done.rule}")
+        picture = self._driver.snapshot()
+        return {"mined": count, "height": picture.height, "tip": display_hash(picture.tip)}
+
+
+def wall_now() -> int:
+    """Unix seconds."""
+    from ..aio.clock import read_clock  # noqa: PLC0415
+
+    return read_clock().wall
+
+
+def mine_request(network: str, values: dict[str, Any]) -> tuple[int, bytes]:
+    """Count and script of a mining request.
+
+    Raises:
+        RequestError: another network than regtest, a count out of range, a script that is not hexadecimal.
+    """
+    count = values.get("count", 1)
+    if network != "regtest":
+        raise RequestError("not-regtest", f"blocks are mined on regtest only; this is {network}")
+    if type(count) is not int or not 1 <= count <= MINE_MOST:
+        raise RequestError("bad-count", f"{count!r} blocks cannot be mined: 1 to {MINE_MOST}")
+    try:
+        script = bytes.fromhex(str(values.get("to") or ANYONE.hex()))
+    except ValueError:
+        raise RequestError("bad-script", f"{values.get('to')!r} is not a script in hexadecimal") from None
+    if len(script) > 10_000:
+        raise RequestError("bad-script", f"a script of {len(script)} bytes: 10000 at most")
+    return count, script
+
+
+def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Mine on a datadir that no node uses.
+
+    Raises:
+        LocalError: the datadir is at fault.
+        RequestError: as :func:`mine_request`.
+    """
+    with contextlib.ExitStack() as stack:
+        locked = stack.enter_context(open_datadir(datadir))
+        store = open_store(locked, network)
+        stack.callback(store.close)
+        count, script = mine_request(network, values)
+        ledger = open_ledger(network, datadir)
+        stack.callback(ledger.close)
+        ledger.restore()
+        for _ in range(count):
+            outcome = ledger.accept_blocks([ledger.mine(script, WallTime(wall_now()))]).outcomes[0]
+            if outcome.verdict is not BlockVerdict.ACCEPTED:
+                raise StoreError(f"the block was refused: {outcome.rule}")
+        height, tip = ledger.tip
+        return {"mined": count, "height": height, "tip": display_hash(tip)}
+
+
+def network_of(datadir: Path) -> str | None:
+    """The network that an existing datadir belongs to."""
+    if not (datadir / "state.db").exists():
+        return None
+    store = Store(datadir / "state.db")
+    try:
+        return store.get("network")
+    finally:
+        store.close()
+
+
+def status_of(picture: Snapshot) -> dict[str, Any]:
+    """``obscura status --json``."""
+    return {
+        "network": picture.network,
+        "version": __version__,
+        "height": picture.height,
+        "tip": display_hash(picture.tip),
+        "headers": picture.headers,
+        "syncing": picture.syncing,
+        "peers": sum(1 for peer in picture.peers if peer.state == "open"),
+        "addresses": picture.addresses,
+        "uptime_s": picture.uptime // MICROSECONDS,
+        "bytes_in": picture.bytes_in,
+        "bytes_out": picture.bytes_out,
+    }
+
+
+def peer_of(peer: PeerSnapshot) -> dict[str, Any]:
+    """One row of ``obscura peers --json``. The address is revealed: the operator asked."""
+    row = asdict(peer)
+    row.update(
+        address=peer.address.reveal(),
+        in_force={"features": peer.in_force.features, "privacy": peer.in_force.privacy},
+        ping_ms=None if peer.ping is None else peer.ping / 1_000,
+        age_s=peer.age // MICROSECONDS,
+    )
+    del row["ping"], row["age"]
+    return row

@@ -1,0 +1,185 @@
+"""What an operator can set, and from where: defaults, then ``obscura.toml`` in the datadir, then ``OBSCURA_…`` in the
+environment, then the command line; the later one wins. A key that does not exist is refused by name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from ..base import limits
+from ..base.errors import ConfigError
+from ..ledgers.kernel.networks import NETWORKS
+from ..wire.address import AddressError, NetAddress, address_from_ip, parse_address
+
+FILE_NAME: Final = "obscura.toml"
+PREFIX: Final = "OBSCURA_"
+_FOREIGN: Final = frozenset({"OBSCURA_DATADIR"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of ``obscura node``. Each is a key of ``obscura.toml``, ``OBSCURA_KEY`` and ``--key``."""
+
+    network: str = "bitcoin"
+    """bitcoin, testnet4, signet or regtest."""
+    listen: str = ""
+    """HOST:PORT, or HOST alone: then a port is drawn at the first start and kept. Empty: nothing listens."""
+    connect: tuple[str, ...] = ()
+    """Peers, HOST:PORT, that are always dialled again."""
+    transport: str = "plain"
+    """plain: no encryption. It is the only one that this release has."""
+    discover: bool = True
+    """Learn addresses from peers, pass them on, and fill outbound slots from them."""
+    outbound: int = limits.OUTBOUND_SLOTS
+    """Outbound links besides named peers."""
+    inbound: int = limits.INBOUND_SLOTS
+    """Links that others may open."""
+    allow_local: bool | None = None
+    """Treat loopback addresses like public ones. Unset: only on regtest."""
+    minimum_work: str = "0"
+    """Hexadecimal: bodies are downloaded only for a chain with at least this much work."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_json: bool = False
+    """One JSON object a line instead of text."""
+
+    def check(self) -> None:
+        """Raises :class:`ConfigError` for a value that cannot be."""
+        if self.network not in NETWORKS:
+            _refuse("network", self.network, f"choose one of {', '.join(NETWORKS)}")
+        if self.transport != "plain":
+            _refuse("transport", self.transport, "this release has only plain; veiled and literal come with encryption")
+        if self.log_level not in _LEVELS:
+            _refuse("log_level", self.log_level, f"choose one of {', '.join(_LEVELS)}")
+        for name, most in (("outbound", 1_000), ("inbound", 10_000)):
+            if not 0 <= getattr(self, name) <= most:
+                _refuse(name, getattr(self, name), f"0 to {most}")
+        self.work()
+        self.peers()
+        self.listen_address()
+
+    def work(self) -> int:
+        """``minimum_work`` as a number."""
+        try:
+            return int(self.minimum_work, 16)
+        except ValueError:
+            _refuse("minimum_work", self.minimum_work, "hexadecimal digits")
+            raise AssertionError from None
+
+    def peers(self) -> tuple[NetAddress, ...]:
+        """``connect`` as addresses."""
+        found = []
+        for text in self.connect:
+            try:
+                address = parse_address(text)
+            except AddressError as error:
+                msg = f"connect: {error}"
+                raise ConfigError(msg) from error
+            if address.port == 0:
+                _refuse("connect", text, "port 0 cannot be dialled")
+            found.append(address)
+        return tuple(dict.fromkeys(found))
+
+    def listen_address(self) -> NetAddress | None:
+        """``listen`` as an address; port 0 where none was given."""
+        if not self.listen:
+            return None
+        try:
+            try:
+                return address_from_ip(self.listen.strip("[]"), 0)
+            except AddressError:
+                return parse_address(self.listen)
+        except AddressError as error:
+            msg = f"listen: {error}"
+            raise ConfigError(msg) from error
+
+    def local(self) -> bool:
+        """``allow_local`` with its default."""
+        return self.network == "regtest" if self.allow_local is None else self.allow_local
+
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
+_TYPES: Final[dict[str, str]] = {field.name: str(field.type) for field in fields(Settings)}
+
+
+def _refuse(name: str, value: object, wanted: str) -> None:
+    msg = f"{name} = {value!r} cannot be: {wanted}"
+    raise ConfigError(msg)
+
+
+def load(datadir: Path, environment: Mapping[str, str], given: Mapping[str, Any]) -> Settings:
+    """Settings from all their sources. ``given`` is the command line; ``None`` in it means "not given".
+
+    Raises:
+        ConfigError: unknown key, wrong type or impossible value; the text names source and key.
+    """
+    settings = Settings()
+    path = datadir / FILE_NAME
+    try:
+        table = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        table = {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{path} is not valid TOML: {error}"
+        raise ConfigError(msg) from error
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise ConfigError(msg) from error
+    settings = _apply(settings, table, str(path))
+    named = {
+        key.removeprefix(PREFIX).lower(): value
+        for key, value in environment.items()
+        if key.startswith(PREFIX) and key not in _FOREIGN
+    }
+    settings = _apply(settings, {key: _from_text(key, value) for key, value in named.items()}, "the environment")
+    settings = _apply(settings, {key: value for key, value in given.items() if value is not None}, "the command line")
+    settings.check()
+    return settings
+
+
+def _apply(settings: Settings, table: Mapping[str, Any], source: str) -> Settings:
+    changes: dict[str, Any] = {}
+    for raw_key, value in table.items():
+        key = raw_key.replace("-", "_")
+        wanted = _TYPES.get(key)
+        if wanted is None:
+            close = difflib.get_close_matches(key, _TYPES, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(_TYPES)}"
+            msg = f"{source}: there is no setting {raw_key!r}; {hint}"
+            raise ConfigError(msg)
+        changes[key] = _checked(key, value, wanted, source)
+    return replace(settings, **changes)
+
+
+def _checked(key: str, value: Any, wanted: str, source: str) -> Any:
+    if wanted.startswith("tuple"):
+        items = [value] if isinstance(value, str) else value
+        if isinstance(items, list | tuple) and all(isinstance(item, str) for item in items):
+            return tuple(items)
+    elif wanted.startswith("bool"):
+        if isinstance(value, bool):
+            return value
+    elif (wanted == "int" and type(value) is int) or (wanted == "str" and isinstance(value, str)):
+        return value
+    shape = {"tuple[str, ...]": "a list of texts", "int": "a whole number", "str": "a text"}.get(
+        wanted, "true or false"
+    )
+    msg = f"{source}: {key} = {value!r} must be {shape}"
+    raise ConfigError(msg)
+
+
+def _from_text(key: str, text: str) -> Any:
+    """A value of the environment in the type that its key wants; what does not fit is refused by :func:`_checked`."""
+    wanted = _TYPES.get(key, "str")
+    if wanted.startswith("tuple"):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if wanted.startswith("bool"):
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower(), text)
+    if wanted == "int" and text.lstrip("-").isdigit():
+        return int(text)
+    return text

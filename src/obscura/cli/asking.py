@@ -1,0 +1,106 @@
+"""Commands that ask a running node."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..control.client import NoNodeError, ask
+from .options import DEFAULT_DATADIR, DatadirOption, JsonOption
+
+_STOP_S = 10
+
+
+def status(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False) -> None:
+    """Show where a running node stands.
+
+    Example: obscura status --datadir s --json
+    """
+    answer = ask(datadir, "status")
+    if as_json:
+        typer.echo(json.dumps(answer))
+        return
+    table = Table.grid(padding=(0, 2))
+    for name, value in answer.items():
+        table.add_row(name.replace("_", " "), str(value))
+    Console(highlight=False).print(table)
+
+
+def peers(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False) -> None:
+    """List the links of a running node, with their addresses.
+
+    Example: obscura peers --datadir s
+    """
+    rows: list[dict[str, Any]] = ask(datadir, "peers")
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    if not rows:
+        typer.echo("no peers")
+        return
+    table = Table()
+    for column in ("address", "way", "state", "transport", "agent", "height", "ping", "in", "out", "blocks", "age"):
+        table.add_column(column)
+    for row in rows:
+        ping = "-" if row["ping_ms"] is None else f"{row['ping_ms']:.1f} ms"
+        table.add_row(
+            row["address"],
+            "in" if row["inbound"] else "out",
+            row["state"],
+            row["transport"],
+            # A peer chose this text: only what can be shown safely is shown.
+            "".join(char if char.isprintable() else "?" for char in row["user_agent"])[:40].replace("[", "("),
+            str(max(row["known_height"], row["claimed_height"])),
+            ping,
+            show_bytes(row["bytes_in"]),
+            show_bytes(row["bytes_out"]),
+            str(row["blocks_received"]),
+            f"{row['age_s']} s",
+        )
+    Console(highlight=False).print(table)
+
+
+def add(
+    address: Annotated[str, typer.Argument(help="HOST:PORT")],
+    datadir: DatadirOption = DEFAULT_DATADIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Have a running node connect to a peer, and keep it connected until the node stops.
+
+    Example: obscura add --datadir s 203.0.113.7:38333
+    """
+    answer = ask(datadir, "add", {"address": address})
+    typer.echo(json.dumps(answer) if as_json else f"{address} is named; see: obscura peers --datadir {datadir}")
+
+
+def stop(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False) -> None:
+    """Stop a running node and wait until it has ended.
+
+    Example: obscura stop --datadir s
+    """
+    ask(datadir, "stop")
+    deadline = time.monotonic() + _STOP_S
+    while time.monotonic() < deadline:
+        try:
+            ask(datadir, "status", timeout_s=1)
+        except NoNodeError:
+            break
+        time.sleep(0.05)
+    else:
+        typer.echo(f"the node on {datadir} is still stopping", err=True)
+        raise typer.Exit(1)
+    typer.echo(json.dumps({"stopped": True}) if as_json else "stopped")
+
+
+def show_bytes(count: float) -> str:
+    """A count of bytes as people read it."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1_000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1_000
+    return f"{count:.1f} GB"

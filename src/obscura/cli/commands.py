@@ -1,0 +1,95 @@
+"""All commands, by what they do: running (here), asking, importing, mining, devnets."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .. import __version__
+from ..app.compose import run_loop, run_node
+from ..app.logs import configure
+from ..app.settings import load
+from ..wire.address import NetAddress
+from . import asking, devnet, importing, mining
+from .options import DEFAULT_DATADIR, DatadirOption
+
+app = typer.Typer(
+    name="obscura",
+    help="A privacy-first peer-to-peer node. Start with: obscura devnet",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"obscura {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """A privacy-first peer-to-peer node. Start with: obscura devnet"""
+
+
+@app.command()
+def node(
+    network: Annotated[str | None, typer.Option(help="bitcoin, testnet4, signet or regtest.")] = None,
+    datadir: DatadirOption = DEFAULT_DATADIR,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT; HOST alone draws a port and keeps it.")] = None,
+    connect: Annotated[list[str] | None, typer.Option(help="A peer, HOST:PORT; may be given again.")] = None,
+    transport: Annotated[str | None, typer.Option(help="plain, the only one in this release.")] = None,
+    discover: Annotated[bool | None, typer.Option(help="Learn addresses from peers and dial them.")] = None,
+    outbound: Annotated[int | None, typer.Option(help="Outbound links besides named peers.")] = None,
+    inbound: Annotated[int | None, typer.Option(help="Links that others may open.")] = None,
+    allow_local: Annotated[bool | None, typer.Option(help="Gossip loopback addresses too.")] = None,
+    minimum_work: Annotated[str | None, typer.Option(help="Hex: least work of a chain to download.")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_json: Annotated[bool | None, typer.Option(help="Log lines as JSON.")] = None,
+) -> None:
+    """Run a node until Ctrl-C, SIGTERM or `obscura stop`.
+
+    Settings come from obscura.toml in the datadir, then OBSCURA_… in the environment, then the options.
+
+    Example: obscura node --network signet --datadir s --connect 203.0.113.7:38333
+    """
+    given: dict[str, Any] = {
+        "network": network,
+        "listen": listen,
+        "connect": tuple(connect) if connect else None,
+        "transport": transport,
+        "discover": discover,
+        "outbound": outbound,
+        "inbound": inbound,
+        "allow_local": allow_local,
+        "minimum_work": minimum_work,
+        "log_level": log_level,
+        "log_json": log_json,
+    }
+    settings = load(datadir, os.environ, given)
+    configure(settings.log_level, as_json=settings.log_json)
+    console = Console(stderr=True, highlight=False)
+
+    def ready(address: NetAddress | None) -> None:
+        where = f"listening on {address.reveal()}" if address is not None else "not listening"
+        console.print(f"obscura {__version__} on {settings.network}, {where}; Ctrl-C stops it", soft_wrap=True)
+
+    run_loop(run_node(settings, datadir, ready))
+
+
+app.command("import")(importing.import_blocks)
+app.command()(asking.status)
+app.command()(asking.peers)
+app.command()(asking.add)
+app.command()(asking.stop)
+app.command()(mining.mine)
+app.command("devnet")(devnet.devnet)

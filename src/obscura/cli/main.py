@@ -1,0 +1,58 @@
+"""The ``obscura`` command: exit codes, and errors as one clear line.
+
+Exit codes (docs/operate.md): 0 done, 1 failed, 2 wrong usage or setting, 3 no node runs there, 4 the datadir is in use,
+5 the disk or a file is at fault, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ..base.errors import ConfigError, LocalError, ObscuraError, StoreError
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        import click  # noqa: PLC0415 an optional extra
+        import typer  # noqa: F401, PLC0415
+    except ModuleNotFoundError:
+        sys.stderr.write("error: the command line needs an extra: pip install 'obscura[cli]'\n")
+        sys.exit(1)
+    from .commands import app  # noqa: PLC0415 needs the extra
+
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+    except ObscuraError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(_code(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _code(error: ObscuraError) -> int:
+    from ..control.client import NoNodeError  # noqa: PLC0415
+    from ..store.datadir import DatadirLockedError  # noqa: PLC0415
+
+    match error:
+        case NoNodeError():
+            return 3
+        case DatadirLockedError():
+            return 4
+        case StoreError():
+            return 5
+        case ConfigError():
+            return 2
+        case LocalError():
+            return 1
+    return 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The operator's end of the control socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import LocalError
+from .wire import socket_path
+
+
+class NoNodeError(LocalError):
+    """No node runs on the data directory."""
+
+
+class RefusedError(LocalError):
+    """The node answered with an error; ``code`` is its stable name."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def ask(datadir: Path, method: str, values: dict[str, Any] | None = None, *, timeout_s: float = 60) -> Any:
+    """Ask the node of ``datadir`` and return its result.
+
+    Raises:
+        NoNodeError: none runs there, or it ended before it answered.
+        RefusedError: it answered with an error.
+    """
+    path = datadir / "control.sock"
+    request = json.dumps({"method": method, "values": values or {}}).encode() + b"\n"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(timeout_s)
+        try:
+            with socket_path(path) as where:
+                sock.connect(where)
+            sock.sendall(request)
+            with sock.makefile("rb") as stream:
+                line = stream.readline()
+        except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
+            raise NoNodeError(f"no node runs on {datadir}") from error
+        except TimeoutError as error:
+            raise NoNodeError(f"the node on {datadir} did not answer within {timeout_s:.0f} s") from error
+        except OSError as error:
+            raise NoNodeError(f"the node on {datadir} cannot be asked: {error.strerror}") from error
+    if not line.endswith(b"\n"):
+        raise NoNodeError(f"the node on {datadir} ended before it answered")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise RefusedError(answer["error"]["code"], answer["error"]["text"])
+    return answer["result"]
