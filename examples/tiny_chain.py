@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from obscura.base.names import NULL_HASH, BlockHash
-from obscura.chain import ledger as chain
-from obscura.chain.ledger import HEADER_BYTES, BlockOutcome, BlockVerdict
+from obscura.chain import HEADER_BYTES, BlockOutcome, BlockVerdict, ledger
 
 
 def digest(data: bytes) -> BlockHash:
@@ -15,8 +14,7 @@ def digest(data: bytes) -> BlockHash:
 
 
 def mine(previous: BlockHash, text: bytes, time: int, nonce: int = 0) -> bytes:
-    """A header is: previous hash, hash of the text, time, nonce. Its hash begins with a zero byte: that is the work."""
-    header = previous + digest(text) + time.to_bytes(8, "little")
+    header = previous + digest(text) + time.to_bytes(8, "little")  # and a nonce: 80 bytes, whose hash begins with 0
     while digest(header + nonce.to_bytes(8, "little"))[0] != 0:
         nonce += 1
     return header + nonce.to_bytes(8, "little") + text
@@ -31,32 +29,32 @@ class GuestBook:
         self.tip = digest(self.genesis)
         self.blocks = {self.tip: (0, self.genesis)}  # hash: height and bytes; parents before children
 
-    def identify_header(self, header: bytes) -> chain.HeaderInfo:
+    def identify_header(self, header: bytes) -> ledger.HeaderInfo:
         if len(header) != HEADER_BYTES or digest(header)[0] != 0:
-            raise chain.InvalidHeader("high-hash")
-        return chain.HeaderInfo(digest(header), BlockHash(header[:32]), 256, int.from_bytes(header[64:72], "little"))
+            raise ledger.InvalidHeader("high-hash")
+        return ledger.HeaderInfo(digest(header), BlockHash(header[:32]), 256, int.from_bytes(header[64:72], "little"))
 
-    def identify_block(self, block: bytes) -> chain.HeaderInfo:
+    def identify_block(self, block: bytes) -> ledger.HeaderInfo:
         return self.identify_header(block[:HEADER_BYTES])
 
-    def restore(self) -> chain.Restored:
+    def restore(self) -> ledger.Restored:
         self.file.seek(0)
         for line in self.file.read().split():
             self.judge(bytes.fromhex(line[: len(line) & ~1]))  # a line that a crash has torn is no block
-        held = [chain.RestoredHeader(block[:HEADER_BYTES], has_body=True) for _, block in self.blocks.values()]
-        return chain.Restored(iter(held[1:]), self.tip)
+        held = [ledger.RestoredHeader(block[:HEADER_BYTES], has_body=True) for _, block in self.blocks.values()]
+        return ledger.Restored(iter(held[1:]), self.tip)
 
-    def accept_headers(self, headers: Sequence[bytes]) -> chain.HeaderReport:
+    def accept_headers(self, headers: Sequence[bytes]) -> ledger.HeaderReport:
         bad = [count for count, header in enumerate(headers) if digest(header)[0] != 0]
-        return chain.HeaderReport(bad[0], "high-hash") if bad else chain.HeaderReport(len(headers))
+        return ledger.HeaderReport(bad[0], "high-hash") if bad else ledger.HeaderReport(len(headers))
 
-    def accept_blocks(self, blocks: Sequence[bytes]) -> chain.BlockReport:
+    def accept_blocks(self, blocks: Sequence[bytes]) -> ledger.BlockReport:
         outcomes = tuple(self.judge(block) for block in blocks)
         lines = [b.hex() for b, o in zip(blocks, outcomes, strict=True) if o.verdict is BlockVerdict.ACCEPTED]
         self.file.writelines(f"\n{line}" for line in lines)
         self.file.flush()
         os.fsync(self.file.fileno())  # what is called accepted survives a crash
-        return chain.BlockReport(outcomes, self.tip)
+        return ledger.BlockReport(outcomes, self.tip)
 
     def judge(self, block: bytes) -> BlockOutcome:
         header, text = block[:HEADER_BYTES], block[HEADER_BYTES:]

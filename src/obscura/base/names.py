@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NewType
+from typing import Final, NewType
 
 ConnId = NewType("ConnId", int)
 """Names one connection for the life of a node; never used twice."""
 
 BlockHash = NewType("BlockHash", bytes)
 """32 bytes in wire order (display reverses them). Blocks are public, so their names need no redaction."""
+
+HEADER_BYTES: Final = 80
+"""Size of every header on the wire (``headers`` carries header + 0x00); a ledger of one's own pads to it."""
 
 NULL_HASH = BlockHash(bytes(32))
 """The hash that stands for "none" in locators and stop fields."""

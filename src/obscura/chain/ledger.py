@@ -18,13 +18,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Protocol
+from typing import Protocol
 
 from ..base.errors import Violation
-from ..base.names import BlockHash
+from ..base.names import HEADER_BYTES, BlockHash
 
-HEADER_BYTES: Final = 80
-"""Size of every header on the wire (``headers`` carries header + 0x00); a ledger of one's own pads to it."""
+
+__all__ = [
+    "HEADER_BYTES",
+    "BlockOutcome",
+    "BlockReport",
+    "BlockVerdict",
+    "HeaderInfo",
+    "HeaderReport",
+    "InvalidBlock",
+    "InvalidHeader",
+    "Ledger",
+    "Refusal",
+    "Restored",
+    "RestoredHeader",
+]
 
 
 class InvalidHeader(Violation):

@@ -8,8 +8,7 @@ from typing import ClassVar, Self
 from ..base.cursor import Reader, compact_size
 from ..base.errors import Malformed
 from ..base.limits import HEADERS_ITEMS, INV_ITEMS
-from ..base.names import BlockHash
-from ..chain.ledger import HEADER_BYTES
+from ..base.names import HEADER_BYTES, BlockHash
 from .inventory import (
     InventoryItem,
     checked_count,
