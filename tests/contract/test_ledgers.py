@@ -12,7 +12,7 @@ from tiny_chain import mine as write_page
 
 from obscura.base.instant import WallTime
 from obscura.base.names import BlockHash
-from obscura.chain import HEADER_BYTES, Ledger
+from obscura.chain import HEADER_BYTES, InvalidHeader, Ledger
 from obscura.ledgers.kernel import build
 from obscura.ledgers.kernel.header import block_hash
 from obscura.ledgers.kernel.ledger import KernelLedger
@@ -27,7 +27,7 @@ def spoil_work(ledger: Ledger, block: bytes) -> bytes:
         head[-4:] = ((int.from_bytes(head[-4:], "little") + 1) % (1 << 32)).to_bytes(4, "little")
         try:
             ledger.identify_header(bytes(head))
-        except Exception:
+        except InvalidHeader:
             return bytes(head) + block[HEADER_BYTES:]
 
 

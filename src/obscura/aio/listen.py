@@ -1,15 +1,28 @@
-"""Accepting connections."""
+"""Accepting connections.
+
+The accepting loop is our own, on ``add_reader``, because the two event loops differ in what they do when the process
+has no file descriptor left: asyncio rests for a second and complains each time, libuv accepts and closes with a spare
+one. Here both rest for a second, and one line is logged until a connection is accepted again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
+from collections.abc import Callable
+from typing import Final
 
 from ..base.errors import ConfigError
 from ..wire.address import NetAddress
 from .dial import FAMILIES
-from .stream import Stream, StreamOwner
+
+log = logging.getLogger("obscura.driver")
+
+BACKLOG: Final = 128  # connections that the system holds until we look; what Linux allows unless told otherwise
+BURST: Final = 32  # accepted in one turn of the loop, so that a flood of dials does not hold up the links
+REST_S: Final = 1.0  # without file descriptors; links that end meanwhile free some
 
 
 def open_listener(address: NetAddress) -> socket.socket:
@@ -23,10 +36,11 @@ def open_listener(address: NetAddress) -> socket.socket:
         msg = f"cannot listen on {address.network.name}: give an IP address of this machine"
         raise ConfigError(msg)
     sock = socket.socket(family, socket.SOCK_STREAM)
+    # A node that restarts must not wait for connections of its last run to leave TIME_WAIT.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address.host(), address.port))
-        sock.listen(128)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         where = address.reveal()
@@ -43,21 +57,55 @@ def open_listener(address: NetAddress) -> socket.socket:
     return sock
 
 
-async def serve(owner: StreamOwner, sock: socket.socket) -> asyncio.Server:
-    """Hand every accepted connection to ``owner`` as a :class:`Stream`."""
-    loop = asyncio.get_running_loop()
-    return await loop.create_server(lambda: _Accepted(owner, loop), sock=sock, backlog=128)
+class Listener:
+    """Hands every connection on ``sock`` to ``accepted`` as a non-blocking socket, which the callee owns.
 
+    The listening socket itself stays the caller's: :meth:`close` stops accepting and closes it.
+    """
 
-class Acceptor(StreamOwner):
-    """What the listener needs of its driver besides the stream's verbs."""
+    def __init__(
+        self, sock: socket.socket, accepted: Callable[[socket.socket, tuple[str, int]], None], rest_s: float = REST_S
+    ) -> None:
+        self._sock = sock
+        self._accepted = accepted
+        self._rest_s = rest_s
+        self._loop = asyncio.get_running_loop()
+        self._resting: asyncio.TimerHandle | None = None
+        self._complained = False
+        self._loop.add_reader(sock.fileno(), self._ready)
 
-    def stream_accepted(self, stream: Stream, transport: asyncio.BaseTransport) -> None:
-        """A connection was accepted."""
+    def close(self) -> None:
+        """Accept no more."""
+        if self._resting is not None:
+            self._resting.cancel()
+        else:
+            self._loop.remove_reader(self._sock.fileno())
+        self._sock.close()
 
+    def _ready(self) -> None:
+        for _ in range(BURST):
+            try:
+                sock, peer = self._sock.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionError:
+                # It has gone before we looked.
+                continue
+            except OSError as error:
+                self._rest(error)
+                return
+            self._complained = False
+            sock.setblocking(False)
+            self._accepted(sock, (peer[0], peer[1]))
 
-class _Accepted(Stream):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        assert isinstance(self._owner, Acceptor), "a listener's owner accepts"
-        self._owner.stream_accepted(self, transport)
+    def _rest(self, error: OSError) -> None:
+        if not self._complained:
+            self._complained = True
+            text = f"{error.strerror}: no connection is accepted until some are closed; see ulimit -n"
+            log.warning("accept-paused", extra={"values": {"text": text}})
+        self._loop.remove_reader(self._sock.fileno())
+        self._resting = self._loop.call_later(self._rest_s, self._wake)
+
+    def _wake(self) -> None:
+        self._resting = None
+        self._loop.add_reader(self._sock.fileno(), self._ready)

@@ -2,31 +2,42 @@
 
 Reading goes into one buffer that all links of a loop share, because the node takes the bytes before the callback
 returns; an idle link holds no buffer. Writing is gathered: what the node sends in one turn of the loop is one write.
+
+Ending is the delicate part. A socket that is closed while bytes of the peer lie unread is *reset* by the system, and
+the reset destroys what the peer has not read of ours. So an ending stream writes what is queued, sends its FIN, and
+reads and drops what still comes until the peer ends too; one second and five megabytes are all that a peer gets for it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
+from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
-from ..base.limits import GRACE_STOP, SEND_BUFFER_BYTES
+from ..base.instant import MICROSECONDS
+from ..base.limits import GRACE_STOP, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from ..base.names import ConnId
 
-RECEIVE_BUFFER: Final = 262_144  # bytes read at once: sixteen times a socket's usual segment train
+READ_BYTES: Final = 262_144  # bytes read at once; larger reads gain nothing (reference: 64 to 256 KB)
+JOIN_BYTES: Final = 65_536  # small pieces are joined up to it: below, calls cost more than copies; above, copies do
 
 
 class StreamOwner(Protocol):
     """What a stream needs of its driver."""
 
     shared_buffer: memoryview
+    """:data:`READ_BYTES` long, one for each loop."""
+
+    def stream_made(self, stream: Stream) -> None:
+        """The stream holds a socket from now on."""
+        ...
 
     def stream_data(self, stream: Stream, data: bytes) -> None:
         """Bytes came."""
         ...
 
-    def stream_lost(self, stream: Stream) -> None:
-        """The peer has ended, or the connection broke."""
+    def stream_eof(self, stream: Stream) -> None:
+        """The peer sends nothing more; it may still read. The owner answers by :meth:`Stream.end`."""
         ...
 
     def stream_congested(self, stream: Stream) -> None:
@@ -37,19 +48,25 @@ class StreamOwner(Protocol):
         """Less than half of it is unsent."""
         ...
 
+    def stream_gone(self, stream: Stream) -> None:
+        """The socket is closed, by whatever cause; nothing follows. Comes twice if it was closed before adoption."""
+        ...
+
 
 class Stream(asyncio.BufferedProtocol):
-    """A connected socket. It is silent until :meth:`adopt` gives it the name that the node knows it by."""
+    """A connected socket. Nothing is reported until :meth:`adopt` gives it the name that the node knows it by."""
 
     def __init__(self, owner: StreamOwner, loop: asyncio.AbstractEventLoop) -> None:
         self.conn: ConnId | None = None
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
+        self._eof = False
         self._ending = False
         self._paused = False
+        self._dropped = 0
         self._early: list[bytes] = []
-        self._gone = asyncio.Event()
+        self._cut_at: asyncio.TimerHandle | None = None
 
     # -- from the loop
 
@@ -57,10 +74,7 @@ class Stream(asyncio.BufferedProtocol):
         """The socket is ready."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES, low=SEND_BUFFER_BYTES // 2)
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            # A lone small message must not wait for the answer to the one before.
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._owner.stream_made(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """The buffer that all links share."""
@@ -70,6 +84,9 @@ class Stream(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes are in the shared buffer; they are taken out before this returns."""
         if self._ending:
+            self._dropped += nbytes
+            if self._dropped > RECEIVE_BUFFER_BYTES:
+                self._cut()
             return
         data = bytes(self._owner.shared_buffer[:nbytes])
         if self.conn is None:
@@ -78,40 +95,58 @@ class Stream(asyncio.BufferedProtocol):
             self._owner.stream_data(self, data)
 
     def eof_received(self) -> bool:
-        """The peer has ended its side; what we had to say is not wanted any more."""
-        self._lost()
-        return False
+        """The peer has ended its side. Answers to what it asked before still go out, until the owner ends ours."""
+        self._eof = True
+        if self._ending:
+            return False
+        self._limit()
+        if self.conn is not None:
+            self._owner.stream_eof(self)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, whatever the cause."""
         del exc
-        self._lost()
         self._transport = None
-        self._gone.set()
+        self._ending = True
+        if self._cut_at is not None:
+            self._cut_at.cancel()
+        self._owner.stream_gone(self)
 
     def pause_writing(self) -> None:
         """The peer does not take what is sent."""
-        self._owner.stream_congested(self)
+        if not self._ending:
+            self._owner.stream_congested(self)
 
     def resume_writing(self) -> None:
         """It has taken most of it."""
-        self._owner.stream_drained(self)
+        if not self._ending:
+            self._owner.stream_drained(self)
 
     # -- from the driver
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the socket to take them."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def adopt(self, conn: ConnId) -> None:
-        """Name the stream. What came in the turn of the loop between connecting and now is handed on, or its end."""
+        """Name the stream. What came between connecting and now is handed on: bytes, the peer's end, the socket's."""
         self.conn = conn
         early, self._early = self._early, []
         for data in early:
             self._owner.stream_data(self, data)
-        if self._ending:
-            self._owner.stream_lost(self)
+        if self._transport is None:
+            self._owner.stream_gone(self)
+        elif self._eof:
+            self._owner.stream_eof(self)
 
     def write(self, parts: list[bytes]) -> None:
         """Write what was gathered in this turn."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        transport = self._transport
+        if transport is not None and not self._ending and not transport.is_closing():
+            for piece in joined(parts):
+                transport.write(piece)
 
     def pause_reading(self) -> None:
         """Leave what comes in the socket."""
@@ -126,28 +161,45 @@ class Stream(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def end(self) -> None:
-        """Write what is queued, then close. What the peer still sends is read and dropped meanwhile, because unread
-        bytes would turn the end into a reset and lose our last words. A peer that takes nothing is cut off."""
-        if self._ending:
+        """Write what is queued, then close, within GRACE_STOP; see the head of this file."""
+        transport = self._transport
+        if self._ending or transport is None or transport.is_closing():
             return
         self._ending = True
-        transport = self._transport
-        if transport is None:
+        self._limit()
+        if self._eof:
+            transport.close()
             return
         self.resume_reading()
-        transport.close()
-        self._loop.call_later(GRACE_STOP / 1_000_000, self._cut)
+        try:
+            transport.write_eof()
+        except OSError:
+            # The peer's reset has come, and the loop has not looked yet.
+            transport.abort()
 
-    async def closed(self) -> None:
-        """Wait until the socket is closed; bounded by the grace that :meth:`end` gives."""
-        if self._transport is not None:
-            await self._gone.wait()
+    def cut(self) -> None:
+        """Close now; what is queued is lost."""
+        self._ending = True
+        self._cut()
+
+    def _limit(self) -> None:
+        if self._cut_at is None:
+            self._cut_at = self._loop.call_later(GRACE_STOP / MICROSECONDS, self._cut)
 
     def _cut(self) -> None:
         if self._transport is not None:
             self._transport.abort()
 
-    def _lost(self) -> None:
-        if not self._ending:
-            self._ending = True
-            self._owner.stream_lost(self)
+
+def joined(parts: list[bytes]) -> Iterator[bytes]:
+    """``parts`` in order, small neighbours joined into pieces of at most JOIN_BYTES; larger parts are not copied."""
+    run: list[bytes] = []
+    size = 0
+    for part in parts:
+        if run and size + len(part) > JOIN_BYTES:
+            yield run[0] if len(run) == 1 else b"".join(run)
+            run, size = [], 0
+        run.append(part)
+        size += len(part)
+    if run:
+        yield run[0] if len(run) == 1 else b"".join(run)
