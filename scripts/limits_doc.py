@@ -8,8 +8,8 @@ from obscura.base.limits import LIMITS
 
 HEAD = """# Limits
 
-Every number that bounds something, with its reason. Made from `src/obscura/base/limits.py` by `scripts/limits_doc.py`; a
-test keeps both equal.
+Every number that bounds something, with its reason. Made from `src/obscura/base/limits.py` by `scripts/limits_doc.py`;
+a test keeps both equal.
 
 | limit | value | unit | reason |
 |---|---|---|---|

@@ -14,27 +14,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from ..base.errors import BugError, LocalError
-from ..base.instant import Instant, Now
+from ..base.instant import Now
 from ..base.names import ConnId
 from ..node import Node, Snapshot
 from ..node.effects import Ask, BlockSubmitted, Dial, Drop, Effect, Event, Pause, Resume, SaveAddresses, Send, Tell
-from ..wire.address import NetAddress, address_from_ip
+from ..wire.address import NetAddress
+from .alarm import Alarm
 from .clock import read_clock
-from .dial import DialError, dial, undelay
+from .links import Links
 from .listen import Listener
 from .saver import AddressSaver, Save
-from .stream import READ_BYTES, Stream
 from .worker import LedgerWorker, WorkerClosed
 
 log = logging.getLogger("obscura.driver")
 
 MakeNode = Callable[[Now], Node]
 FAILURES_MAX: Final = 10  # timer inputs that fail in a row: going on would only hide the defect
-ENDING_MAX: Final = 64  # sockets that may be saying goodbye at once; more is a flood of links that we drop
 _STOPPING: Final = "the node is stopping"
 
 
@@ -60,23 +59,16 @@ class Driver:
         save: Save | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
     ) -> None:
-        self.shared_buffer = memoryview(bytearray(READ_BYTES))
         self._node = make_node(read_clock())
         self._worker = worker
         self._listening = listener
-        self._source_host = source_host
+        self._links = Links(self._node, self._give, source_host)
         self._saver = None if save is None else AddressSaver(save)
         self._listeners = listeners
-        self._streams: dict[ConnId, Stream] = {}
-        self._opening: dict[ConnId, asyncio.Task[None]] = {}
-        self._sockets: dict[Stream, None] = {}
-        self._ending: dict[Stream, None] = {}
-        self._sockets_closed = asyncio.Event()
+        self._alarm = Alarm(self._on_time)
         self._asks: dict[asyncio.Task[None], None] = {}
         self._submitted: dict[int, asyncio.Future[BlockSubmitted]] = {}
         self._flush_due = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = Instant(0)
         self._timer_failures = 0
         self._stop = asyncio.Event()
         self._finished = asyncio.Event()
@@ -95,7 +87,7 @@ class Driver:
         acceptor = None
         try:
             if self._listening is not None:
-                acceptor = Listener(self._listening, self._on_socket)
+                acceptor = Listener(self._listening, self._links.accept)
             self._timer_input(self._node.start)
             await self._stop.wait()
         finally:
@@ -122,11 +114,11 @@ class Driver:
     @property
     def unsent(self) -> int:
         """Bytes that wait for sockets to take them, over all links."""
-        return sum(stream.unsent for stream in self._sockets)
+        return self._links.unsent
 
     def add_peer(self, address: NetAddress) -> None:
         """Name a peer while running."""
-        self._input(lambda now: self._node.add_peer(address, now))
+        self._give(lambda now: self._node.add_peer(address, now))
 
     async def submit_block(self, block: bytes) -> BlockSubmitted:
         """Hand in a block of our own and wait for the verdict.
@@ -143,89 +135,30 @@ class Driver:
 
     # -- inputs
 
-    def _input(self, call: Callable[[Now], object], conn: ConnId | None = None) -> bool:
+    def _give(self, call: Callable[[Now], object], conn: ConnId | None = None) -> bool:
         """Give the node an input; ``False`` if it failed. See the head of this file."""
         try:
             call(read_clock())
         except Exception as error:  # noqa: BLE001  # pragma: border
-            self._log_defect(error, conn)
-            if conn is not None and (stream := self._streams.pop(conn, None)) is not None:
-                self._end(stream)
-                self._input(lambda now: self._node.disconnected(conn, now))
+            text = "a defect of Obscura: please report it with this trace"
+            log.error("defect", exc_info=error, extra={"values": {"conn": conn or "none", "text": text}})
+            if conn is not None:
+                self._links.drop(conn)
+                self._give(lambda now: self._node.disconnected(conn, now))
             return False
         finally:
             self._schedule_flush()
         return True
 
     def _timer_input(self, call: Callable[[Now], object]) -> None:
-        if self._input(call):
+        if self._give(call):
             self._timer_failures = 0
             return
         self._timer_failures += 1
         if self._timer_failures >= FAILURES_MAX:
             self._fail(BugError(f"the node failed {self._timer_failures} times in a row; the log has the traces"))
 
-    def _log_defect(self, error: Exception, conn: ConnId | None) -> None:
-        text = "a defect of Obscura: please report it with this trace"
-        log.error("defect", exc_info=error, extra={"values": {"conn": conn or "none", "text": text}})
-
-    def _on_socket(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        """A connection was accepted. The node is asked first, so that a flood of refused ones costs no more."""
-        conn: ConnId | None = None
-
-        def accept(now: Now) -> None:
-            nonlocal conn
-            conn = self._node.accepted(address_from_ip(*peer), now)
-
-        if not self._stopping:
-            self._input(accept)
-        if conn is None:
-            sock.close()
-            return
-        task = self._open(conn, self._adopt(conn, sock))
-        # A task that is cancelled before its first step never sees its socket.
-        task.add_done_callback(lambda done: sock.close() if done.cancelled() else None)
-
-    def stream_made(self, stream: Stream) -> None:
-        """See :class:`StreamOwner`."""
-        self._sockets[stream] = None
-
-    def stream_data(self, stream: Stream, data: bytes) -> None:
-        """See :class:`StreamOwner`."""
-        conn = stream.conn
-        if conn in self._streams:
-            self._input(lambda now: self._node.receive(conn, data, now), conn)
-
-    def stream_eof(self, stream: Stream) -> None:
-        """See :class:`StreamOwner`. The node answers by a ``Drop``, after its last words."""
-        conn = stream.conn
-        if conn in self._streams:
-            self._input(lambda now: self._node.disconnected(conn, now), conn)
-
-    def stream_congested(self, stream: Stream) -> None:
-        """See :class:`StreamOwner`."""
-        conn = stream.conn
-        if conn in self._streams:
-            self._input(lambda now: self._node.congested(conn, now), conn)
-
-    def stream_drained(self, stream: Stream) -> None:
-        """See :class:`StreamOwner`."""
-        conn = stream.conn
-        if conn in self._streams:
-            self._input(lambda now: self._node.drained(conn, now), conn)
-
-    def stream_gone(self, stream: Stream) -> None:
-        """See :class:`StreamOwner`."""
-        self._sockets.pop(stream, None)
-        self._ending.pop(stream, None)
-        if not self._sockets:
-            self._sockets_closed.set()
-        conn = stream.conn
-        if conn is not None and self._streams.pop(conn, None) is not None:
-            self._input(lambda now: self._node.disconnected(conn, now))
-
-    def _on_timer(self) -> None:
-        self._timer = None
+    def _on_time(self) -> None:
         self._timer_input(self._node.handle_deadline)
 
     # -- effects
@@ -244,32 +177,22 @@ class Driver:
                     writes.setdefault(effect.conn, []).append(effect.data)
                     continue
                 if isinstance(effect, Drop):
-                    self._write(effect.conn, writes.pop(effect.conn, []))
+                    self._links.write(effect.conn, writes.pop(effect.conn, []))
                 self._carry_out(effect)
         for conn, parts in writes.items():
-            self._write(conn, parts)
-        self._set_timer()
-
-    def _write(self, conn: ConnId, parts: list[bytes]) -> None:
-        stream = self._streams.get(conn)
-        if stream is not None:
-            stream.write(parts)
+            self._links.write(conn, parts)
+        self._alarm.set(None if self._stopping else self._node.next_deadline())
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Dial():
-                self._open(effect.conn, self._dial(effect))
+                self._links.dial(effect)
             case Drop(conn):
-                if (stream := self._streams.pop(conn, None)) is not None:
-                    self._end(stream)
-                if (task := self._opening.pop(conn, None)) is not None:
-                    task.cancel()
+                self._links.drop(conn)
             case Pause(conn):
-                if (stream := self._streams.get(conn)) is not None:
-                    stream.pause_reading()
+                self._links.pause(conn)
             case Resume(conn):
-                if (stream := self._streams.get(conn)) is not None:
-                    stream.resume_reading()
+                self._links.resume(conn)
             case Ask():
                 if not self._stopping:
                     task = asyncio.get_running_loop().create_task(self._ask(effect))
@@ -283,15 +206,6 @@ class Driver:
             case Send():
                 raise BugError("sends are gathered before")
 
-    def _end(self, stream: Stream) -> None:
-        stream.end()
-        if stream in self._sockets:
-            self._ending[stream] = None
-        if len(self._ending) > ENDING_MAX and not self._stopping:
-            oldest = next(iter(self._ending))
-            del self._ending[oldest]
-            oldest.cut()
-
     def _tell(self, event: Event) -> None:
         if isinstance(event, BlockSubmitted):
             future = self._submitted.pop(event.ticket, None)
@@ -301,61 +215,7 @@ class Driver:
             try:
                 listener(event)
             except Exception as error:  # pragma: border
-                values = {"event": type(event).__name__}
-                log.error("listener-failed", exc_info=error, extra={"values": values})
-
-    def _set_timer(self) -> None:
-        deadline = None if self._stopping else self._node.next_deadline()
-        if self._timer is not None:
-            if deadline == self._timer_at:
-                return
-            self._timer.cancel()
-            self._timer = None
-        if deadline is not None:
-            self._timer_at = deadline
-            # Whole milliseconds, rounded up: uvloop's timers know no finer step, and one that fires early is wasted.
-            wait_ms = -(-max(0, deadline - read_clock().mono) // 1_000)
-            self._timer = asyncio.get_running_loop().call_later(wait_ms / 1_000, self._on_timer)
-
-    # -- tasks
-
-    def _open(self, conn: ConnId, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._opening[conn] = task
-        return task
-
-    async def _dial(self, effect: Dial) -> None:
-        conn = effect.conn
-        try:
-            stream = await dial(self, effect.address, effect.timeout, self._source_host)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:  # noqa: BLE001  # pragma: border
-            reason = error.reason if isinstance(error, DialError) else "connect-error"
-            if not isinstance(error, DialError):
-                self._log_defect(error, None)
-            self._opening.pop(conn, None)
-            self._input(lambda now: self._node.dial_failed(conn, reason, now))
-            return
-        self._opening.pop(conn, None)
-        self._streams[conn] = stream
-        self._input(lambda now: self._node.connected(conn, now), conn)
-        stream.adopt(conn)
-
-    async def _adopt(self, conn: ConnId, sock: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            undelay(sock)
-            _, stream = await loop.connect_accepted_socket(lambda: Stream(self, loop), sock)
-        except OSError:
-            # The peer has gone already.
-            sock.close()
-            self._opening.pop(conn, None)
-            self._input(lambda now: self._node.disconnected(conn, now))
-            return
-        self._opening.pop(conn, None)
-        self._streams[conn] = stream
-        stream.adopt(conn)
+                log.error("listener-failed", exc_info=error, extra={"values": {"event": type(event).__name__}})
 
     async def _ask(self, effect: Ask) -> None:
         try:
@@ -363,16 +223,15 @@ class Driver:
         except WorkerClosed:
             return
         except Exception as error:  # noqa: BLE001  # pragma: border
-            if isinstance(error, LocalError):
-                self._fail(error)
-            else:
+            failure = error
+            if not isinstance(error, LocalError):
                 failure = BugError(f"the ledger failed: {error!r}")
                 failure.__cause__ = error
-                self._fail(failure)
+            self._fail(failure)
             return
-        self._input(lambda now: self._node.answered(effect.ticket, answer, now))
+        self._give(lambda now: self._node.answered(effect.ticket, answer, now))
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: Exception) -> None:
         """Stop, and have :meth:`run` raise ``error``. The first one counts."""
         if self._error is None:
             self._error = error
@@ -384,24 +243,19 @@ class Driver:
         """Say goodbye, finish what the ledger is doing, close it. Bounded: links get GRACE_STOP, a batch is small."""
         self._stopping = True
         self._worker.refuse()
-        self._input(self._node.stop)
+        self._links.begin_closing()
+        self._give(self._node.stop)
         # The node's last words: its Drops end the streams, its SaveAddresses goes to the saver.
         self._flush()
-        for task in self._opening.values():
-            task.cancel()
-        for stream in list(self._sockets):
-            stream.end()
-        waiting = [*self._opening.values(), *self._asks]
-        if waiting:
-            await asyncio.wait(waiting)
+        closing = asyncio.get_running_loop().create_task(self._links.close())
+        if self._asks:
+            await asyncio.wait(list(self._asks))
         # The batch that was running has brought its verdicts; what was not begun has none.
         self._flush()
         for future in self._submitted.values():
             if not future.done():
                 future.set_exception(LocalError(_STOPPING))
-        while self._sockets:
-            self._sockets_closed.clear()
-            await self._sockets_closed.wait()
+        await closing
         if self._saver is not None:
             await self._saver.finish()
         await self._worker.close()

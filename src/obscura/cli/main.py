@@ -14,19 +14,20 @@ from ..base.errors import ConfigError, LocalError, ObscuraError, StoreError
 def main() -> None:
     """Run the command line and exit."""
     try:
-        import click  # noqa: PLC0415 an optional extra
-        import typer  # noqa: F401, PLC0415
+        import typer  # noqa: PLC0415 an optional extra
     except ModuleNotFoundError:
         sys.stderr.write("error: the command line needs an extra: pip install 'obscura[cli]'\n")
         sys.exit(1)
     from .commands import app  # noqa: PLC0415 needs the extra
 
+    # Typer carries Click inside in some releases and beside in others; its own classes lead to the right one.
+    usage_error = typer.BadParameter.__mro__[2]
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except usage_error as error:
+        error.show()  # type: ignore[attr-defined]
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)

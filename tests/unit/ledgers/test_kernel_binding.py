@@ -1,4 +1,4 @@
-"""The kernel behind its border: rules by name, exact lengths, several kernels at once, trouble that must not be lost."""
+"""The kernel behind its border: rules by name, exact lengths, several kernels at once, no trouble lost."""
 
 from __future__ import annotations
 

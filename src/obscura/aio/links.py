@@ -1,0 +1,203 @@
+"""The sockets of a node: which link is which stream, from a dial or an acceptance to the last byte.
+
+What streams report becomes inputs of the node, given through the driver's ``give``; what the node wants done to a link
+comes back as the verbs here. A link that the node does not know any more is simply not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol
+
+from ..base.instant import Now
+from ..base.names import ConnId
+from ..node import Node
+from ..node.effects import Dial
+from ..wire.address import address_from_ip
+from .dial import DialError, dial, undelay
+from .stream import READ_BYTES, Stream
+
+log = logging.getLogger("obscura.driver")
+
+ENDING_MAX: Final = 64  # sockets that may be saying goodbye at once; more is a flood of links that we drop
+
+
+class Give(Protocol):
+    """Gives the node an input, which concerns the link ``conn`` if one is named; ``False`` if it failed."""
+
+    def __call__(self, call: Callable[[Now], object], conn: ConnId | None = None) -> bool:
+        """See the class."""
+        ...
+
+
+class Links:
+    """Implements :class:`~obscura.aio.stream.StreamOwner` for all streams of one node."""
+
+    def __init__(self, node: Node, give: Give, source_host: str | None) -> None:
+        self.shared_buffer = memoryview(bytearray(READ_BYTES))
+        self._node = node
+        self._give = give
+        self._source_host = source_host
+        self._streams: dict[ConnId, Stream] = {}
+        self._opening: dict[ConnId, asyncio.Task[None]] = {}
+        self._sockets: dict[Stream, None] = {}
+        self._ending: dict[Stream, None] = {}
+        self._all_closed = asyncio.Event()
+        self._closing = False
+
+    # -- what the node wants
+
+    def dial(self, effect: Dial) -> None:
+        """Begin to connect; the node hears of it by ``connected`` or ``dial_failed``."""
+        self._open(effect.conn, self._dial(effect))
+
+    def write(self, conn: ConnId, parts: list[bytes]) -> None:
+        """Write what was gathered in one turn."""
+        if (stream := self._streams.get(conn)) is not None:
+            stream.write(parts)
+
+    def drop(self, conn: ConnId) -> None:
+        """End a link, or a dial."""
+        if (stream := self._streams.pop(conn, None)) is not None:
+            stream.end()
+            if stream in self._sockets:
+                self._ending[stream] = None
+            if len(self._ending) > ENDING_MAX and not self._closing:
+                oldest = next(iter(self._ending))
+                del self._ending[oldest]
+                oldest.cut()
+        if (task := self._opening.pop(conn, None)) is not None:
+            task.cancel()
+
+    def pause(self, conn: ConnId) -> None:
+        """Stop reading."""
+        if (stream := self._streams.get(conn)) is not None:
+            stream.pause_reading()
+
+    def resume(self, conn: ConnId) -> None:
+        """Read again."""
+        if (stream := self._streams.get(conn)) is not None:
+            stream.resume_reading()
+
+    # -- the driver
+
+    def accept(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        """Take an accepted socket. The node is asked first, so that a flood of connections it refuses costs no more."""
+        conn: ConnId | None = None
+
+        def ask(now: Now) -> None:
+            nonlocal conn
+            conn = self._node.accepted(address_from_ip(*peer), now)
+
+        if not self._closing:
+            self._give(ask)
+        if conn is None:
+            sock.close()
+            return
+        task = self._open(conn, self._adopt(conn, sock))
+        # A task that is cancelled before its first step never sees its socket.
+        task.add_done_callback(lambda done: sock.close() if done.cancelled() else None)
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for sockets to take them."""
+        return sum(stream.unsent for stream in self._sockets)
+
+    def begin_closing(self) -> None:
+        """Accept nothing more, and let every link say goodbye at its own pace."""
+        self._closing = True
+
+    async def close(self) -> None:
+        """End what the node has not ended, and wait until every socket is closed: GRACE_STOP at most."""
+        self.begin_closing()
+        dials = list(self._opening.values())
+        for task in dials:
+            task.cancel()
+        for stream in list(self._sockets):
+            stream.end()
+        if dials:
+            await asyncio.wait(dials)
+        while self._sockets:
+            self._all_closed.clear()
+            await self._all_closed.wait()
+
+    # -- what streams report
+
+    def stream_made(self, stream: Stream) -> None:
+        """See :class:`StreamOwner`."""
+        self._sockets[stream] = None
+
+    def stream_data(self, stream: Stream, data: bytes) -> None:
+        """See :class:`StreamOwner`."""
+        conn = stream.conn
+        if conn in self._streams:
+            self._give(lambda now: self._node.receive(conn, data, now), conn)
+
+    def stream_eof(self, stream: Stream) -> None:
+        """See :class:`StreamOwner`. The node answers by a ``Drop``, after its last words."""
+        conn = stream.conn
+        if conn in self._streams:
+            self._give(lambda now: self._node.disconnected(conn, now), conn)
+
+    def stream_congested(self, stream: Stream) -> None:
+        """See :class:`StreamOwner`."""
+        conn = stream.conn
+        if conn in self._streams:
+            self._give(lambda now: self._node.congested(conn, now), conn)
+
+    def stream_drained(self, stream: Stream) -> None:
+        """See :class:`StreamOwner`."""
+        conn = stream.conn
+        if conn in self._streams:
+            self._give(lambda now: self._node.drained(conn, now), conn)
+
+    def stream_gone(self, stream: Stream) -> None:
+        """See :class:`StreamOwner`."""
+        self._sockets.pop(stream, None)
+        self._ending.pop(stream, None)
+        if not self._sockets:
+            self._all_closed.set()
+        conn = stream.conn
+        if conn is not None and self._streams.pop(conn, None) is not None:
+            self._give(lambda now: self._node.disconnected(conn, now))
+
+    # -- tasks
+
+    def _open(self, conn: ConnId, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._opening[conn] = task
+        return task
+
+    async def _dial(self, effect: Dial) -> None:
+        conn = effect.conn
+        try:
+            stream = await dial(self, effect.address, effect.timeout, self._source_host)
+        except Exception as error:  # noqa: BLE001  # pragma: border
+            reason = error.reason if isinstance(error, DialError) else "connect-error"
+            if not isinstance(error, DialError):
+                log.error("defect", exc_info=error, extra={"values": {"conn": conn, "text": "dialling"}})
+            self._opening.pop(conn, None)
+            self._give(lambda now: self._node.dial_failed(conn, reason, now))
+            return
+        self._opening.pop(conn, None)
+        self._streams[conn] = stream
+        self._give(lambda now: self._node.connected(conn, now), conn)
+        stream.adopt(conn)
+
+    async def _adopt(self, conn: ConnId, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            undelay(sock)
+            _, stream = await loop.connect_accepted_socket(lambda: Stream(self, loop), sock)
+        except OSError:
+            # The peer has gone already.
+            sock.close()
+            self._opening.pop(conn, None)
+            self._give(lambda now: self._node.disconnected(conn, now))
+            return
+        self._opening.pop(conn, None)
+        self._streams[conn] = stream
+        stream.adopt(conn)
