@@ -344,7 +344,7 @@ class LedgerContract:
                         for number, block in enumerate(got)
                         if block not in (blocks[number], None) or (number < 10 and block is None)
                     )
-            except Exception as error:  # noqa: BLE001 the assertion below shows it
+            except Exception as error:
                 wrong.append(error)
 
         reader = threading.Thread(target=read)

@@ -139,7 +139,7 @@ class Driver:
         """Give the node an input; ``False`` if it failed. See the head of this file."""
         try:
             call(read_clock())
-        except Exception as error:  # noqa: BLE001  # pragma: border
+        except Exception as error:  # pragma: border
             text = "a defect of Obscura: please report it with this trace"
             log.error("defect", exc_info=error, extra={"values": {"conn": conn or "none", "text": text}})
             if conn is not None:

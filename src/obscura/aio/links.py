@@ -175,7 +175,7 @@ class Links:
         conn = effect.conn
         try:
             stream = await dial(self, effect.address, effect.timeout, self._source_host)
-        except Exception as error:  # noqa: BLE001  # pragma: border
+        except Exception as error:  # pragma: border
             reason = error.reason if isinstance(error, DialError) else "connect-error"
             if not isinstance(error, DialError):
                 log.error("defect", exc_info=error, extra={"values": {"conn": conn, "text": "dialling"}})

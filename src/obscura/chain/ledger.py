@@ -23,7 +23,6 @@ from typing import Protocol
 from ..base.errors import Violation
 from ..base.names import HEADER_BYTES, BlockHash
 
-
 __all__ = [
     "HEADER_BYTES",
     "BlockOutcome",

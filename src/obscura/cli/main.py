@@ -7,6 +7,7 @@ Exit codes (docs/operate.md): 0 done, 1 failed, 2 wrong usage or setting, 3 no n
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from ..base.errors import ConfigError, LocalError, ObscuraError, StoreError
 
@@ -21,11 +22,11 @@ def main() -> None:
     from .commands import app  # noqa: PLC0415 needs the extra
 
     # Typer carries Click inside in some releases and beside in others; its own classes lead to the right one.
-    usage_error = typer.BadParameter.__mro__[2]
+    usage_error: Any = typer.BadParameter.__mro__[2]
     try:
         code = app(standalone_mode=False)
     except usage_error as error:
-        error.show()  # type: ignore[attr-defined]
+        error.show()
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)

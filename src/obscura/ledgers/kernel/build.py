@@ -43,7 +43,7 @@ def build_block(
         extra: whole transactions, in an order in which none spends a later one.
         version: the header's version.
     """
-    spends = [_strip(transaction) for transaction in extra]
+    spends = [strip_witness(transaction) for transaction in extra]
     witness = any(stripped != whole for stripped, whole in zip(spends, extra, strict=True))
     outputs = [subsidy(height).to_bytes(8, "little") + compact_size(len(script)) + script]
     if witness:
@@ -51,7 +51,7 @@ def build_block(
         root = merkle_root([bytes(32), *(block_hash(transaction) for transaction in extra)])
         commitment = _COMMITMENT_HEADER + block_hash(root + bytes(32))
         outputs.append(bytes(8) + compact_size(len(commitment)) + commitment)
-    signature = _push_height(height) + b"\x00"  # at least two bytes (bad-cb-length)
+    signature = push_height(height) + b"\x00"  # at least two bytes (bad-cb-length)
     body = (
         b"\x01" + bytes(32) + b"\xff\xff\xff\xff" + compact_size(len(signature)) + signature + b"\xff\xff\xff\xff"
         + compact_size(len(outputs)) + b"".join(outputs)
@@ -85,7 +85,7 @@ def merkle_root(ids: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def _push_height(height: int) -> bytes:
+def push_height(height: int) -> bytes:
     """A script that pushes ``height`` as BIP34 wants it: the shortest signed number, small ones as opcodes."""
     if height == 0:
         return b"\x00"
@@ -95,7 +95,7 @@ def _push_height(height: int) -> bytes:
     return bytes([size]) + height.to_bytes(size, "little")
 
 
-def _strip(transaction: bytes) -> bytes:
+def strip_witness(transaction: bytes) -> bytes:
     """A transaction without its witness: what its txid is the hash of (BIP144).
 
     Raises:

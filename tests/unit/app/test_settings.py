@@ -1,0 +1,67 @@
+"""Settings: their sources, their order, and refusals by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from obscura.app.settings import Settings, load
+from obscura.base.errors import ConfigError
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    (tmp_path / "obscura.toml").write_text('network = "signet"\noutbound = 3\ninbound = 4\nconnect = ["1.2.3.4:5"]\n')
+    settings = load(
+        tmp_path, {"OBSCURA_OUTBOUND": "5", "OBSCURA_INBOUND": "6", "HOME": "/"}, {"inbound": 7, "listen": None}
+    )
+    assert (settings.network, settings.outbound, settings.inbound) == ("signet", 5, 7)
+    assert [address.port for address in settings.peers()] == [5]
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = load(tmp_path, {}, {})
+    assert settings == Settings()
+    assert settings.listen_address() is None
+    assert not settings.local()
+    assert load(tmp_path, {}, {"network": "regtest"}).local()
+
+
+def test_environment_lists_and_switches(tmp_path: Path) -> None:
+    settings = load(
+        tmp_path, {"OBSCURA_CONNECT": "1.2.3.4:5, [::1]:6", "OBSCURA_DISCOVER": "no", "OBSCURA_DATADIR": "x"}, {}
+    )
+    assert len(settings.peers()) == 2
+    assert settings.discover is False
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("netwrok = 1", "no setting 'netwrok'; did you mean network"),
+        ("zzz = 1", "no setting 'zzz'; known are network"),
+        ("outbound = true", "must be a whole number"),
+        ('outbound = "3"', "must be a whole number"),
+        ("listen = 5", "must be a text"),
+        ("discover = 1", "must be true or false"),
+        ('connect = "1.2.3.4"', "HOST:PORT"),
+        ("connect = [1]", "must be a list of texts"),
+        ('connect = ["1.2.3.4:0"]', "port 0"),
+        ("outbound = 5000", "0 to 1000"),
+        ('minimum_work = "xyz"', "hexadecimal"),
+        ('log_level = "loud"', "debug, info"),
+        ('transport = "veiled"', "only plain"),
+        ("network = [", "not valid TOML"),
+    ],
+)
+def test_refusals_name_source_and_key(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "obscura.toml").write_text(text)
+    with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
+        load(tmp_path, {}, {})
+
+
+def test_environment_refusals(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="environment: there is no setting 'outbuond'; did you mean outbound"):
+        load(tmp_path, {"OBSCURA_OUTBUOND": "5"}, {})
+    with pytest.raises(ConfigError, match="whole number"):
+        load(tmp_path, {"OBSCURA_OUTBOUND": "many"}, {})

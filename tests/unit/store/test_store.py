@@ -1,0 +1,127 @@
+"""The store: what it keeps, and what it does with damaged, newer and unwritable files; the datadir's lock."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from obscura.base.errors import StoreError
+from obscura.base.instant import WallTime
+from obscura.peers.record import AddressRecord
+from obscura.store import Store, open_datadir
+from obscura.store.database import SCHEMA, NewerStoreError
+from obscura.store.datadir import DatadirLockedError
+from obscura.wire.address import ADDRESS_LENGTHS, NetAddress, Network
+
+times = st.integers(0, 1 << 40).map(WallTime)
+addresses = st.sampled_from(list(Network)).flatmap(
+    lambda network: st.builds(
+        NetAddress,
+        st.just(network),
+        st.binary(min_size=ADDRESS_LENGTHS[network], max_size=ADDRESS_LENGTHS[network]),
+        st.integers(0, 65_535),
+    )
+)
+records = st.builds(
+    AddressRecord,
+    address=addresses,
+    features=st.integers(0, (1 << 64) - 1),
+    seen=times,
+    source=st.binary(max_size=5),
+    succeeded=times,
+    failures=st.integers(0, 1_000),
+    retry_at=times,
+)
+
+
+@given(st.lists(records, max_size=20, unique_by=lambda record: record.address))
+def test_addresses_come_back(tmp_path_factory: pytest.TempPathFactory, kept: list[AddressRecord]) -> None:
+    path = tmp_path_factory.mktemp("store") / "state.db"
+    store = Store(path)
+    store.save_addresses([])
+    store.save_addresses(kept)
+    store.close()
+    again = Store(path)
+    assert sorted(again.load_addresses(), key=lambda one: one.address) == sorted(kept, key=lambda one: one.address)
+    again.close()
+
+
+def test_state_is_durable(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    script = f"from pathlib import Path; from obscura.store import Store; import os; s = Store(Path({str(path)!r})); "
+    script += "s.put('network', 'regtest'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", script], check=False)
+    store = Store(path)
+    assert store.get("network") == "regtest"
+    assert store.get("nothing") is None
+    assert path.stat().st_mode & 0o777 == 0o600
+    store.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "zeros", "middle", "truncated"])
+def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "state.db"
+    store = Store(path)
+    store.put("network", "regtest")
+    source = [AddressRecord(address=NetAddress(Network.IPV4, os.urandom(4), port)) for port in range(2_000)]
+    store.save_addresses(source)
+    store.close()
+    data = bytearray(path.read_bytes())
+    match damage:
+        case "garbage":
+            data = bytearray(os.urandom(len(data)))
+        case "zeros":
+            data[:100] = bytes(100)
+        case "middle":
+            for at in range(4_096, len(data), 4_096):
+                data[at : at + 64] = os.urandom(64)
+        case "truncated":
+            del data[len(data) // 2 :]
+    path.write_bytes(data)
+    store = Store(path)
+    assert "set aside" in store.warnings[0]
+    assert store.load_addresses() == ()
+    [aside] = [one for one in tmp_path.iterdir() if ".corrupt-" in one.name]
+    assert aside.read_bytes() == data
+    store.close()
+
+
+def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    Store(path).close()
+    with sqlite3.connect(path) as database:
+        database.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(NewerStoreError, match="newer release"):
+        Store(path)
+    assert path.read_bytes() == before
+    assert [one for one in tmp_path.iterdir() if "corrupt" in one.name] == []
+
+
+def test_an_unusable_place_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "state.db").mkdir()
+    with pytest.raises(StoreError, match=r"state\.db cannot be opened"):
+        Store(tmp_path / "state.db")
+
+
+def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
+    datadir = tmp_path / "d"
+    with open_datadir(datadir):
+        assert datadir.stat().st_mode & 0o777 == 0o700
+        with pytest.raises(DatadirLockedError, match=f"process {os.getpid()}"):
+            open_datadir(datadir)
+    script = "from pathlib import Path; from obscura.store import open_datadir; import os; "
+    script += f"d = open_datadir(Path({str(datadir)!r})); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", script], check=False)
+    open_datadir(datadir).close()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be used"):
+        open_datadir(tmp_path / "file")
