@@ -31,10 +31,8 @@ def test_two_nodes_handshake_and_sync(factory: Factory) -> None:
             assert picture.inbound
             assert picture.address.raw == second.address.raw
             assert picture.state == "open"
-        assert [event.reason for event in first.events if isinstance(event, LinkClosed)][0] in (
-            "stopped",
-            "peer-closed",
-        )
+        [reason] = [event.reason for event in first.events if isinstance(event, LinkClosed)]
+        assert reason in ("stopped", "peer-closed")
         assert second.saved, "addresses are saved at the end"
 
     run(factory, main())

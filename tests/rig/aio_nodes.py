@@ -172,7 +172,7 @@ class RawPeer:
                 payload = self._stream[HEADER_SIZE : HEADER_SIZE + size]
                 self._stream = self._stream[HEADER_SIZE + size :]
                 message = BY_TYPE_FIELD[field].message.from_payload(payload)
-                if isinstance(message, Ping):
+                if type(message) is Ping:
                     await self.say(Pong(message.nonce))
                 elif not isinstance(message, GetAddr):
                     return message

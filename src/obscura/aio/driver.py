@@ -62,7 +62,7 @@ class Driver:
         self._node = make_node(read_clock())
         self._worker = worker
         self._listening = listener
-        self._links = Links(self._node, self._give, source_host)
+        self._links = Links(self._node, self._give, self._flush, source_host)
         self._saver = None if save is None else AddressSaver(save)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
@@ -136,7 +136,7 @@ class Driver:
     # -- inputs
 
     def _give(self, call: Callable[[Now], object], conn: ConnId | None = None) -> bool:
-        """Give the node an input; ``False`` if it failed. See the head of this file."""
+        """Give the node an input, and flush soon; ``False`` if it failed. See the head of this file."""
         try:
             call(read_clock())
         except Exception as error:  # pragma: border

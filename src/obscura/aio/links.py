@@ -36,10 +36,11 @@ class Give(Protocol):
 class Links:
     """Implements :class:`~obscura.aio.stream.StreamOwner` for all streams of one node."""
 
-    def __init__(self, node: Node, give: Give, source_host: str | None) -> None:
+    def __init__(self, node: Node, give: Give, flush: Callable[[], None], source_host: str | None) -> None:
         self.shared_buffer = memoryview(bytearray(READ_BYTES))
         self._node = node
         self._give = give
+        self._flush = flush
         self._source_host = source_host
         self._streams: dict[ConnId, Stream] = {}
         self._opening: dict[ConnId, asyncio.Task[None]] = {}
@@ -135,6 +136,9 @@ class Links:
         conn = stream.conn
         if conn in self._streams:
             self._give(lambda now: self._node.receive(conn, data, now), conn)
+            if len(data) == READ_BYTES:
+                # Security: uvloop reads on, up to 32 buffers in one turn, unless a Pause is carried out before.
+                self._flush()
 
     def stream_eof(self, stream: Stream) -> None:
         """See :class:`StreamOwner`. The node answers by a ``Drop``, after its last words."""

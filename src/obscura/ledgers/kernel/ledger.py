@@ -44,7 +44,8 @@ CHECKPOINT_BLOCKS: Final = 2_000
 """The kernel is closed and opened again after this many blocks, as there is no other way to make it flush.
 
 More would lengthen the replay after a kill (2,000 small blocks: 0.6 s). Fewer would cost an import more than a few per
-cent: a reopening takes 35 ms at height 2,000, and grows with the chain as the blocks do.
+cent: a reopening takes 35 ms at height 2,000 and 95 ms at 20,000, where 2,000 small blocks take 0.6 s and full ones
+minutes.
 """
 _MEDIAN_SPAN: Final = 11
 _RULES_KEPT: Final = 10_000

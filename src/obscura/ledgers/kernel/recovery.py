@@ -56,7 +56,11 @@ def open_kernel(network: Network, directory: Path) -> Kernel:
             msg = f"the kernel cannot open {directory}: {error}. Is another node running on this data directory?"
             raise StoreError(msg) from error
         aside = _free_name(directory)
-        directory.rename(aside)
+        try:
+            directory.rename(aside)
+        except OSError as refusal:
+            msg = f"the kernel's files in {directory} are unusable ({error}) and cannot be moved: {refusal.strerror}"
+            raise StoreError(msg) from error
         _LOG.warning(
             "the kernel's files were unusable (%s); they are set aside as %s, and rebuilt from the block store "
             "(delete them when you have had your look)",
@@ -177,7 +181,9 @@ def _in_order(
         for name, raw in zip(names, store.headers(names), strict=True)
         if raw is not None
     )
-    bare = ((block_hash(raw), RestoredHeader(raw, has_body=False)) for raw in extra)
+    named = ((block_hash(raw), RestoredHeader(raw, has_body=False)) for raw in extra)
+    # What builds on a refused block has a parent that is never shown, and so is not shown either.
+    bare = ((name, header) for name, header in named if store.refused(name) is None)
     for item in chain(stored, bare):
         line = [item]
         while line:

@@ -1,0 +1,215 @@
+"""The driver against nodes that fail, ledgers that fail, and listeners that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from aio_nodes import LOOPS, Factory, RealNode, chain, dialled, ledger_of, run, running, until
+
+from obscura.base.errors import BugError, StoreError
+from obscura.base.instant import Instant, Now
+from obscura.base.names import ConnId
+from obscura.chain import BlockReport
+from obscura.ledgers.memory import MemoryLedger
+from obscura.node import Node
+from obscura.node.effects import Effect, Event, LedgerAnswer, LinkClosed, Send, TipMoved
+from obscura.wire.greeting import Ping, Pong
+
+
+def defects(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.getMessage() == "defect"]
+
+
+class Stumbling(Node):
+    """Raises at a ping with nonce 13."""
+
+    def receive(self, conn: ConnId, data: bytes, now: Now) -> None:
+        if (13).to_bytes(8, "little") in data:
+            raise RuntimeError("thirteen")
+        super().receive(conn, data, now)
+
+
+@LOOPS
+def test_a_defect_costs_the_link_only(factory: Factory, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        node = RealNode(make=Stumbling)
+        async with running(node), dialled(node) as bad, dialled(node) as good:
+            await bad.say(Ping(13))
+            while await bad.hear() is not None:
+                pass
+            await until(lambda: len(node.driver.snapshot().peers) == 1, "the node knows that the link has ended")
+            await good.say(Ping(14))
+            assert (await good.hear_a(Pong)).nonce == 14
+
+    run(factory, main())
+    [record] = defects(caplog)
+    assert record.exc_info is not None
+    assert "thirteen" in str(record.exc_info[1])
+
+
+class Ticking(Node):
+    """Its timer fails ``failing`` times in a row, then works."""
+
+    failing = 0
+
+    def start(self, now: Now) -> None:
+        self.calls = 0
+
+    def next_deadline(self) -> Instant | None:
+        return Instant(0)
+
+    def handle_deadline(self, now: Now) -> None:
+        self.calls += 1
+        if self.calls <= self.failing:
+            raise RuntimeError("tick")
+
+
+class TickingShort(Ticking):
+    failing = 9
+
+
+class TickingLong(Ticking):
+    failing = 1_000_000
+
+
+@LOOPS
+def test_a_timer_that_fails_now_and_then(factory: Factory, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        node = RealNode(make=TickingShort)
+        async with running(node):
+            await asyncio.sleep(0.2)
+            assert node.driver._node.calls > 20  # type: ignore[attr-defined]
+
+    run(factory, main())
+    assert len(defects(caplog)) == 9
+
+
+@LOOPS
+def test_a_timer_that_always_fails_stops_the_node(factory: Factory) -> None:
+    async def main() -> None:
+        node = RealNode(make=TickingLong)
+        async with asyncio.timeout(10):
+            await node.driver.run()
+
+    with pytest.raises(BugError, match="10 times in a row"):
+        run(factory, main())
+
+
+class Full(MemoryLedger):
+    """A ledger on a disk that is full."""
+
+    error: Exception = StoreError("no space left in the datadir")
+    closed = False
+
+    def accept_blocks(self, blocks: Sequence[bytes]) -> BlockReport:
+        raise self.error
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Defective(Full):
+    error = ZeroDivisionError("oops")
+
+
+@LOOPS
+@pytest.mark.parametrize(("ledger", "kind"), [(Full, StoreError), (Defective, BugError)])
+def test_a_ledger_that_fails_stops_the_node(factory: Factory, ledger: type[Full], kind: type[Exception]) -> None:
+    chained = ledger()
+
+    async def main() -> None:
+        source = RealNode(ledger=ledger_of(3))
+        node = RealNode([source.address], ledger=chained)
+        async with running(source):
+            async with asyncio.timeout(10):
+                await node.driver.run()
+
+    with pytest.raises(kind, match=r"no space|oops"):
+        run(factory, main())
+    assert chained.closed
+
+
+@LOOPS
+def test_listeners_that_fail_hide_nothing(factory: Factory, caplog: pytest.LogCaptureFixture) -> None:
+    def failing(event: Event) -> None:
+        raise RuntimeError("deaf")
+
+    async def main() -> None:
+        source = RealNode(ledger=ledger_of(3))
+        node = RealNode([source.address])
+        node.driver._listeners = (failing, node.events.append)
+        async with running(source, node):
+            await until(lambda: node.height == 3, "the chain")
+            await until(lambda: any(isinstance(event, TipMoved) for event in node.events), "the event")
+
+    run(factory, main())
+    assert any(record.getMessage() == "listener-failed" for record in caplog.records)
+
+
+class Chatty(Node):
+    """Counts what is sent; every input's sends come one by one."""
+
+    def take_effects(self) -> list[Effect]:
+        split: list[Effect] = []
+        for effect in super().take_effects():
+            if isinstance(effect, Send):
+                split.extend(Send(effect.conn, effect.data[at : at + 1]) for at in range(len(effect.data)))
+            else:
+                split.append(effect)
+        return split
+
+
+@LOOPS
+def test_sends_of_one_turn_are_one_write(factory: Factory) -> None:
+    async def main() -> None:
+        node = RealNode(make=Chatty)
+        writes: list[int] = []
+        async with running(node), dialled(node) as peer:
+            [stream] = node.driver._links._streams.values()
+            transport: Any = stream._transport
+
+            class Counting:
+                def __getattr__(self, name: str) -> Any:
+                    return getattr(transport, name)
+
+                def write(self, data: bytes) -> None:
+                    writes.append(len(data))
+                    transport.write(data)
+
+            stream._transport = Counting()  # type: ignore[assignment]
+            await asyncio.sleep(0.05)
+            writes.clear()
+            await peer.say(*(Ping(number) for number in range(100, 150)))
+            for number in range(100, 150):
+                assert (await peer.hear_a(Pong)).nonce == number
+            assert len(writes) <= 2
+            assert sum(writes) == 50 * 28
+
+    run(factory, main())
+
+
+class Muddled(Node):
+    """Cannot deal with the ledger's answers about headers."""
+
+    def answered(self, ticket: int, answer: LedgerAnswer, now: Now) -> None:
+        raise RuntimeError("muddled")
+
+
+@LOOPS
+def test_a_defect_without_a_link_leaves_links_alone(factory: Factory, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        node = RealNode(make=Muddled)
+        async with running(node), dialled(node) as peer:
+            [block] = chain(1)
+            submitting = asyncio.create_task(node.driver.submit_block(block))
+            await until(lambda: defects(caplog), "the defect")
+            await peer.say(Ping(5))
+            assert (await peer.hear_a(Pong)).nonce == 5
+            submitting.cancel()
+        assert [event.reason for event in node.events if isinstance(event, LinkClosed)] != []
+
+    run(factory, main())
