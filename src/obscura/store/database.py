@@ -125,14 +125,35 @@ class Store:
         Raises:
             StoreError: the disk refuses.
         """
+        self._replace("state", name, value)
+
+    # -- keys
+
+    def secret(self, name: str) -> bytes | None:
+        """A secret key that was kept under a name.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        return dict(self._all("secret")).get(name)
+
+    def keep_secret(self, name: str, value: bytes) -> None:
+        """Keep a secret key; durable on return. The file is readable by its owner alone.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self._replace("secret", name, value)
+
+    # -- within
+
+    def _replace(self, table: str, name: str, value: str | bytes) -> None:
         with self._lock:
             try:
                 with self._database:
-                    self._database.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
+                    self._database.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (name, value))  # noqa: S608
             except sqlite3.Error as error:
                 raise _trouble(self._path, error) from error
-
-    # -- within
 
     def _all(self, table: str) -> list[tuple]:  # type: ignore[type-arg]
         with self._lock:

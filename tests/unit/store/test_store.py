@@ -65,6 +65,18 @@ def test_state_is_durable(tmp_path: Path) -> None:
     store.close()
 
 
+def test_secrets_come_back_and_are_private(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.db")
+    assert store.secret("clearnet") is None
+    store.keep_secret("clearnet", bytes(32))
+    store.keep_secret("clearnet", b"\xff" * 32)
+    store.close()
+    again = Store(tmp_path / "state.db")
+    assert again.secret("clearnet") == b"\xff" * 32
+    again.close()
+    assert all(one.stat().st_mode & 0o077 == 0 for one in tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("damage", ["garbage", "zeros", "middle", "truncated"])
 def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "state.db"
