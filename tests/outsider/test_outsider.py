@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import subprocess
 import sys
@@ -10,7 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aio_nodes import RealNode, ledger_of, run, running
+from bad_input import sha
 from cli_nodes import DATA, GENESIS, TIP_255, Nodes, free_port, obscura
+
+from obscura.base.names import display_hash
 
 CLIENT = Path(__file__).with_name("outsider_client.py")
 
@@ -24,8 +29,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
 
 def test_the_client_is_short_and_independent() -> None:
     source = CLIENT.read_text()
-    code = [line for line in source.splitlines() if line.strip()]
-    assert len(code) <= 60
+    assert len(source.splitlines()) <= 60
     imports = {
         alias.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import) for alias in node.names
     }
@@ -46,3 +50,26 @@ def test_it_downloads_the_chain(nodes: Nodes) -> None:
     assert (answer["height"], answer["tip"]) == (255, TIP_255)
     assert answer["bytes"] == DATA.stat().st_size - 255 * 8
     assert node.stop() == 0
+
+
+def test_it_asks_on_while_messages_are_full() -> None:
+    # 4,000 headers are two full messages and an empty one; 2,500 a full one and a part of one.
+    async def main(height: int) -> None:
+        node = RealNode(ledger=ledger_of(height))
+        async with running(node):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(CLIENT),
+                node.address.host(),
+                str(node.address.port),
+                display_hash(sha(node.ledger.genesis)),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            output, errors = await process.communicate()
+            assert process.returncode == 0, errors.decode()
+            answer = json.loads(output)
+            assert (answer["height"], answer["tip"]) == (height, display_hash(node.ledger.tip))
+
+    for height in (0, 2_500, 4_000):
+        run(asyncio.new_event_loop, main(height))

@@ -1,1 +1,5 @@
-"""Floor 5: the node in a simulated world. One heap, one seed, virtual time; no clock, no entropy, no sockets."""
+"""Floor 5: the node in a simulated world. One heap, one seed, virtual time; no clock, no entropy, no sockets.
+
+The same :class:`~obscura.node.Node` runs here as on real sockets. A seed names a run completely: the journal's hash is
+the same on every machine and under every hash seed. Whole runs are in :mod:`obscura.sim.scenario`.
+"""

@@ -1,26 +1,37 @@
-"""One simulated host: the driver of a node in virtual time, with a ledger in memory."""
+"""One simulated host: a node, its ledger, and a driver that carries its effects out in virtual time.
+
+It does what :mod:`obscura.aio.driver` does on sockets: inputs go in, effects are drained until there are none, one
+timer serves the node's deadline, and the ledger's state verbs take time on two threads, one in order and one for reads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
-from ..base.errors import BugError
-from ..base.instant import Instant
-from ..base.names import ConnId, display_hash
-from ..base.randomness import Chance
+from ..base.instant import Duration, Instant
+from ..base.names import BlockHash, ConnId
+from ..chain.ledger import HEADER_BYTES
 from ..ledgers.memory import MemoryLedger, mine
 from ..node import Node, NodeConfig
 from ..node.effects import (
     AcceptBlocks,
     AcceptHeaders,
     Ask,
+    BlockRefused,
     BlocksRead,
+    BlockSubmitted,
     Dial,
+    DialFailed,
     Drop,
     Effect,
+    Event,
     LedgerAnswer,
     LedgerRequest,
+    LinkClosed,
+    LinkOpened,
+    Notice,
     Pause,
     ReadBlocks,
     Resume,
@@ -29,189 +40,257 @@ from ..node.effects import (
     Tell,
     TipMoved,
 )
+from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
-from .network import Line, LineOptions
-from .world import World
+from ..wire.address import Network as AddressNetwork
+from .journal import Kind
+from .lines import Line
+from .network import Network
 
-_ASK_COST: Final = 300  # µs for a request to the ledger, and the same for each block or 20 headers in it
+PORT: Final = 18_444
+_TOLD: Final[dict[type, int]] = {
+    kind: number
+    for number, kind in enumerate((LinkOpened, LinkClosed, DialFailed, TipMoved, BlockRefused, BlockSubmitted, Notice))
+}
 
 
-class Fabric:
-    """All hosts, by address, and the lines between them."""
+def host_address(number: int) -> NetAddress:
+    """127.(n÷250+1).(n mod 250+1).1, so that network groups differ (design §10)."""
+    return NetAddress(AddressNetwork.IPV4, bytes([127, number // 250 + 1, number % 250 + 1, 1]), PORT)
 
-    def __init__(self, world: World, options: LineOptions) -> None:
-        self.world = world
-        self.options = options
-        self.hosts: dict[NetAddress, Host] = {}
-        self._lines = world.chance.fork("lines")
-        self._serial = 0
 
-    def connect(self, dialler: Host, conn: ConnId, address: NetAddress) -> None:
-        """Answer a dial, one round trip later."""
-        delay = 2 * self._lines.span(self.options.latency_min, self.options.latency_max)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long a ledger takes, in microseconds."""
 
-        def arrive() -> None:
-            target = self.hosts.get(address)
-            theirs = None if target is None else target.accept(dialler.address)
-            if target is None or theirs is None:
-                dialler.input(lambda: dialler.node.dial_failed(conn, "connect-refused", dialler.world.now))
-                return
-            self._join(dialler, conn, target, theirs)
-            dialler.input(lambda: dialler.node.connected(conn, dialler.world.now))
-            target.settle()
-
-        self.world.plan(delay, arrive)
-
-    def _join(self, one: Host, one_conn: ConnId, other: Host, other_conn: ConnId) -> None:
-        self._serial += 1
-
-        def reset() -> None:
-            one.lost(one_conn)
-            other.lost(other_conn)
-
-        def line(target: Host, conn: ConnId, name: str) -> Line:
-            chance = self._lines.fork(f"{self._serial} {name}")
-            return Line(self.world, self.options, chance, lambda data: target.receive(conn, data), reset)
-
-        there, back = line(other, other_conn, "there"), line(one, one_conn, "back")
-        one.lines[one_conn] = (there, back)
-        other.lines[other_conn] = (back, there)
-        one.ends[one_conn] = lambda: other.lost(other_conn)
-        other.ends[other_conn] = lambda: one.lost(one_conn)
+    call: Duration = field(default=Duration(300))
+    """For each request, as an fsync takes."""
+    header: Duration = field(default=Duration(3))
+    """For each header more."""
+    block: Duration = field(default=Duration(500))
+    """For each block more, to validate; reading one takes a tenth."""
 
 
 class Host:
-    """A node, its ledger and its connections: ``lines`` holds (outgoing, incoming) for each."""
+    """Implements :class:`~obscura.sim.lines.Station` around one node.
 
-    def __init__(self, fabric: Fabric, number: int, address: NetAddress, config: NodeConfig, chance: Chance) -> None:
-        self.fabric = fabric
-        self.world = fabric.world
+    Args:
+        number: from 0; names the host in the journal, and decides its address and its stream of chance.
+        network: where it lives.
+        config: of its node.
+        ledger: its chain, as an earlier run left it.
+        pace: how long that takes.
+        addresses: what an earlier run saved.
+        listener: called with every event that the node tells.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        network: Network,
+        config: NodeConfig,
+        *,
+        ledger: MemoryLedger | None = None,
+        pace: Pace | None = None,
+        addresses: Sequence[AddressRecord] = (),
+        listener: Callable[[Host, Event], None] | None = None,
+    ) -> None:
         self.number = number
-        self.address = address
-        self.ledger = MemoryLedger()
-        self.node = Node(config, self.ledger, chance.fork("node"), self.ledger.restore(), (), self.world.now)
-        self.lines: dict[ConnId, tuple[Line, Line]] = {}
-        self.ends: dict[ConnId, Callable[[], None]] = {}
-        self.reorganisations = 0
-        self._chance = chance.fork("host")
-        self._timer: Instant | None = None
-        self._ledger_free_at = 0
-        self._mined = 0
-        fabric.hosts[address] = self
+        self.address = host_address(number)
+        self.ledger = ledger or MemoryLedger()
+        self.saved: tuple[AddressRecord, ...] = tuple(addresses)
+        self._network = network
+        self._world = network.world
+        self._journal = network.journal
+        self._pace = pace or Pace()
+        self._listener = listener
+        self._lines: dict[ConnId, Line] = {}
+        self._dials: dict[ConnId, None] = {}
+        self._settling = False
+        self._wake_at: Instant | None = None
+        self._ordered_free = 0
+        self._reader_free = 0
+        chance = self._world.chance.fork(f"host {number}")
+        self.node = Node(config, self.ledger, chance, self.ledger.restore(), addresses, self._world.now)
+        network.join(self)
 
     def start(self) -> None:
-        """Let the node begin."""
-        self.input(lambda: self.node.start(self.world.now))
+        """Have the node begin."""
+        self.node.start(self._world.now)
+        self._settle()
 
-    def mine(self) -> None:
-        """Mine one block on our tip and hand it in."""
-        [tip] = self.ledger.read_blocks([self.ledger.tip])
-        assert tip is not None, "the tip is stored"
-        time = max(self.ledger.identify_block(tip).time + 1, self.world.now.wall)
-        self._mined += 1
-        body = f"{self.number} {self._mined}".encode()
-        block = mine(self.ledger.tip, body, time, self._chance.below(1 << 32))
-        self.world.journal.note(self.world.now.mono, self.number, "mine")
-        self.input(lambda: self.node.submit_block(block, self.world.now))
+    def stop(self) -> None:
+        """Have the node end its links; nobody listens here any more."""
+        self._network.leave(self)
+        self.node.stop(self._world.now)
+        self._settle()
 
-    def accept(self, source: NetAddress) -> ConnId | None:
-        """Somebody connects."""
-        return self.node.accepted(source, self.world.now)
+    def mine(self, body: bytes) -> BlockHash:
+        """Mine a block on the ledger's tip and submit it. Its nonces start at the host's number, so that two miners of
+        one body find different blocks."""
+        tip = self.ledger.tip
+        [parent] = self.ledger.read_blocks([tip])
+        assert parent is not None, "the active chain has every body"
+        time = max(self.ledger.identify_header(parent[:HEADER_BYTES]).time + 1, self._world.now.wall)
+        block = mine(tip, body, time, self.number << 32)
+        ticket = self.node.submit_block(block, self._world.now)
+        self._journal.note(self._world.time, self.number, Kind.MINED, ticket, len(block))
+        self._settle()
+        return self.ledger.identify_block(block).hash
 
-    def receive(self, conn: ConnId, data: bytes) -> None:
-        """Bytes arrive."""
-        self.world.journal.note(self.world.now.mono, self.number, "receive", len(data))
-        self.input(lambda: self.node.receive(conn, data, self.world.now))
+    # -- what the network reports
 
-    def lost(self, conn: ConnId) -> None:
-        """A connection is gone."""
-        if self._forget(conn):
-            self.world.journal.note(self.world.now.mono, self.number, "lost")
-            self.input(lambda: self.node.disconnected(conn, self.world.now))
+    def on_accept(self, line: Line, address: NetAddress) -> ConnId | None:
+        """See :class:`Station`."""
+        conn = self.node.accepted(address, self._world.now)
+        if conn is not None:
+            line.conn = conn
+            self._lines[conn] = line
+        self._settle()
+        return conn
 
-    def input(self, call: Callable[[], object]) -> None:
-        """Give the node an input and do what it wants."""
-        call()
-        self.settle()
+    def on_connected(self, conn: ConnId, line: Line) -> None:
+        """See :class:`Station`. A dial that was dropped meanwhile is closed."""
+        if conn not in self._dials:
+            self._network.close(line)
+            return
+        del self._dials[conn]
+        self._lines[conn] = line
+        self._journal.note(self._world.time, self.number, Kind.CONNECTED, conn)
+        self.node.connected(conn, self._world.now)
+        self._settle()
 
-    def settle(self) -> None:
-        """Carry out effects until there are none, and plan the node's deadline."""
+    def on_dial_failed(self, conn: ConnId, reason: str) -> None:
+        """See :class:`Station`."""
+        if conn in self._dials:
+            del self._dials[conn]
+            self._journal.note(self._world.time, self.number, Kind.DIAL_FAILED, conn)
+            self.node.dial_failed(conn, reason, self._world.now)
+            self._settle()
+
+    def on_data(self, conn: ConnId, data: bytes) -> None:
+        """See :class:`Station`."""
+        self._journal.note(self._world.time, self.number, Kind.RECEIVE, conn, len(data))
+        self.node.receive(conn, data, self._world.now)
+        self._settle()
+
+    def on_gone(self, conn: ConnId) -> None:
+        """See :class:`Station`."""
+        self._lines.pop(conn, None)
+        self._journal.note(self._world.time, self.number, Kind.GONE, conn)
+        self.node.disconnected(conn, self._world.now)
+        self._settle()
+
+    def on_congestion(self, conn: ConnId, *, congested: bool) -> None:
+        """See :class:`Station`."""
+        self._journal.note(self._world.time, self.number, Kind.CONGESTED, conn, congested)
+        if congested:
+            self.node.congested(conn, self._world.now)
+        else:
+            self.node.drained(conn, self._world.now)
+        self._settle()
+
+    # -- time
+
+    def _set_timer(self) -> None:
+        deadline = self.node.next_deadline()
+        if deadline is not None and (self._wake_at is None or deadline < self._wake_at):
+            self._wake_at = Instant(max(deadline, self._world.time))
+            self._world.at(self._wake_at, self._wake, self._wake_at)
+
+    def _wake(self, instant: Instant) -> None:
+        if instant != self._wake_at:
+            return
+        self._wake_at = None
+        deadline = self.node.next_deadline()
+        if deadline is None or deadline > instant:
+            # It was put off since.
+            self._set_timer()
+            return
+        self._journal.note(instant, self.number, Kind.TIMER)
+        self.node.handle_deadline(self._world.now)
+        self._settle()
+
+    # -- effects
+
+    def _settle(self) -> None:
+        """Carry out what the node wants, until it wants nothing."""
+        if self._settling:
+            # An effect has led to an input (congestion): the outer call carries its effects out.
+            return
+        self._settling = True
         while effects := self.node.take_effects():
             for effect in effects:
                 self._carry_out(effect)
-        deadline = self.node.next_deadline()
-        if deadline is not None and deadline != self._timer:
-            self._timer = deadline
-            self.world.plan(deadline - self.world.now.mono, lambda: self._on_timer(deadline))
-
-    def _on_timer(self, deadline: Instant) -> None:
-        if self._timer == deadline:
-            self._timer = None
-            self.input(lambda: self.node.handle_deadline(self.world.now))
-
-    def _forget(self, conn: ConnId) -> bool:
-        lines = self.lines.pop(conn, None)
-        self.ends.pop(conn, None)
-        if lines is None:
-            return False
-        lines[1].is_up = False
-        return True
+        self._settling = False
+        self._set_timer()
 
     def _carry_out(self, effect: Effect) -> None:
+        time = self._world.time
         match effect:
             case Send(conn, data):
-                if conn in self.lines:
-                    self.lines[conn][0].write(data)
-            case Dial(conn, address, _):
-                self.fabric.connect(self, conn, address)
-            case Drop(conn):
-                if conn in self.lines:
-                    self.lines[conn][0].finish(self.ends[conn])
-                    self._forget(conn)
-            case Pause(conn):
-                if conn in self.lines:
-                    self.lines[conn][1].pause()
-            case Resume(conn):
-                if conn in self.lines:
-                    self.lines[conn][1].resume()
+                if (line := self._lines.get(conn)) is not None:
+                    self._journal.note(time, self.number, Kind.SEND, conn, len(data))
+                    self._network.send(line, data)
             case Ask(ticket, request):
                 self._ask(ticket, request)
-            case Tell(event):
-                self.world.journal.note(self.world.now.mono, self.number, type(event).__name__)
-                if isinstance(event, TipMoved):
-                    self.world.journal.note(self.world.now.mono, self.number, "tip", display_hash(event.tip))
-                    self.reorganisations += event.disconnected > 0
+            case Pause(conn) | Resume(conn):
+                if (line := self._lines.get(conn)) is not None:
+                    pause = isinstance(effect, Pause)
+                    self._journal.note(time, self.number, Kind.PAUSE, conn, pause)
+                    self._network.pause(line) if pause else self._network.resume(line)
+            case Dial(conn, address, timeout):
+                self._journal.note(time, self.number, Kind.DIAL, conn)
+                self._dials[conn] = None
+                self._network.dial(self, conn, address, timeout)
+            case Drop(conn):
+                self._dials.pop(conn, None)
+                if (line := self._lines.pop(conn, None)) is not None:
+                    self._journal.note(time, self.number, Kind.DROP, conn)
+                    self._network.close(line)
             case SaveAddresses(records):
-                self.world.journal.note(self.world.now.mono, self.number, "save", len(records))
+                self._journal.note(time, self.number, Kind.SAVED, len(records))
+                self.saved = records
+            case Tell(event):
+                self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, TipMoved):
+            self._journal.note(self._world.time, self.number, Kind.TIP, event.height, event.disconnected, tip=event.tip)
+        else:
+            self._journal.note(self._world.time, self.number, Kind.TOLD, _TOLD[type(event)])
+        if self._listener is not None:
+            self._listener(self, event)
+
+    # -- the ledger
 
     def _ask(self, ticket: int, request: LedgerRequest) -> None:
-        """The ledger works one request after the other, as its worker thread does."""
-        now = self.world.now.mono
-        self._ledger_free_at = max(self._ledger_free_at, now) + _ASK_COST * (1 + _weight(request))
+        pace, now = self._pace, self._world.time
+        match request:
+            case AcceptHeaders(headers):
+                size = len(headers)
+                done = max(now, self._ordered_free) + pace.call + size * pace.header
+                self._ordered_free = done
+            case AcceptBlocks(blocks):
+                size = len(blocks)
+                done = max(now, self._ordered_free) + pace.call + size * pace.block
+                self._ordered_free = done
+            case ReadBlocks(hashes):
+                size = len(hashes)
+                done = max(now, self._reader_free) + pace.call + size * pace.block // 10
+                self._reader_free = done
+        self._journal.note(now, self.number, Kind.ASK, ticket, size)
+        self._world.at(done, self._answer, ticket, request)
 
-        def answer() -> None:
-            result = _answer(self.ledger, request)
-            self.input(lambda: self.node.answered(ticket, result, self.world.now))
-
-        self.world.plan(self._ledger_free_at - now, answer)
-
-
-def _weight(request: LedgerRequest) -> int:
-    match request:
-        case AcceptHeaders(headers):
-            return len(headers) // 20
-        case AcceptBlocks(blocks):
-            return len(blocks)
-        case ReadBlocks(hashes):
-            return len(hashes) // 4
-
-
-def _answer(ledger: MemoryLedger, request: LedgerRequest) -> LedgerAnswer:
-    match request:
-        case AcceptHeaders(headers):
-            return ledger.accept_headers(headers)
-        case AcceptBlocks(blocks):
-            return ledger.accept_blocks(blocks)
-        case ReadBlocks(hashes):
-            return BlocksRead(ledger.read_blocks(hashes))
-    raise BugError("the ledger is asked for something unknown")
+    def _answer(self, ticket: int, request: LedgerRequest) -> None:
+        answer: LedgerAnswer
+        match request:
+            case AcceptHeaders(headers):
+                answer = self.ledger.accept_headers(headers)
+            case AcceptBlocks(blocks):
+                answer = self.ledger.accept_blocks(blocks)
+            case ReadBlocks(hashes):
+                answer = BlocksRead(self.ledger.read_blocks(hashes))
+        self._journal.note(self._world.time, self.number, Kind.ANSWER, ticket)
+        self.node.answered(ticket, answer, self._world.now)
+        self._settle()

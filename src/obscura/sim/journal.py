@@ -1,37 +1,88 @@
-"""What happened, as a running hash: two runs of one seed must have one hash (design §12).
+"""What happened, as one running hash.
 
-Lines hold times, hosts, kinds and lengths, never bytes of messages: ciphertext is not reproducible.
+Every event adds its time, its host, its kind and two numbers (lengths, names of links) to a SHA-256; tips add their
+hash. Bytes that went over a link are never hashed, only counted: under an encrypted transport they differ from run to
+run though nothing else does. Two runs of a seed have one hash; where they do not, journals that keep their lines tell
+at which event they part.
 """
 
 from __future__ import annotations
 
 import hashlib
+import struct
+from collections.abc import Sequence
+from enum import IntEnum
+from itertools import zip_longest
+from typing import Final
+
+_ENTRY: Final = struct.Struct("<QIBQQ")
+_FLUSH: Final = 1 << 16
+
+
+class Kind(IntEnum):
+    """What an entry is about, with the meaning of its two numbers."""
+
+    DIAL = 1  # link, dialled host's number
+    DIAL_FAILED = 2  # link, 0
+    CONNECTED = 3  # link, 0
+    ACCEPTED = 4  # link (0: refused), dialling host's number
+    SEND = 5  # link, bytes
+    RECEIVE = 6  # link, bytes
+    DROP = 7  # link, 0
+    GONE = 8  # link, 0
+    RESET = 9  # link, 0
+    ASK = 10  # ticket, entries in the request
+    ANSWER = 11  # ticket, 0
+    TIMER = 12  # 0, 0
+    PAUSE = 13  # link, 1 for pause and 0 for resume
+    CONGESTED = 14  # link, 1 for congested and 0 for drained
+    MINED = 15  # ticket, bytes
+    TIP = 16  # height, blocks disconnected
+    SAVED = 17  # addresses, 0
+    TOLD = 18  # number of the event's class, 0
+    PARTED = 19  # sides; 0 for whole again, 0
 
 
 class Journal:
-    """A SHA-256 over lines; keeps the lines, too, where two runs are to be compared."""
+    """Collects entries. ``lines`` keeps them as text too, for finding the first difference of two runs."""
 
     def __init__(self, *, keep_lines: bool = False) -> None:
-        self._hash = hashlib.sha256()
+        self.entries = 0
         self.lines: list[str] | None = [] if keep_lines else None
+        self._hash = hashlib.sha256()
+        self._waiting = bytearray()
 
-    def note(self, time: int, host: int, kind: str, detail: object = "") -> None:
-        """Add one line."""
-        line = f"{time} {host} {kind} {detail}\n"
-        self._hash.update(line.encode())
+    def note(self, time: int, host: int, kind: Kind, first: int = 0, second: int = 0, tip: bytes = b"") -> None:
+        """Add an entry.
+
+        Args:
+            time: in microseconds of the world.
+            host: the number of the host that it happened at.
+            kind: what happened.
+            first: see :class:`Kind`.
+            second: see :class:`Kind`.
+            tip: a block's hash; blocks are public.
+        """
+        self.entries += 1
+        waiting = self._waiting
+        waiting += _ENTRY.pack(time, host, kind, first, second)
+        waiting += tip
+        if len(waiting) >= _FLUSH:
+            self._hash.update(waiting)
+            waiting.clear()
         if self.lines is not None:
-            self.lines.append(line)
+            self.lines.append(f"{time} host {host} {kind.name.lower()} {first} {second} {tip.hex()}".rstrip())
 
     def digest(self) -> str:
-        """The hash up to now, in hexadecimal."""
+        """The hash of all entries so far, in hexadecimal."""
+        self._hash.update(self._waiting)
+        self._waiting.clear()
         return self._hash.hexdigest()
 
 
-def first_difference(one: list[str], other: list[str]) -> tuple[int, str, str] | None:
+def first_difference(one: Sequence[str], other: Sequence[str]) -> tuple[int, str, str] | None:
     """Where two journals part: line number from 0 and both lines (empty past the end); ``None`` if they are equal."""
-    for number in range(max(len(one), len(other))):
-        left = one[number] if number < len(one) else ""
-        right = other[number] if number < len(other) else ""
+    for number, (left, right) in enumerate(zip_longest(one, other, fillvalue="")):
         if left != right:
             return number, left, right
     return None

@@ -1,109 +1,275 @@
-"""Simulated connections: ordered bytes, as TCP gives them, over lines that are slow, lossy and sometimes cut.
+"""Links between simulated hosts.
 
-A loss is a delay, because TCP sends again; the order is kept. What is written arrives in pieces that are cut anywhere.
+A link is two :class:`Line` objects, one at each host. What one host sends is cut into pieces; each piece takes its
+turn on the line (bandwidth), its way (latency, jitter, losses), and waits for those before it. Pieces whose time has
+come are handed over together, so the receiver sees the stream in cuts that have nothing to do with the writes.
+
+Links are streams, as TCP's are: nothing is lost or reordered within one. A lost segment therefore shows as a wait, in
+which everything behind it waits too, and then arrives at once.
+
+Back-pressure is as on sockets: a host that pauses a line leaves bytes on it; the sender is told when more than
+SEND_BUFFER_BYTES are under way, and again when half of them have been taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from ..base.instant import MICROSECONDS, Duration, seconds
+from ..base.errors import BugError
+from ..base.instant import MICROSECONDS, Duration
+from ..base.limits import GRACE_STOP, SEND_BUFFER_BYTES
+from ..base.names import ConnId
 from ..base.randomness import Chance
+from ..wire.address import NetAddress
+from .journal import Journal, Kind
+from .lines import FIN, RESET, Line, LineOptions, Station
 from .world import World
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineOptions:
-    """One bad network, in one place."""
-
-    latency_min: Duration = field(default_factory=lambda: seconds(0.01))
-    latency_max: Duration = field(default_factory=lambda: seconds(0.15))
-    """A line's latency is drawn once between both."""
-    jitter: Duration = field(default_factory=lambda: seconds(0.02))
-    """Added to each piece, uniform."""
-    loss: float = 0.02
-    """Chance that a piece must be sent again."""
-    retransmit: Duration = field(default_factory=lambda: seconds(0.25))
-    """What a loss costs, at least; exponential on top."""
-    bandwidth: int = 2_000_000
-    """Bytes a second, each way."""
-    cut: float = 0.5
-    """Chance that a piece is cut into two at a random place, again and again."""
-    reset: float = 0.000_2
-    """Chance that a piece breaks the connection instead of arriving."""
+PIECE_MAX: Final = 65_536  # no piece is larger: what a socket hands over at once
+_CHANCE_BITS: Final = 20
+_CHANCE_MASK: Final = (1 << _CHANCE_BITS) - 1
 
 
-class Line:
-    """One direction of a connection."""
+class Network:
+    """All links of a world.
 
-    def __init__(
-        self,
-        world: World,
-        options: LineOptions,
-        chance: Chance,
-        deliver: Callable[[bytes], None],
-        reset: Callable[[], None],
-    ) -> None:
-        self._world = world
-        self._options = options
-        self._chance = chance
-        self._deliver = deliver
-        self._reset = reset
-        self._latency = chance.span(options.latency_min, options.latency_max)
-        self._free_at = 0
-        self._last_arrival = 0
-        self._held: list[bytes] | None = None
-        self.is_up = True
+    Args:
+        world: whose time it is.
+        options: how bad it is; may be replaced at any time by :meth:`change`.
+        journal: notes what happens to links.
+    """
 
-    def write(self, data: bytes) -> None:
-        """Send bytes after those before."""
-        for piece in self._pieces(data):
-            if self._chance.uniform() < self._options.reset:
-                self._plan(len(piece), self._break)
-                return
-            self._plan(len(piece), lambda piece=piece: self._arrive(piece))  # type: ignore[misc]
+    def __init__(self, world: World, options: LineOptions, journal: Journal) -> None:
+        self.world = world
+        self.options = options
+        self.journal = journal
+        self.resets = 0
+        self.losses = 0
+        self.bytes_sent = 0
+        self._chance: Chance = world.chance.fork("network")
+        self._stations: dict[NetAddress, Station] = {}
+        self._ports: dict[int, int] = {}
+        self._sides: dict[int, int] = {}
+        self._held: dict[Line, None] = {}
+        self._reset_below = self._loss_below = self._cut_below = 0
+        self.change(options)
 
-    def finish(self, action: Callable[[], None]) -> None:
-        """Do something when all that was written has arrived: the end of the stream."""
-        self._plan(0, action)
+    def change(self, options: LineOptions) -> None:
+        """Have other lines from now on; what is on its way keeps its time."""
+        self.options = options
+        self._cut_below = round(options.cut * (1 << _CHANCE_BITS))
+        self._loss_below = round(options.loss * (1 << _CHANCE_BITS))
+        self._reset_below = round(options.reset * (1 << _CHANCE_BITS))
 
-    def pause(self) -> None:
-        """The receiver does not read: what arrives is held."""
-        if self._held is None:
-            self._held = []
+    def join(self, station: Station) -> None:
+        """A host listens at its address.
 
-    def resume(self) -> None:
-        """The receiver reads again."""
-        held, self._held = self._held, None
-        if held:
-            self._world.plan(0, lambda: self._arrive(b"".join(held)))
+        Raises:
+            BugError: another one does.
+        """
+        if station.address in self._stations:
+            msg = f"host {station.number} has the address of another host"
+            raise BugError(msg)
+        self._stations[station.address] = station
 
-    def _pieces(self, data: bytes) -> list[bytes]:
-        pieces: list[bytes] = []
-        while len(data) > 1 and self._chance.uniform() < self._options.cut:
-            at = 1 + self._chance.below(len(data) - 1)
-            pieces.append(data[:at])
-            data = data[at:]
-        return [*pieces, data]
+    def leave(self, station: Station) -> None:
+        """A host listens no more; dials to it are refused."""
+        self._stations.pop(station.address, None)
 
-    def _plan(self, length: int, action: Callable[[], None]) -> None:
-        now = self._world.now.mono
-        self._free_at = max(self._free_at, now) + length * MICROSECONDS // self._options.bandwidth
-        arrival = self._free_at + self._latency + self._chance.below(self._options.jitter + 1)
-        if self._chance.uniform() < self._options.loss:
-            arrival += self._options.retransmit + self._chance.exponential(self._options.retransmit)
-        self._last_arrival = max(self._last_arrival, arrival)
-        self._world.plan(self._last_arrival - now, action)
+    # -- partitions
 
-    def _arrive(self, data: bytes) -> None:
-        if not self.is_up:
-            return
-        if self._held is not None:
-            self._held.append(data)
+    def part(self, sides: Sequence[Sequence[int]]) -> None:
+        """Cut the network: hosts of different sides do not hear each other. Hosts that are not named form one more
+        side. Links stay, as TCP's do, and go on when the network is whole again."""
+        self._sides = {number: index for index, side in enumerate(sides, 1) for number in side}
+        self.journal.note(self.world.time, 0, Kind.PARTED, len(sides))
+
+    def heal(self) -> None:
+        """End the partition. Each line notices when it next tries."""
+        self._sides = {}
+        held, self._held = self._held, {}
+        for line in held:
+            self.world.after(self._chance.below(2 * self.options.retransmit + 1), self._arrive, line)
+        self.journal.note(self.world.time, 0, Kind.PARTED)
+
+    def _parted(self, one: Station, other: Station) -> bool:
+        return bool(self._sides) and self._sides.get(one.number, 0) != self._sides.get(other.number, 0)
+
+    # -- dials
+
+    def dial(self, station: Station, conn: ConnId, address: NetAddress, timeout: Duration) -> None:
+        """Connect a host to whoever listens at ``address``; it hears by ``on_connected`` or ``on_dial_failed``."""
+        options = self.options
+        latency = self._chance.span(options.latency_min, options.latency_max)
+        target = self._stations.get(address)
+        if target is None:
+            self.world.after(2 * latency, station.on_dial_failed, conn, "connect-refused")
+        elif self._parted(station, target):
+            self.world.after(timeout, station.on_dial_failed, conn, "connect-timeout")
         else:
-            self._deliver(data)
+            self.world.after(latency, self._knock, station, conn, target, latency)
 
-    def _break(self) -> None:
-        if self.is_up:
-            self._reset()
+    def _knock(self, station: Station, conn: ConnId, target: Station, latency: Duration) -> None:
+        """A dial reaches the other side."""
+        near, far = Line(station, latency), Line(target, latency)
+        near.peer, far.peer = far, near
+        near.conn = conn
+        # Before the accepting host speaks, so that the dialling one hears of the connection first.
+        self.world.after(latency, station.on_connected, conn, near)
+        port = self._ports.get(station.number, 32_767) + 1
+        self._ports[station.number] = port if port < 60_999 else 32_767
+        name = target.on_accept(far, NetAddress(station.address.network, station.address.raw, port))
+        self.journal.note(self.world.time, target.number, Kind.ACCEPTED, name or 0, station.number)
+        if name is None:
+            self.close(far)
+
+    # -- bytes
+
+    def send(self, line: Line, data: bytes) -> None:
+        """Put bytes on the way from ``line`` to its peer, after what was sent before."""
+        peer = line.peer
+        if not peer.is_open:
+            # The other host answers bytes for a connection that it has closed by a reset.
+            self.world.after(2 * line.latency, self._break, line)
+            return
+        options = self.options
+        free = max(line.free, self.world.time)
+        for piece in self._pieces(data):
+            free += len(piece) * MICROSECONDS // options.bandwidth
+            # One draw serves for jitter, loss and reset: 24, 20 and 20 bits.
+            draw = self._chance.u64()
+            arrival = free + line.latency + ((draw & 0xFF_FFFF) * (options.jitter + 1) >> 24)
+            if (draw >> 24) & _CHANCE_MASK < self._loss_below:
+                arrival += self._losing()
+            self._queue(peer, arrival, RESET if draw >> 44 < self._reset_below else piece)
+        line.free = free
+        line.under_way += len(data)
+        self.bytes_sent += len(data)
+        if not line.congested and line.under_way > SEND_BUFFER_BYTES:
+            line.congested = True
+            line.station.on_congestion(line.conn, congested=True)
+
+    def close(self, line: Line) -> None:
+        """End the link from ``line``'s host: what was sent still arrives, then the end. Whoever has bytes on the way
+        to the closed side after GRACE_STOP learns by a reset that nobody takes them."""
+        if not line.is_open:
+            return
+        line.is_open = False
+        line.incoming.clear()
+        peer = line.peer
+        if peer.is_open:
+            self._queue(peer, max(line.free, self.world.time) + line.latency, FIN)
+            self.world.at(peer.last + GRACE_STOP, self._abandon, peer)
+
+    def pause(self, line: Line) -> None:
+        """Leave what comes on the line."""
+        line.paused = True
+
+    def resume(self, line: Line) -> None:
+        """Take it again, in an event of its own."""
+        line.paused = False
+        if line.incoming and not line.waiting:
+            line.waiting = True
+            self.world.at(max(line.incoming[0][0], self.world.time), self._arrive, line)
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        size = len(data)
+        if size > PIECE_MAX:
+            start = 0
+            while start < size:
+                end = start + 1 + self._chance.below(PIECE_MAX)
+                yield data[start:end]
+                start = end
+        elif size > 1 and (draw := self._chance.u64()) & _CHANCE_MASK < self._cut_below:
+            # Three more 14-bit fields of the draw place up to three cuts.
+            cuts = sorted(1 + ((draw >> shift & 0x3FFF) * (size - 1) >> 14) for shift in (20, 34, 48))
+            start = 0
+            for end in (*cuts, size):
+                if end > start:
+                    yield data[start:end]
+                start = end
+        else:
+            yield data
+
+    def _losing(self) -> int:
+        """How long a lost piece takes longer."""
+        delay = 0
+        step = self.options.retransmit
+        while True:
+            self.losses += 1
+            delay += step
+            step = Duration(2 * step)
+            if self._chance.below(1 << _CHANCE_BITS) >= self._loss_below:
+                return delay
+
+    def _queue(self, line: Line, arrival: int, piece: bytes | None) -> None:
+        line.last = arrival = max(arrival, line.last)
+        line.incoming.append((arrival, piece))
+        if not line.waiting:
+            line.waiting = True
+            self.world.at(arrival, self._arrive, line)
+
+    def _arrive(self, line: Line) -> None:
+        """Hand over what has arrived by now."""
+        line.waiting = False
+        incoming = line.incoming
+        if not line.is_open or line.paused or not incoming:
+            return
+        if self._sides and self._parted(line.station, line.peer.station):
+            line.waiting = True
+            self._held[line] = None
+            return
+        now = self.world.time
+        parts: list[bytes] = []
+        while incoming and incoming[0][0] <= now:
+            piece = incoming.popleft()[1]
+            if piece:
+                parts.append(piece)
+                continue
+            self._hand_over(line, parts)
+            self._end(line, piece)
+            return
+        if incoming:
+            line.waiting = True
+            self.world.at(incoming[0][0], self._arrive, line)
+        self._hand_over(line, parts)
+
+    def _hand_over(self, line: Line, parts: list[bytes]) -> None:
+        if not parts:
+            return
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        sender = line.peer
+        sender.under_way -= len(data)
+        if sender.congested and sender.under_way <= SEND_BUFFER_BYTES // 2:
+            sender.congested = False
+            self.world.after(line.latency, self._drained, sender)
+        line.station.on_data(line.conn, data)
+
+    def _end(self, line: Line, end: bytes | None) -> None:
+        """FIN or RESET has arrived. The host may have closed the line on what came just before."""
+        if not line.is_open:
+            return
+        if end is RESET:
+            self.resets += 1
+            self._break(line.peer)
+            self._break(line)
+        else:
+            line.is_open = False
+            line.station.on_gone(line.conn)
+
+    def _drained(self, line: Line) -> None:
+        if line.is_open and not line.congested:
+            line.station.on_congestion(line.conn, congested=False)
+
+    def _break(self, line: Line) -> None:
+        """A host learns that its side of a link is dead."""
+        if line.is_open:
+            line.is_open = False
+            line.incoming.clear()
+            self.journal.note(self.world.time, line.station.number, Kind.RESET, line.conn)
+            line.station.on_gone(line.conn)
+
+    def _abandon(self, line: Line) -> None:
+        if line.under_way:
+            self._break(line)

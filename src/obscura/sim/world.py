@@ -1,51 +1,73 @@
-"""Virtual time: one heap of things to come. Equal times fire in the order in which they were planned."""
+"""Virtual time: one heap of things to come.
+
+Time is in whole microseconds and jumps from one event to the next. Events of one instant happen in the order in which
+they were scheduled, so that a run repeats bit by bit. Nothing is ever taken off the heap but by its turn: whoever no
+longer wants an event looks at its own state when the event comes.
+"""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any, Final
 
+from ..base.errors import BugError
 from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime
 from ..base.randomness import Chance
-from .journal import Journal
 
-EPOCH = WallTime(1_800_000_000)
-"""The wall clock's time when a simulation begins."""
+EPOCH: Final = WallTime(1_800_000_000)
+"""The wall clock of every world at its instant 0: a round number in 2027."""
 
 
 class World:
-    """The clock, the seed and the journal of one simulation."""
+    """A clock, a heap and a seed.
 
-    def __init__(self, seed: int, *, keep_lines: bool = False) -> None:
+    Args:
+        seed: names the world; parts take their streams by ``world.chance.fork(name)``.
+        wall: the wall clock at instant 0, in Unix seconds.
+    """
+
+    def __init__(self, seed: int, wall: WallTime = EPOCH) -> None:
+        self.seed = seed
         self.chance = Chance.from_seed(seed)
-        self.journal = Journal(keep_lines=keep_lines)
+        self.time = Instant(0)
         self.events = 0
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
+        """How many events have happened."""
+        self._wall = wall
+        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         self._serial = 0
-        self._time = 0
 
     @property
     def now(self) -> Now:
-        """Both clocks; they run at one pace."""
-        return Now(Instant(self._time), WallTime(EPOCH + self._time // MICROSECONDS))
+        """Both clocks; the wall clock runs as evenly as the monotonic one."""
+        return Now(self.time, WallTime(self._wall + self.time // MICROSECONDS))
 
-    def plan(self, delay: int, action: Callable[[], None]) -> None:
-        """Do something ``delay`` µs from now."""
-        self._serial += 1
-        heapq.heappush(self._heap, (self._time + max(0, delay), self._serial, action))
+    def at(self, instant: int, call: Callable[..., None], *arguments: Any) -> None:
+        """Have ``call(*arguments)`` happen at ``instant``.
 
-    def run(self, until: Duration, finished: Callable[[], bool]) -> bool:
-        """Let time pass up to ``until`` after the beginning; ``True`` as soon as ``finished`` says so.
-
-        ``finished`` is asked once for each virtual second, not at each event.
+        Raises:
+            BugError: the instant has passed.
         """
-        next_look = self._time
-        while self._heap and self._heap[0][0] <= until:
-            if self._heap[0][0] >= next_look:
-                if finished():
-                    return True
-                next_look = self._heap[0][0] + MICROSECONDS
-            self._time, _, action = heapq.heappop(self._heap)
+        if instant < self.time:
+            msg = f"an event at {instant} µs is scheduled when it is {self.time} µs already"
+            raise BugError(msg)
+        self._serial += 1
+        heappush(self._heap, (instant, self._serial, call, arguments))
+
+    def after(self, delay: int, call: Callable[..., None], *arguments: Any) -> None:
+        """Have ``call(*arguments)`` happen ``delay`` microseconds from now."""
+        self.at(self.time + delay, call, *arguments)
+
+    def run_until(self, end: Instant) -> None:
+        """Let everything happen up to and including ``end``; then it is ``end``."""
+        heap = self._heap
+        while heap and heap[0][0] <= end:
+            instant, _, call, arguments = heappop(heap)
+            self.time = Instant(instant)
             self.events += 1
-            action()
-        return finished()
+            call(*arguments)
+        self.time = end
+
+    def run_for(self, span: Duration) -> None:
+        """Let ``span`` microseconds pass."""
+        self.run_until(Instant(self.time + span))

@@ -16,6 +16,7 @@ from ..base.cursor import Reader, compact_size
 from ..base.errors import LocalError, Malformed, Violation
 from ..base.instant import WallTime
 from ..base.limits import ADDRESS_BYTES
+from .reserved import is_public
 
 
 class Network(IntEnum):
@@ -38,6 +39,9 @@ ADDRESS_LENGTHS: Final[dict[int, int]] = {
 _MAPPED_V4: Final = bytes(10) + b"\xff\xff"
 _ONIONCAT: Final = bytes.fromhex("fd87d87eeb43")
 _CJDNS_PREFIX: Final = 0xFC
+_I2P_SUFFIX: Final = ".b32.i2p"
+_PORT_MAX: Final = 65_535
+_PORT_DIGITS: Final = 5
 ENTRY_BYTES_MIN: Final = 4 + 1 + 1 + 1 + 0 + 2
 
 
@@ -92,12 +96,14 @@ class NetAddress:
 
     def is_routable(self, *, allow_local: bool) -> bool:
         """Whether strangers could reach it, so that it may be gossiped; ``allow_local`` adds loopback (design §10)."""
-        if self.network in (Network.TORV3, Network.I2P, Network.CJDNS):
-            return self.network is Network.I2P or self.port != 0
-        if self.port == 0:
-            return False
-        address = ipaddress.ip_address(self.raw)
-        return address.is_global or (allow_local and address.is_loopback)
+        match self.network:
+            case Network.I2P:
+                # I2P's streams have no ports; any other number is one more name for the same host.
+                return self.port == 0
+            case Network.TORV3 | Network.CJDNS:
+                return self.port != 0
+            case Network.IPV4 | Network.IPV6:
+                return self.port != 0 and (is_public(self.raw) or (allow_local and self.is_loopback()))
 
 
 _BRACKETED: Final = (Network.IPV6, Network.CJDNS)
@@ -109,7 +115,7 @@ def _onion_checksum(public_key: bytes) -> bytes:
 
 
 def address_from_ip(host: str, port: int) -> NetAddress:
-    """The address of an IP literal; an IPv4-mapped IPv6 literal is the IPv4 address.
+    """The address of an IP literal; an IPv4-mapped IPv6 literal is the IPv4 address, a ``%scope`` is left out.
 
     Raises:
         AddressError: ``host`` is not an IP literal, or the port is out of range.
@@ -135,16 +141,20 @@ def parse_address(text: str) -> NetAddress:
         AddressError: anything else; the text names the form that is wanted.
     """
     text = text.strip()
-    if text.lower().removesuffix(":0").endswith(".b32.i2p"):
+    if text.lower().removesuffix(":0").endswith(_I2P_SUFFIX):
         return NetAddress(Network.I2P, _decode_base32(text.lower().removesuffix(":0")[:-8], 32, text), 0)
     host, colon, port_text = text.rpartition(":")
     if not colon or not port_text.isascii() or not port_text.isdigit() or not host:
         msg = f"{text!r} is not HOST:PORT, for example 203.0.113.7:8333 or [2001:db8::1]:8333"
         raise AddressError(msg)
-    port = int(port_text)
+    # Python refuses to read numbers of thousands of digits by another exception.
+    port = int(port_text) if len(port_text) <= _PORT_DIGITS else _PORT_MAX + 1
     _check_port(port)
+    if host.lower().endswith(_I2P_SUFFIX):
+        msg = f"{text!r}: I2P has no ports, leave {':' + port_text!r} away"
+        raise AddressError(msg)
     if host.lower().endswith(".onion"):
-        decoded = _decode_base32(host[:-6], 35, text)
+        decoded = _decode_base32(host[:-6].lower(), 35, text)
         if decoded[34] != 3 or _onion_checksum(decoded[:32]) != decoded[32:34]:
             msg = f"{text!r} is not a version 3 onion address: its checksum is wrong, look for a typing mistake"
             raise AddressError(msg)
@@ -158,8 +168,8 @@ def parse_address(text: str) -> NetAddress:
 
 
 def _check_port(port: int) -> None:
-    if not 0 <= port <= 65_535:
-        msg = f"{port} is not a port: 0 to 65535"
+    if not 0 <= port <= _PORT_MAX:
+        msg = f"not a port: ports go from 0 to {_PORT_MAX}"
         raise AddressError(msg)
 
 
@@ -168,7 +178,8 @@ def _decode_base32(text: str, length: int, whole: str) -> bytes:
         decoded = b32decode(text.upper() + "=" * (-len(text) % 8))
     except ValueError:
         decoded = b""
-    if len(decoded) != length:
+    # Compared with what it should read: a decoder passes over the last character's spare bits, where a mistake hides.
+    if len(decoded) != length or b32encode(decoded).decode().lower().rstrip("=") != text:
         msg = f"{whole!r} is not an address: its base32 part is wrong, look for a typing mistake"
         raise AddressError(msg)
     return decoded

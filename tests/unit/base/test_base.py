@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obscura.base.cursor import Reader, Writer, compact_size
-from obscura.base.errors import Malformed
-from obscura.base.instant import Duration, Instant, earliest, seconds
+from obscura.base.errors import LocalError, Malformed, PeerFault, Violation
+from obscura.base.instant import Duration, Instant, after, earliest, minutes, seconds
 from obscura.base.names import TxId, display_hash, parse_display_hash
 from obscura.base.randomness import Chance
 
@@ -77,6 +77,30 @@ class TestChance:
         chance.shuffle(shuffled)
         assert sorted(shuffled) == list(range(50)) != shuffled
         assert len(set(chance.sample(range(10), 4))) == 4
+        assert sorted(chance.sample("ab", 5)) == ["a", "b"]
+
+    def test_every_order_is_as_likely(self) -> None:
+        chance = Chance.from_seed(6)
+        counts: dict[tuple[int, ...], int] = {}
+        for _ in range(12_000):
+            order = [0, 1, 2]
+            chance.shuffle(order)
+            counts[tuple(order)] = counts.get(tuple(order), 0) + 1
+        assert len(counts) == 6
+        assert all(1_850 < count < 2_150 for count in counts.values())
+
+    def test_a_bound_that_wraps_is_fair(self) -> None:
+        # Two thirds of 2**64: a plain remainder would make the lower half twice as likely.
+        bound = (1 << 65) // 3
+        chance = Chance.from_seed(7)
+        low = sum(chance.below(bound) < bound // 2 for _ in range(4_000))
+        assert 1_850 < low < 2_150
+
+    def test_streams_of_a_family_have_nothing_in_common(self) -> None:
+        root = Chance.from_seed(8)
+        family = [root, *(root.fork(str(number)) for number in range(50)), root.fork("a").fork("b"), root.fork("b")]
+        draws = [stream.u64() for stream in family for _ in range(8)]
+        assert len(set(draws)) == len(draws)
 
     def test_bad_use(self) -> None:
         with pytest.raises(ValueError, match="16"):
@@ -87,6 +111,7 @@ class TestChance:
 
 def test_names() -> None:
     assert repr(TxId(b"\x01" * 32)) == str(TxId(b"\x01" * 32)) == "TxId(redacted)"
+    assert "01" not in f"{TxId(bytes([1]) * 32)}"
     assert TxId(b"\x01" * 31 + b"\x02").reveal().startswith("02")
     raw = bytes(range(32))
     assert parse_display_hash(display_hash(raw)) == raw
@@ -97,3 +122,21 @@ def test_names() -> None:
 def test_earliest() -> None:
     assert earliest(None, Instant(3), Instant(2)) == 2
     assert earliest(None) is None
+
+
+def test_instants() -> None:
+    assert seconds(0.0000015) == 2
+    assert minutes(2) == 120_000_000
+    assert after(Instant(5), seconds(1)) == 1_000_005
+
+
+def test_faults_say_their_rule() -> None:
+    fault = Malformed("checksum-wrong", "inv of 3 bytes")
+    assert (fault.rule, fault.detail, str(fault)) == (
+        "checksum-wrong",
+        "inv of 3 bytes",
+        "checksum-wrong: inv of 3 bytes",
+    )
+    assert str(Violation("wrong-phase")) == "wrong-phase"
+    assert not issubclass(PeerFault, LocalError), "whose mistake it was must never be mixed up"
+    assert not issubclass(LocalError, PeerFault)

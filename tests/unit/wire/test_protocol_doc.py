@@ -8,43 +8,31 @@ import re
 from pathlib import Path
 from typing import Any
 
+import other_wire
 import pytest
+from pair import feed, make_channel, opened_pair
+from vector_fields import fields_of
 
+from obscura.base import limits
 from obscura.base.errors import PeerFault
 from obscura.base.limits import LIMITS
-from obscura.wire.address import AddressEntry
-from obscura.wire.frame import encode_frame, type_field
+from obscura.channel import Closed, MessageFault, Opened, Role
+from obscura.wire.frame import HEADER_SIZE, encode_frame, type_field
 from obscura.wire.greeting import Version
-from obscura.wire.inventory import InventoryItem
-from obscura.wire.registry import REGISTRY, Message, encode_message
+from obscura.wire.registry import REGISTRY, encode_message
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = (ROOT / "docs/protocol.md").read_text()
-VECTORS = [json.loads(line) for line in re.findall(r"```vectors\n(.*?)```", DOCUMENT, re.DOTALL)[0].splitlines()]
+
+
+def fenced(label: str) -> list[dict[str, Any]]:
+    """The JSON lines of a block."""
+    [block] = re.findall(rf"```{label}\n(.*?)```", DOCUMENT, re.DOTALL)
+    return [json.loads(line) for line in block.splitlines()]
+
+
+VECTORS, STREAMS = fenced("vectors"), fenced("streams")
 BY_NAME = {row.name: row.message for row in REGISTRY}
-
-
-def plain(value: Any) -> Any:
-    """A field as the document writes it."""
-    match value:
-        case bytes():
-            return value.hex()
-        case AddressEntry():
-            return [value.time, value.features, int(value.address.network), value.address.raw.hex(), value.address.port]
-        case InventoryItem():
-            return [value.kind, value.hash.hex()]
-        case tuple():
-            return [plain(item) for item in value]
-    return value
-
-
-def fields_of(message: Message) -> dict[str, Any]:
-    """A message as the document writes it."""
-    names = [name for cls in type(message).__mro__ for name in getattr(cls, "__slots__", ())]
-    values = {name: plain(getattr(message, name)) for name in names}
-    if isinstance(message, Version):
-        values["features"], values["privacy"] = message.features
-    return values
 
 
 @pytest.mark.parametrize("vector", [one for one in VECTORS if "fields" in one], ids=lambda one: one["name"])
@@ -53,10 +41,11 @@ def test_good_vectors(vector: dict[str, Any]) -> None:
     message = BY_NAME[vector["type"]].from_payload(payload)
     assert fields_of(message) == vector["fields"]
     if not vector.get("decode_only"):
-        assert message.to_payload() == payload
+        assert message.to_payload() == other_wire.payload(vector["type"], vector["fields"]) == payload
     if "frame" in vector:
         assert encode_message(message).hex() == vector["frame"]
         assert encode_frame(type_field(vector["type"]), payload).hex() == vector["frame"]
+        assert other_wire.frame(vector["type"], payload).hex() == vector["frame"]
 
 
 @pytest.mark.parametrize("vector", [one for one in VECTORS if "rule" in one], ids=lambda one: one["name"])
@@ -64,6 +53,35 @@ def test_refused_vectors(vector: dict[str, Any]) -> None:
     with pytest.raises(PeerFault) as caught:
         BY_NAME[vector["type"]].from_payload(bytes.fromhex(vector["payload"]))
     assert caught.value.rule == vector["rule"]
+
+
+@pytest.mark.parametrize("step", [1 << 20, 1], ids=["whole", "byte by byte"])
+@pytest.mark.parametrize("vector", STREAMS, ids=lambda one: one["name"])
+def test_streams(vector: dict[str, Any], step: int) -> None:
+    channel = make_channel(Role.RESPONDER) if vector["phase"] == "greeting" else opened_pair().responder
+    channel.take_data()
+    stream = bytes.fromhex(vector["stream"])
+    events = [event for at in range(0, len(stream), step) for event in feed(channel, stream[at : at + step])]
+    answer = bytes.fromhex(vector.get("answer", ""))
+    match vector["outcome"]:
+        case "close":
+            assert isinstance(events[-1], Closed)
+            assert (events[-1].rule, events[-1].fault) == (vector["rule"], True)
+            return
+        case "drop":
+            assert [event.rule for event in events if isinstance(event, MessageFault)] == [vector["rule"]]
+        case "ignore" | "answer":
+            assert events == []
+    assert not channel.is_closed
+    assert channel.take_data() == answer
+    assert (vector["outcome"] == "answer") == bool(answer)
+
+
+def test_every_outcome_and_phase_has_a_stream() -> None:
+    found = {(one["phase"], one["outcome"]) for one in STREAMS}
+    assert found == {(phase, end) for phase in ("greeting", "open") for end in ("close", "drop", "ignore")} | {
+        ("open", "answer")
+    }
 
 
 def test_every_message_has_a_vector_with_its_frame() -> None:
@@ -81,38 +99,55 @@ def test_the_registry_has_the_specification_s_messages() -> None:
     assert sorted(BY_NAME) == sorted(wanted.split())
 
 
-def rules_in_code() -> set[str]:
-    """First (or, for charges, second) literal argument of whatever names a rule, in the core."""
-    found: set[str] = set()
-    for package in ("base", "wire", "chain", "channel", "peers", "sync", "node"):
-        for path in sorted((ROOT / "src/obscura" / package).glob("*.py")):
-            for call in ast.walk(ast.parse(path.read_text())):
-                if not isinstance(call, ast.Call):
-                    continue
-                name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-                if name in ("Violation", "Malformed", "Closed", "close", "charge"):
-                    for argument in call.args[:2]:
-                        texts = [node for node in ast.walk(argument) if isinstance(node, ast.Constant)]
-                        found |= {node.value for node in texts if re.fullmatch(r"[a-z]+(-[a-z0-9]+)+", str(node.value))}
+NAME = re.compile(r"[a-z0-9-]+")
+FAULTS = {"Violation": "violation", "Malformed": "malformed", "Closed": "close", "close": "close"}
+
+
+def rules_in_code(*packages: str) -> dict[str, str]:
+    """Each rule that the sources name, with its kind: what is raised, how a link is closed, what is charged."""
+    found: dict[str, str] = {}
+    for path in sorted(path for package in packages for path in (ROOT / "src/obscura" / package).rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(call, ast.Call):
+                continue
+            name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            if name in FAULTS and call.args:
+                at, kind = call.args[0], FAULTS[name]
+                if any(one.arg == "fault" for one in call.keywords):
+                    kind = "violation"
+            elif name == "charge" and len(call.args) == 3 and isinstance(call.args[0], ast.Name):
+                at, kind = call.args[1], f"{getattr(limits, call.args[0].id)} points"
+            else:
+                continue
+            for node in ast.walk(at):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAME.fullmatch(node.value):
+                    found[node.value] = kind
     return found
 
 
 def test_the_names_of_rules_are_those_of_the_code() -> None:
-    documented = set(re.findall(r"^\| `([a-z0-9-]+)` \|", DOCUMENT, re.MULTILINE)) - {"stopped"}
-    assert rules_in_code() == documented
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| ([^|]+) \| ([^|]+) \|$", DOCUMENT, re.MULTILINE)
+    assert rules_in_code(".") == {name: kind for name, kind, _ in rows}
+    assert all(meaning.strip() for _, _, meaning in rows)
+
+
+def test_every_rule_of_the_wire_has_a_vector() -> None:
+    faults = {name for name, kind in rules_in_code("base", "wire", "channel").items() if kind != "close"}
+    assert {one["rule"] for one in VECTORS + STREAMS if "rule" in one} == faults
 
 
 def test_the_handshake_in_bytes() -> None:
-    from pair import feed, make_channel
-
-    from obscura.channel import Opened, Role
-
-    lines = re.findall(r"^(I|R) → (?:I|R)  ([0-9a-f]+)$", DOCUMENT, re.MULTILINE)
-    responder, initiator = make_channel(Role.RESPONDER), make_channel(Role.INITIATOR)
-    from_initiator = bytes.fromhex("".join(data for side, data in lines if side == "I"))
-    from_responder = bytes.fromhex("".join(data for side, data in lines if side == "R"))
-    assert isinstance(feed(responder, from_initiator)[0], Opened)
-    assert isinstance(feed(initiator, from_responder)[0], Opened)
+    lines = re.findall(r"^([IR]) → [IR]  ([0-9a-f]+)$", DOCUMENT, re.MULTILINE)
+    assert [side for side, _ in lines] == ["I", "R", "R", "I"]
+    sent = [bytes.fromhex(data) for _, data in lines]
+    ours, theirs = (Version.from_payload(frame[HEADER_SIZE:]) for frame in sent[:2])
+    initiator, responder = make_channel(Role.INITIATOR, ours), make_channel(Role.RESPONDER, theirs)
+    assert initiator.take_data() == sent[0]
+    assert feed(responder, sent[0]) == []
+    assert responder.take_data() == sent[1] + sent[2]
+    assert isinstance(feed(initiator, sent[1] + sent[2])[0], Opened)
+    assert initiator.take_data() == sent[3]
+    assert isinstance(feed(responder, sent[3])[0], Opened)
 
 
 def test_limits_document() -> None:

@@ -1,0 +1,255 @@
+"""Simulated links keep TCP's promises, whatever the weather, and no more than those."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sim_stations import PERFECT, Couple, Recorder
+
+from obscura.base.errors import BugError, ConfigError
+from obscura.base.instant import Duration, seconds
+from obscura.base.limits import GRACE_STOP, SEND_BUFFER_BYTES
+from obscura.base.names import ConnId
+from obscura.sim.host import host_address
+from obscura.sim.lines import LineOptions
+from obscura.sim.network import PIECE_MAX
+
+WEATHERS = st.builds(
+    LineOptions,
+    latency_min=st.just(Duration(0)),
+    latency_max=st.integers(0, 500_000).map(Duration),
+    jitter=st.integers(0, 300_000).map(Duration),
+    loss=st.floats(0, 0.5),
+    cut=st.floats(0, 1),
+    bandwidth=st.integers(10_000, 10_000_000),
+    reset=st.just(0.0),
+)
+
+
+class TestStreams:
+    @given(WEATHERS, st.lists(st.binary(min_size=1, max_size=300), max_size=12), st.integers(0, 1 << 20))
+    def test_every_byte_arrives_in_order_then_the_end(
+        self, options: LineOptions, writes: list[bytes], seed: int
+    ) -> None:
+        couple = Couple(options, seed)
+        for write in writes:
+            couple.network.send(couple.one.line, write)
+            couple.world.run_for(Duration(len(write) * 37))
+        couple.network.close(couple.one.line)
+        couple.world.run_for(seconds(600))
+        assert couple.other.data == b"".join(writes)
+        assert couple.other.said == ["gone"]
+        assert couple.one.line.under_way == 0
+
+    @pytest.mark.parametrize("cut", [0.0, 1.0])
+    def test_large_writes_come_in_pieces(self, cut: float) -> None:
+        couple = Couple(replace(PERFECT, cut=cut))
+        data = bytes(range(256)) * 4_000
+        couple.network.send(couple.one.line, data)
+        couple.world.run_for(seconds(60))
+        assert couple.other.data == data
+        assert max(couple.other.cuts) <= PIECE_MAX
+        assert len(couple.other.cuts) > len(data) // PIECE_MAX
+
+    def test_small_writes_are_cut_by_chance(self) -> None:
+        for cut, expected in ((0.0, {1}), (1.0, {2, 3, 4})):
+            counts = set()
+            for seed in range(30):
+                # Little bandwidth, so that pieces of one write arrive one by one.
+                couple = Couple(replace(PERFECT, cut=cut, bandwidth=1_000), seed)
+                couple.network.send(couple.one.line, bytes(4))
+                couple.world.run_for(seconds(5))
+                counts.add(len(couple.other.cuts))
+            assert counts == expected
+
+    def test_latency_and_bandwidth(self) -> None:
+        couple = Couple(replace(PERFECT, bandwidth=100_000))
+        start = couple.world.time
+        couple.network.send(couple.one.line, bytes(50_000))
+        couple.network.send(couple.one.line, b"x")
+        couple.world.run_until(start + 549_000)
+        assert couple.other.data == b""
+        couple.world.run_until(start + 550_000)
+        assert len(couple.other.data) == 50_000
+        couple.world.run_until(start + 550_010)
+        assert len(couple.other.data) == 50_001
+
+    def test_a_loss_holds_up_what_is_behind_it(self) -> None:
+        couple = Couple(replace(PERFECT, loss=0.5, retransmit=seconds(1)))
+        waits = []
+        for _ in range(200):
+            before, start = len(couple.other.cuts), couple.world.time
+            couple.network.send(couple.one.line, b"x" * 10)
+            couple.network.send(couple.one.line, b"y")
+            couple.world.run_for(seconds(0.06))
+            waits.append(len(couple.other.data) % 11)
+            while couple.one.line.under_way:
+                couple.world.run_for(seconds(0.1))
+            assert couple.other.data.endswith(b"x" * 10 + b"y")
+            assert len(couple.other.cuts) > before
+            assert couple.world.time > start
+        # Nothing, all, or the first write without the second; never the second alone.
+        assert sorted(set(waits)) == [0, 10]
+        assert couple.network.losses > 100
+
+
+class TestEnds:
+    def test_a_reset_ends_both_sides(self) -> None:
+        couple = Couple(replace(PERFECT, reset=1.0))
+        couple.network.send(couple.one.line, b"never")
+        couple.world.run_for(seconds(1))
+        assert couple.other.data == b""
+        assert couple.one.said == ["connected", "gone"]
+        assert couple.other.said == ["gone"]
+        assert couple.network.resets == 1
+
+    def test_bytes_to_a_closed_side_are_answered_by_a_reset(self) -> None:
+        couple = Couple()
+        line = couple.one.line
+        couple.network.pause(line)
+        couple.network.close(couple.other.line)
+        couple.world.run_for(seconds(0.2))
+        assert couple.one.said == ["connected"], "a side that does not read does not see the end"
+        couple.network.send(line, b"hello?")
+        couple.world.run_for(seconds(0.2))
+        assert couple.one.said == ["connected", "gone"]
+
+    def test_bytes_on_the_way_to_a_side_that_closes_too(self) -> None:
+        couple = Couple()
+        couple.network.pause(couple.one.line)
+        couple.network.send(couple.one.line, b"too late")
+        couple.network.close(couple.other.line)
+        couple.world.run_for(Duration(GRACE_STOP))
+        assert couple.one.said == ["connected"]
+        couple.world.run_for(seconds(0.2))
+        assert couple.one.said == ["connected", "gone"]
+        assert couple.other.data == b""
+
+    def test_closing_twice_is_closing_once(self) -> None:
+        couple = Couple()
+        line = couple.one.line
+        couple.network.close(line)
+        couple.network.close(line)
+        couple.world.run_for(seconds(5))
+        assert couple.other.said == ["gone"]
+        assert couple.one.said == ["connected"]
+
+
+class TestDials:
+    def test_it_takes_a_round_trip(self) -> None:
+        couple = Couple()
+        assert couple.one.log == [(100, "connected")]
+        [caller] = couple.other.callers
+        assert caller.raw == couple.one.address.raw
+        assert caller.port != couple.one.address.port, "the port is not the one at which the caller listens"
+
+    def test_nobody_there(self) -> None:
+        couple = Couple()
+        couple.network.dial(couple.one, ConnId(9), host_address(77), seconds(5))
+        couple.world.run_for(seconds(1))
+        assert couple.one.said == ["connected", "connect-refused"]
+
+    def test_a_host_that_has_left(self) -> None:
+        couple = Couple()
+        couple.network.leave(couple.other)
+        couple.network.leave(couple.other)
+        couple.network.dial(couple.one, ConnId(9), couple.other.address, seconds(5))
+        couple.world.run_for(seconds(1))
+        assert couple.one.said == ["connected", "connect-refused"]
+
+    def test_refused_by_the_node(self) -> None:
+        couple = Couple(accepts=False)
+        assert couple.one.said == ["connected", "gone"]
+
+    def test_two_hosts_cannot_share_an_address(self) -> None:
+        couple = Couple()
+        with pytest.raises(BugError, match="host 1"):
+            Recorder(1, couple.network)
+
+
+class TestPartitions:
+    def test_bytes_wait_until_the_network_is_whole(self) -> None:
+        couple = Couple()
+        couple.network.part([[1], [2]])
+        couple.network.send(couple.one.line, b"first")
+        couple.world.run_for(seconds(100))
+        couple.network.send(couple.one.line, b"second")
+        couple.network.send(couple.other.line, b"answer")
+        couple.world.run_for(seconds(100))
+        assert couple.other.data == couple.one.data == b""
+        couple.network.heal()
+        couple.world.run_for(seconds(1))
+        assert couple.other.data == b"firstsecond"
+        assert couple.one.data == b"answer"
+
+    def test_dials_time_out(self) -> None:
+        couple = Couple()
+        couple.network.part([[2]])
+        couple.network.dial(couple.one, ConnId(9), couple.other.address, seconds(5))
+        couple.world.run_for(seconds(4.9))
+        assert couple.one.said == ["connected"]
+        couple.world.run_for(seconds(0.2))
+        assert couple.one.said == ["connected", "connect-timeout"]
+
+    def test_one_side_hears_itself(self) -> None:
+        couple = Couple()
+        couple.network.part([[1, 2], [3]])
+        couple.network.send(couple.one.line, b"still here")
+        couple.world.run_for(seconds(1))
+        assert couple.other.data == b"still here"
+
+    def test_a_line_that_is_closed_while_it_is_held(self) -> None:
+        couple = Couple()
+        couple.network.part([[1], [2]])
+        couple.network.send(couple.one.line, b"lost")
+        couple.world.run_for(seconds(1))
+        couple.network.close(couple.other.line)
+        couple.network.heal()
+        couple.world.run_for(seconds(5))
+        assert couple.other.data == b""
+        assert couple.one.said == ["connected", "gone"]
+
+
+class TestBackPressure:
+    def test_a_sender_is_told(self) -> None:
+        couple = Couple()
+        line = couple.one.line
+        couple.network.pause(couple.other.line)
+        couple.network.send(line, bytes(SEND_BUFFER_BYTES))
+        assert couple.one.said == ["connected"]
+        couple.network.send(line, b"!")
+        assert couple.one.said == ["connected", "congested"]
+        couple.world.run_for(seconds(60))
+        assert couple.other.data == b"", "a paused line leaves everything where it is"
+        couple.network.resume(couple.other.line)
+        couple.world.run_for(seconds(5))
+        assert len(couple.other.data) == SEND_BUFFER_BYTES + 1
+        assert couple.one.said == ["connected", "congested", "drained"]
+
+    def test_pausing_for_a_moment_changes_nothing(self) -> None:
+        couple = Couple()
+        couple.network.send(couple.one.line, b"data")
+        couple.network.pause(couple.other.line)
+        couple.network.resume(couple.other.line)
+        couple.network.resume(couple.other.line)
+        couple.world.run_for(seconds(1))
+        assert couple.other.data == b"data"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"loss": 0.95},
+        {"cut": -0.1},
+        {"reset": 1.5},
+        {"bandwidth": 0},
+        {"latency_min": seconds(1), "latency_max": seconds(0.5)},
+        {"jitter": Duration(-1)},
+    ],
+)
+def test_impossible_options(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError):
+        LineOptions(**wrong)  # type: ignore[arg-type]
