@@ -36,7 +36,7 @@ class Peer:
         self.headers = struct.pack("<BH", 0xFD, len(blocks)) + listed
 
     def serve(self, spoil: dict[bytes, bytes]) -> None:
-        """Answer until the node closes or has asked for the last block; ``spoil`` replaces blocks by hash."""
+        """Answer until the node closes (with ``spoil``: blocks to replace, by hash) or has asked for the last block."""
         while True:
             head = self.stream.read(20)
             if len(head) < 20:
@@ -55,7 +55,7 @@ class Peer:
                             self.sock.sendall(frame("block", spoil.get(name, self.blocks[name])))
                     except ConnectionError:
                         return
-                    if list(self.blocks)[-1] in wanted:
+                    if not spoil and list(self.blocks)[-1] in wanted:
                         return
 
     def close(self) -> None:
