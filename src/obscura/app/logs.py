@@ -33,8 +33,10 @@ class _Line(logging.Formatter):
 
 
 def _quoted(value: object) -> str:
+    # Security: a peer chooses some of these texts; nothing of them may move the terminal's cursor or begin a line.
     text = str(value)
-    return json.dumps(text) if not text or any(char in text for char in ' "=\n') else text
+    plain = text.isprintable() and not any(char in text for char in ' "=')
+    return text if text and plain else json.dumps(text)
 
 
 def configure(level: str, *, as_json: bool) -> None:

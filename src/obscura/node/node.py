@@ -341,6 +341,8 @@ class Node:
                 if event.type_name == Block.type_name:
                     state.download.unreadable(peer.conn, now.mono)
                     on_sync.schedule(state, now)
+                elif event.type_name == Headers.type_name:
+                    on_sync.headers_unreadable(state, peer, now)
 
     def _on_message(self, peer: Peer, event: Received, now: Now) -> None:
         state = self._state

@@ -18,6 +18,7 @@ from ..base.limits import (
     LEDGER_BATCH_BYTES,
     LOW_WORK_PER_PEER,
     LOW_WORK_TOTAL,
+    RETRY_SAME_PEER,
     SECOND_HEADER_PEER,
     UNASKED_PRICE,
 )
@@ -60,12 +61,25 @@ def _ask_headers(state: NodeState, peer: Peer, start: Entry, now: Now) -> None:
 def headers_late(state: NodeState, peer: Peer, now: Now) -> None:
     """A ``getheaders`` waits for its answer: first another peer is asked too, then the link is closed."""
     if peer.headers_asked == 0:
+        # Its last answer could not be read, and it has rested since.
+        begin(state, peer, now)
         return
     limit = after(peer.headers_asked_since, HEADERS_TIMEOUT)
     if now.mono >= limit:
         peer.channel.close("headers-timeout")
         return
     state.timers.set(("headers", peer.conn), limit)
+    if state.header_peer == peer.conn:
+        _next_header_peer(state, now)
+
+
+def headers_unreadable(state: NodeState, peer: Peer, now: Now) -> None:
+    """An answer to ``getheaders`` could not be read: the request has failed. Another peer is asked at once, this one
+    again after a rest (design §3.5)."""
+    if peer.headers_asked == 0:
+        return
+    peer.headers_asked -= 1
+    state.timers.set(("headers", peer.conn), after(now.mono, RETRY_SAME_PEER))
     if state.header_peer == peer.conn:
         _next_header_peer(state, now)
 

@@ -364,6 +364,24 @@ class TestSlowPeers:
         stranger.say(Block(block))
         assert host.ledger.height == 1
 
+    def test_unreadable_headers_fail_the_request_at_once(self, world: World) -> None:
+        host = world.add(discover=False)
+        first, second = Stranger(world, host, greet=False), Stranger(world, host, "127.201.1.1:50000", greet=False)
+        from pair import make_version
+
+        from obscura.wire.greeting import Verack
+        from obscura.wire.registry import encode_message
+
+        assert isinstance(first.say(make_version(nonce=5), Verack())[0], GetHeaders)
+        assert second.say(make_version(nonce=6), Verack()) == []
+        frame = bytearray(encode_message(Headers(())))
+        frame[16] ^= 1
+        assert first.send(bytes(frame)) == []
+        assert isinstance(second.read()[0], GetHeaders), "another peer is asked at once"
+        second.say(Headers(()))
+        world.advance(seconds(2.1))
+        assert isinstance(first.read()[0], GetHeaders), "this one again after a rest"
+
     def test_a_lost_peer_gives_its_requests_back(self, world: World) -> None:
         host = world.add()
         chain = mine_chain(GENESIS_HASH, 3, b"x", 1_700_000_100)
