@@ -28,6 +28,7 @@ _MARK: Final = ".obscura-devnet"
 _START_S: Final = 60
 _AGREE_S: Final = 60
 _STOP_S: Final = 10
+_QUIET_S: Final = 3
 _LINKS: Final = 2  # links that each node opens to earlier ones: sparse, connected, and no single point of failure
 
 
@@ -110,12 +111,7 @@ class Devnet:
             self.refresh()
             show(self.nodes)
             time.sleep(min(max(0.0, seconds - passed), 0.1 + 0.4 * self._chance.uniform()))
-        deadline = time.monotonic() + _AGREE_S
-        self.refresh()
-        while not self.agreed and time.monotonic() < deadline:
-            time.sleep(0.1)
-            self.refresh()
-            show(self.nodes)
+        self._settle(show)
         best = max(self.nodes, key=lambda node: node.status["height"]).status
         return Summary(
             agreed=self.agreed,
@@ -125,6 +121,23 @@ class Devnet:
             seconds=round(time.monotonic() - began, 2),
             nodes=tuple({"node": node.number, "address": node.address, **node.status} for node in self.nodes),
         )
+
+    def _settle(self, show: Callable[[list[DevNode]], None]) -> None:
+        """Wait until all tips agree. Two branches of equal work would stay for ever, each node keeping the one that it
+        saw first: when no tip moves any more, one more block ends the tie."""
+        deadline = time.monotonic() + _AGREE_S
+        moved, before = time.monotonic(), ""
+        self.refresh()
+        while not self.agreed and time.monotonic() < deadline:
+            tips = " ".join(node.status["tip"] for node in self.nodes)
+            if tips != before:
+                moved, before = time.monotonic(), tips
+            elif time.monotonic() - moved > _QUIET_S:
+                ask(self.nodes[0].datadir, "mine", {"count": 1})
+                self.mined += 1
+            time.sleep(0.1)
+            self.refresh()
+            show(self.nodes)
 
     @property
     def agreed(self) -> bool:
