@@ -153,6 +153,7 @@ class Downloader:
             chosen.append((conn, entry))
         if not chosen or self._candidate() is None:
             chosen.extend(self._second_tries(now))
+        chosen.extend(self._beside_the_path(now))
         return chosen
 
     def overdue(self, now: Instant) -> ConnId | None:
@@ -330,6 +331,38 @@ class Downloader:
                 continue
             self._request(conn, entry, now)
             chosen.append((conn, entry))
+        return chosen
+
+    def _beside_the_path(self, now: Instant) -> list[tuple[ConnId, Entry]]:
+        """Ask peers that have nothing of the path for what they do have, if it is better than our tip.
+
+        Security: whoever shows the best headers and keeps their blocks back would otherwise hold up everybody else's.
+        Only branches that end near our tip are looked at, so that a long one does not cost us a walk at each event.
+        """
+        chosen: list[tuple[ConnId, Entry]] = []
+        tip = self._tree.tip
+        for conn, source in self._sources.items():
+            best = source.best
+            if (
+                source.requests
+                or source.resting > now
+                or best.invalid
+                or not tip.work < best.work >= self._minimum_work
+                or best.height > tip.height + DOWNLOAD_WINDOW
+                or self._common(source) >= best.height
+                or self._buffered_bytes >= SYNC_BUFFER_BYTES
+            ):
+                continue
+            missing: list[Entry] = []
+            at = best
+            while not self._tree.is_active(at) and at.previous is not None:
+                if self._wanted(at) and at.checked:
+                    missing.append(at)
+                at = at.previous
+            for entry in missing[: -BLOCKS_IN_FLIGHT - 1 : -1]:
+                self._retry.pop(entry.hash, None)
+                self._request(conn, entry, now)
+                chosen.append((conn, entry))
         return chosen
 
     def _staller(self) -> ConnId | None:

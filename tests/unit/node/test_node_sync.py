@@ -382,6 +382,23 @@ class TestSlowPeers:
         world.advance(seconds(2.1))
         assert isinstance(first.read()[0], GetHeaders), "this one again after a rest"
 
+    def test_withheld_blocks_do_not_hold_up_others(self, world: World) -> None:
+        """Whoever shows the best headers and no blocks does not keep the second-best chain from us."""
+        host = world.add()
+        honest = world.add(0)
+        host.mine(5)
+        liar = Stranger(world, host)
+        liar.say(Headers(()))
+        secret = mine_chain(host.ledger.tip, 6, b"secret", world.block_time())
+        liar.say(Headers(tuple(map(header_of, secret))))
+        assert host.node.snapshot(world.now).headers == 11
+        honest.mine(3)
+        assert host.ledger.tip == honest.ledger.tip
+        assert host.node.snapshot(world.now).syncing, "the better headers are still wanted"
+        liar.say(*(Block(block) for block in secret))
+        assert host.ledger.tip == hash_of(secret[-1])
+        world.check()
+
     def test_a_lost_peer_gives_its_requests_back(self, world: World) -> None:
         host = world.add()
         chain = mine_chain(GENESIS_HASH, 3, b"x", 1_700_000_100)
