@@ -1,7 +1,7 @@
 """Floor 1: what a node asks of a chain. Consensus itself is not Obscura's business (design §8)."""
 
+from ..base.names import HEADER_BYTES
 from .ledger import (
-    HEADER_BYTES,
     BlockOutcome,
     BlockReport,
     BlockVerdict,

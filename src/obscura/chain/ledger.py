@@ -21,22 +21,7 @@ from enum import Enum
 from typing import Protocol
 
 from ..base.errors import Violation
-from ..base.names import HEADER_BYTES, BlockHash
-
-__all__ = [
-    "HEADER_BYTES",
-    "BlockOutcome",
-    "BlockReport",
-    "BlockVerdict",
-    "HeaderInfo",
-    "HeaderReport",
-    "InvalidBlock",
-    "InvalidHeader",
-    "Ledger",
-    "Refusal",
-    "Restored",
-    "RestoredHeader",
-]
+from ..base.names import BlockHash
 
 
 class InvalidHeader(Violation):

@@ -27,7 +27,7 @@ from typing import Final
 
 from ..base.instant import WallTime
 from ..base.names import NULL_HASH, BlockHash
-from ..chain.ledger import (
+from ..chain import (
     HEADER_BYTES,
     BlockOutcome,
     BlockReport,

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..base.instant import Duration, Instant
 from ..base.names import BlockHash, ConnId
-from ..chain.ledger import HEADER_BYTES
+from ..chain import HEADER_BYTES
 from ..ledgers.memory import MemoryLedger, mine
 from ..node import Node, NodeConfig
 from ..node.effects import (

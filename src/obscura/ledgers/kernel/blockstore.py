@@ -22,7 +22,7 @@ from typing import Final
 
 from ...base.errors import StoreError
 from ...base.names import BlockHash, display_hash
-from ...chain.ledger import HEADER_BYTES
+from ...chain import HEADER_BYTES
 from .cleanmark import CleanSegment, read_mark, write_mark
 from .disk import Disk, disk_error, sync_directory
 from .header import block_hash

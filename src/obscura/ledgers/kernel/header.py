@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from ...base.names import BlockHash
-from ...chain.ledger import HEADER_BYTES, HeaderInfo, InvalidBlock, InvalidHeader
+from ...chain import HEADER_BYTES, HeaderInfo, InvalidBlock, InvalidHeader
 
 _SIGN: Final = 0x0080_0000
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...chain.ledger import HEADER_BYTES
+from ...chain import HEADER_BYTES
 from .records import HEADS_BYTES, RECORD_BYTES, Kind, parse_record_head, payload_is_whole
 
 _WINDOW: Final = 1 << 20
