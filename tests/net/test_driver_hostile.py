@@ -13,6 +13,7 @@ import pytest
 from aio_nodes import LOOPS, Factory, RawPeer, RealNode, chain, dialled, free_host, ledger_of, run, running, until
 from pair import make_version
 
+from obscura.aio.links import ENDING_MAX
 from obscura.aio.listen import open_listener
 from obscura.aio.stream import READ_BYTES
 from obscura.base.errors import LocalError
@@ -301,6 +302,31 @@ class TestEndings:
                 assert (await other.hear_a(Pong)).nonce == 8
                 await until(lambda: len(node.driver.snapshot().peers) == 1, "the bad links are gone")
             assert reasons(node).count("wrong-phase") + reasons(node).count("peer-closed") >= 300
+
+        run(factory, main())
+
+    @LOOPS
+    def test_only_so_many_may_linger(self, factory: Factory) -> None:
+        """Of many dropped peers that do not end, the oldest are cut off before their second is over."""
+
+        async def main() -> None:
+            node = RealNode(inbound_slots=200)
+            async with running(node), contextlib.AsyncExitStack() as stack:
+                peers = []
+                for count in range(1, ENDING_MAX + 11):
+                    peer = await stack.enter_async_context(dialled(node, greet=False))
+                    peers.append(peer)
+                    await peer.send(encode_frame(type_field("headers"), b""))
+                    await until(lambda count=count: len(reasons(node)) == count, "the violation is seen")  # type: ignore[misc]
+                await asyncio.sleep(0.05)
+                for peer in peers[:10]:
+                    with pytest.raises(ConnectionError):
+                        for _ in range(3):
+                            await peer.send(b"?")
+                            await asyncio.sleep(0.005)
+                for _ in range(3):
+                    await peers[-1].send(b"?")
+                    await asyncio.sleep(0.005)
 
         run(factory, main())
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from ..base.instant import MICROSECONDS, Duration
 from ..wire.address import NetAddress, Network
-from .stream import Stream, StreamOwner
 
 FAMILIES: Final = {Network.IPV4: socket.AF_INET, Network.IPV6: socket.AF_INET6}
 """Networks that plain sockets reach."""
@@ -23,13 +22,12 @@ class DialError(Exception):
         self.reason = reason
 
 
-async def dial(owner: StreamOwner, address: NetAddress, timeout: Duration, source_host: str | None) -> Stream:
-    """Connect within ``timeout``.
+async def connect(address: NetAddress, timeout: Duration, source_host: str | None) -> socket.socket:
+    """A connected, non-blocking socket, which the caller owns. May be cancelled.
 
     Args:
-        owner: the new stream's.
         address: where to.
-        timeout: in microseconds, for the whole of it.
+        timeout: in microseconds.
         source_host: the local IP address to connect from, where it is of the same family. On loopback it makes a node
             appear from the address at which it listens.
 
@@ -41,7 +39,7 @@ async def dial(owner: StreamOwner, address: NetAddress, timeout: Duration, sourc
         raise DialError("unreachable-network")
     try:
         async with asyncio.timeout(timeout / MICROSECONDS):
-            return await _connect(owner, family, address, source_host)
+            return await _connect(family, address, source_host)
     except TimeoutError:
         raise DialError("connect-timeout") from None
     except ConnectionRefusedError:
@@ -50,26 +48,16 @@ async def dial(owner: StreamOwner, address: NetAddress, timeout: Duration, sourc
         raise DialError("connect-error") from error
 
 
-async def _connect(
-    owner: StreamOwner, family: socket.AddressFamily, address: NetAddress, source_host: str | None
-) -> Stream:
-    loop = asyncio.get_running_loop()
+async def _connect(family: socket.AddressFamily, address: NetAddress, source_host: str | None) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        undelay(sock)
         if source_host is not None and (":" in source_host) == (family == socket.AF_INET6):
             # An address that this machine has lost is no reason not to dial.
             with contextlib.suppress(OSError):
                 sock.bind((source_host, 0))
-        await loop.sock_connect(sock, (address.host(), address.port))
-        _, stream = await loop.create_connection(lambda: Stream(owner, loop), sock=sock)
+        await asyncio.get_running_loop().sock_connect(sock, (address.host(), address.port))
     except BaseException:
         sock.close()
         raise
-    return stream
-
-
-def undelay(sock: socket.socket) -> None:
-    """A lone small message must not wait for the answer to the one before (Nagle's algorithm)."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock

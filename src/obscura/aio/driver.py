@@ -194,10 +194,9 @@ class Driver:
             case Resume(conn):
                 self._links.resume(conn)
             case Ask():
-                if not self._stopping:
-                    task = asyncio.get_running_loop().create_task(self._ask(effect))
-                    self._asks[task] = None
-                    task.add_done_callback(self._asks.pop)
+                task = asyncio.get_running_loop().create_task(self._ask(effect))
+                self._asks[task] = None
+                task.add_done_callback(self._asks.pop)
             case SaveAddresses(records):
                 if self._saver is not None:
                     self._saver.put(records)

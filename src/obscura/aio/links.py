@@ -17,8 +17,8 @@ from ..base.names import ConnId
 from ..node import Node
 from ..node.effects import Dial
 from ..wire.address import address_from_ip
-from .dial import DialError, dial, undelay
-from .stream import READ_BYTES, Stream
+from .dial import DialError, connect
+from .stream import READ_BYTES, Stream, adopt_socket
 
 log = logging.getLogger("obscura.driver")
 
@@ -43,7 +43,9 @@ class Links:
         self._flush = flush
         self._source_host = source_host
         self._streams: dict[ConnId, Stream] = {}
-        self._opening: dict[ConnId, asyncio.Task[None]] = {}
+        self._opening: dict[ConnId, asyncio.Task[None] | None] = {}
+        """Links without a stream yet; the task of a dial, as long as it may be cancelled."""
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self._sockets: dict[Stream, None] = {}
         self._ending: dict[Stream, None] = {}
         self._all_closed = asyncio.Event()
@@ -53,7 +55,7 @@ class Links:
 
     def dial(self, effect: Dial) -> None:
         """Begin to connect; the node hears of it by ``connected`` or ``dial_failed``."""
-        self._open(effect.conn, self._dial(effect))
+        self._opening[effect.conn] = self._spawn(self._dial(effect))
 
     def write(self, conn: ConnId, parts: list[bytes]) -> None:
         """Write what was gathered in one turn."""
@@ -63,13 +65,7 @@ class Links:
     def drop(self, conn: ConnId) -> None:
         """End a link, or a dial."""
         if (stream := self._streams.pop(conn, None)) is not None:
-            stream.end()
-            if stream in self._sockets:
-                self._ending[stream] = None
-            if len(self._ending) > ENDING_MAX and not self._closing:
-                oldest = next(iter(self._ending))
-                del self._ending[oldest]
-                oldest.cut()
+            self._end(stream)
         if (task := self._opening.pop(conn, None)) is not None:
             task.cancel()
 
@@ -98,9 +94,8 @@ class Links:
         if conn is None:
             sock.close()
             return
-        task = self._open(conn, self._adopt(conn, sock))
-        # A task that is cancelled before its first step never sees its socket.
-        task.add_done_callback(lambda done: sock.close() if done.cancelled() else None)
+        self._opening[conn] = None
+        self._spawn(self._adopt(conn, sock))
 
     @property
     def unsent(self) -> int:
@@ -114,13 +109,12 @@ class Links:
     async def close(self) -> None:
         """End what the node has not ended, and wait until every socket is closed: GRACE_STOP at most."""
         self.begin_closing()
-        dials = list(self._opening.values())
-        for task in dials:
-            task.cancel()
+        for conn in list(self._opening):
+            self.drop(conn)
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
         for stream in list(self._sockets):
             stream.end()
-        if dials:
-            await asyncio.wait(dials)
         while self._sockets:
             self._all_closed.clear()
             await self._all_closed.wait()
@@ -168,17 +162,27 @@ class Links:
         if conn is not None and self._streams.pop(conn, None) is not None:
             self._give(lambda now: self._node.disconnected(conn, now))
 
+    def _end(self, stream: Stream) -> None:
+        stream.end()
+        if stream in self._sockets:
+            self._ending[stream] = None
+        if len(self._ending) > ENDING_MAX and not self._closing:
+            oldest = next(iter(self._ending))
+            del self._ending[oldest]
+            oldest.cut()
+
     # -- tasks
 
-    def _open(self, conn: ConnId, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
-        self._opening[conn] = task
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
         return task
 
     async def _dial(self, effect: Dial) -> None:
         conn = effect.conn
         try:
-            stream = await dial(self, effect.address, effect.timeout, self._source_host)
+            sock = await connect(effect.address, effect.timeout, self._source_host)
         except Exception as error:  # pragma: border
             reason = error.reason if isinstance(error, DialError) else "connect-error"
             if not isinstance(error, DialError):
@@ -186,22 +190,27 @@ class Links:
             self._opening.pop(conn, None)
             self._give(lambda now: self._node.dial_failed(conn, reason, now))
             return
-        self._opening.pop(conn, None)
+        self._opening[conn] = None
+        await self._adopt(conn, sock, dialled=True)
+
+    async def _adopt(self, conn: ConnId, sock: socket.socket, *, dialled: bool = False) -> None:
+        """Make a link of a connected socket, unless it is dropped meanwhile."""
+        try:
+            stream = await adopt_socket(self, sock)
+        except OSError:
+            if self._still_wanted(conn):
+                self._give(lambda now: self._node.disconnected(conn, now))
+            return
+        if not self._still_wanted(conn):
+            self._end(stream)
+            return
         self._streams[conn] = stream
-        self._give(lambda now: self._node.connected(conn, now), conn)
+        if dialled:
+            self._give(lambda now: self._node.connected(conn, now), conn)
         stream.adopt(conn)
 
-    async def _adopt(self, conn: ConnId, sock: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            undelay(sock)
-            _, stream = await loop.connect_accepted_socket(lambda: Stream(self, loop), sock)
-        except OSError:
-            # The peer has gone already.
-            sock.close()
-            self._opening.pop(conn, None)
-            self._give(lambda now: self._node.disconnected(conn, now))
-            return
+    def _still_wanted(self, conn: ConnId) -> bool:
+        """Whether a link was not dropped while it opened; it is open, or gone, from here on."""
+        wanted = conn in self._opening
         self._opening.pop(conn, None)
-        self._streams[conn] = stream
-        stream.adopt(conn)
+        return wanted

@@ -11,6 +11,7 @@ reads and drops what still comes until the peer ends too; one second and five me
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
@@ -99,7 +100,6 @@ class Stream(asyncio.BufferedProtocol):
         self._eof = True
         if self._ending:
             return False
-        self._limit()
         if self.conn is not None:
             self._owner.stream_eof(self)
         return True
@@ -189,6 +189,25 @@ class Stream(asyncio.BufferedProtocol):
     def _cut(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+async def adopt_socket(owner: StreamOwner, sock: socket.socket) -> Stream:
+    """A stream for a connected, non-blocking socket, which belongs to the stream from here on.
+
+    Do not cancel this: uvloop closes a transport whose making is cancelled without telling its protocol.
+
+    Raises:
+        OSError: the connection has gone already; the socket is closed.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        # A lone small message must not wait for the answer to the one before (Nagle's algorithm).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        _, stream = await loop.connect_accepted_socket(lambda: Stream(owner, loop), sock)
+    except OSError:
+        sock.close()
+        raise
+    return stream
 
 
 def joined(parts: list[bytes]) -> Iterator[bytes]:

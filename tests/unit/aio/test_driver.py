@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from aio_nodes import LOOPS, Factory, RealNode, chain, dialled, ledger_of, run, running, until
 
+from obscura.aio.clock import read_clock
 from obscura.base.errors import BugError, StoreError
 from obscura.base.instant import Instant, Now
 from obscura.base.names import ConnId
@@ -49,6 +51,27 @@ def test_a_defect_costs_the_link_only(factory: Factory, caplog: pytest.LogCaptur
     [record] = defects(caplog)
     assert record.exc_info is not None
     assert "thirteen" in str(record.exc_info[1])
+
+
+class Hopeless(Stumbling):
+    """Cannot let go of a link either."""
+
+    def disconnected(self, conn: ConnId, now: Now) -> None:
+        raise RuntimeError("still thirteen")
+
+
+@LOOPS
+def test_the_socket_ends_even_if_the_node_cannot_let_go(factory: Factory, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        node = RealNode(make=Hopeless)
+        async with running(node), dialled(node) as bad:
+            await bad.say(Ping(13))
+            async with asyncio.timeout(5):
+                while await bad.hear() is not None:
+                    pass
+
+    run(factory, main())
+    assert len(defects(caplog)) == 2
 
 
 class Ticking(Node):
@@ -97,6 +120,52 @@ def test_a_timer_that_always_fails_stops_the_node(factory: Factory) -> None:
 
     with pytest.raises(BugError, match="10 times in a row"):
         run(factory, main())
+
+
+class Unstoppable(Node):
+    """Cannot even end its links."""
+
+    def stop(self, now: Now) -> None:
+        raise RuntimeError("no")
+
+
+@LOOPS
+def test_stopping_does_not_depend_on_the_node(factory: Factory, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        node = RealNode(make=Unstoppable)
+        async with running(node), dialled(node):
+            async with asyncio.timeout(5):
+                await node.driver.stop()
+
+    run(factory, main())
+    assert len(defects(caplog)) == 1
+
+
+@LOOPS
+def test_a_link_that_is_dropped_before_its_socket_is_ready(factory: Factory) -> None:
+    async def main() -> None:
+        node = RealNode()
+        async with running(node):
+            links = node.driver._links
+            for turns in range(4):
+                tcp = socket.create_server(("127.0.0.1", 0))
+                client = socket.create_connection(tcp.getsockname())
+                accepted, peer = tcp.accept()
+                accepted.setblocking(False)
+                links.accept(accepted, peer)
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                [picture] = node.driver.snapshot().peers
+                links.drop(picture.conn)
+                client.settimeout(3)
+                # Off the loop, so that it can close its side.
+                assert await asyncio.to_thread(client.recv, 1) == b""
+                node.driver._node.disconnected(picture.conn, read_clock())
+                for sock in (tcp, client):
+                    sock.close()
+                await until(lambda: accepted.fileno() == -1, "the socket is closed")  # noqa: B023
+
+    run(factory, main())
 
 
 class Full(MemoryLedger):

@@ -14,11 +14,11 @@ from aio_nodes import LOOPS, Factory, free_host, run, until
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obscura.aio.dial import DialError, dial
+from obscura.aio.dial import DialError, connect
 from obscura.aio.listen import Listener, open_listener
-from obscura.aio.stream import JOIN_BYTES, READ_BYTES, Stream, joined
+from obscura.aio.stream import JOIN_BYTES, READ_BYTES, Stream, adopt_socket, joined
 from obscura.base.errors import ConfigError
-from obscura.base.instant import seconds
+from obscura.base.instant import Duration, seconds
 from obscura.base.names import ConnId
 from obscura.wire.address import NetAddress, Network, parse_address
 
@@ -49,6 +49,11 @@ class Owner:
 
     def stream_gone(self, stream: Stream) -> None:
         self.log.append("gone")
+
+
+async def dial(owner: Owner, address: NetAddress, timeout: Duration, source_host: str | None) -> Stream:
+    """Connect, and make a stream of it."""
+    return await adopt_socket(owner, await connect(address, timeout, source_host))
 
 
 def at(sock: socket.socket) -> NetAddress:
@@ -250,6 +255,31 @@ class TestStream:
             stream.cut()
             assert stream.unsent == 0
             assert owner.log == ["made", "gone"]
+            sock.close()
+
+        run(factory, main())
+
+    @LOOPS
+    def test_a_paused_stream_reads_on_to_its_end(self, factory: Factory) -> None:
+        """What the peer has sent is taken off the socket, so that it ends at once when the peer does."""
+
+        async def main() -> None:
+            sock = open_listener(free_host())
+            owner = Owner()
+            stream = await dial(owner, at(sock), seconds(5), None)
+            stream.adopt(ConnId(1))
+            link, _ = sock.accept()
+            stream.pause_reading()
+            link.sendall(bytes(100_000))
+            await asyncio.sleep(0.02)
+            assert owner.data == b""
+            stream.write([b"last"])
+            stream.end()
+            link.setblocking(False)
+            assert await asyncio.get_running_loop().sock_recv(link, 100) == b"last"
+            link.close()
+            await until(lambda: "gone" in owner.log, "the socket is closed", 0.5)
+            assert owner.data == b"", "what comes after the end is dropped"
             sock.close()
 
         run(factory, main())
