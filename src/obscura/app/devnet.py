@@ -178,7 +178,7 @@ class Devnet:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # A session of its own, so that Ctrl-C reaches us alone and we stop the nodes in order.
+                # A process group of its own, so that Ctrl-C reaches us alone and we stop the nodes in order.
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 one prctl call, no lock is taken
             )
