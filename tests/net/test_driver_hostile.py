@@ -16,6 +16,7 @@ from pair import make_version
 from obscura.aio.links import ENDING_MAX
 from obscura.aio.listen import open_listener
 from obscura.aio.stream import READ_BYTES
+from obscura.aio.worker import WorkerClosed
 from obscura.base.errors import LocalError
 from obscura.base.limits import (
     BLOCK_BYTES,
@@ -378,12 +379,17 @@ def test_stop_is_quick_and_clean(factory: Factory) -> None:
             running_batch = asyncio.create_task(node.driver.submit_block(first))
             await loop.run_in_executor(None, ledger.begun.wait)
             waiting_batch = asyncio.create_task(node.driver.submit_block(second))
+            begun_late: list[float] = []
+            waiting_run = asyncio.create_task(node.worker.run(lambda: begun_late.append(time.monotonic())))
             await asyncio.sleep(0.05)
             begun = time.monotonic()
             await node.driver.stop()
             assert time.monotonic() - begun < 3.5
             assert ledger.closed
             assert ledger.batches == 1, "what had not begun is not begun"
+            assert not begun_late
+            with pytest.raises(WorkerClosed):
+                await waiting_run
             assert (await running_batch).rule == ""
             with pytest.raises(LocalError, match="stopping"):
                 await waiting_batch

@@ -21,17 +21,11 @@ def dial_due(state: NodeState, now: Now) -> None:
         state.timers.set(("dial", 0), None)
         return
     in_use = [peer.address for peer in state.peers.values()] + [dial.address for dial in state.dials.values()]
-    for address in state.dialer.due(now, in_use, _automatic(state), len(state.dials)):
+    for address in state.dialer.due(now, in_use, state.automatic_links(), len(state.dials)):
         conn = state.new_conn()
         state.dials[conn] = PendingDial(address, state.dialer.is_named(address))
         state.emit(Dial(conn, address, CONNECT_TIMEOUT))
-    state.timers.set(("dial", 0), state.dialer.next_deadline(_automatic(state)))
-
-
-def _automatic(state: NodeState) -> int:
-    """Outbound links and dials that discovery made."""
-    links = sum(1 for peer in state.peers.values() if not peer.inbound and not peer.named)
-    return links + sum(1 for dial in state.dials.values() if not dial.named)
+    state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links()))
 
 
 def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now) -> None:

@@ -69,9 +69,8 @@ def serve(state: NodeState, peer: Peer) -> None:
     if peer.reading or peer.congested or not peer.is_open:
         return
     hashes: list[BlockHash] = []
-    room = SERVE_BATCH_BLOCKS
-    if peer.serve_size:
-        room = max(1, min(room, SERVE_BATCH_BYTES // peer.serve_size))
+    # Sizes are known only once blocks are read, so the first of a link is read alone.
+    room = max(1, min(SERVE_BATCH_BLOCKS, SERVE_BATCH_BYTES // peer.serve_size)) if peer.serve_size else 1
     while peer.serve and len(hashes) < room:
         item = peer.serve.popleft()
         entry = state.tree.get(BlockHash(item.hash)) if item.kind == KIND_BLOCK else None

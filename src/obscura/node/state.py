@@ -169,6 +169,11 @@ class NodeState:
         """Have a link's events pulled before this input ends."""
         self.woken[conn] = None
 
+    def automatic_links(self) -> int:
+        """Outbound links and dials that discovery made."""
+        links = sum(1 for peer in self.peers.values() if not peer.inbound and not peer.named)
+        return links + sum(1 for dial in self.dials.values() if not dial.named)
+
     def open_peers(self) -> list[Peer]:
         """Links whose handshake is done, oldest first."""
         return [peer for peer in self.peers.values() if peer.is_open]

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aio_nodes import LOOPS, Factory, RealNode, chain, dialled, ledger_of, run, running, until
+from aio_nodes import LOOPS, Factory, RealNode, chain, dialled, free_host, ledger_of, run, running, until
 
 from obscura.aio.clock import read_clock
+from obscura.aio.saver import AddressSaver
 from obscura.base.errors import BugError, StoreError
 from obscura.base.instant import Instant, Now
 from obscura.base.names import ConnId
 from obscura.chain import BlockReport
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node
-from obscura.node.effects import Effect, Event, LedgerAnswer, LinkClosed, Send, TipMoved
+from obscura.node.effects import DialFailed, Effect, Event, LedgerAnswer, LinkClosed, Send, TipMoved
+from obscura.peers.record import AddressRecord
 from obscura.wire.greeting import Ping, Pong
 
 
@@ -164,6 +167,38 @@ def test_a_link_that_is_dropped_before_its_socket_is_ready(factory: Factory) -> 
                 for sock in (tcp, client):
                     sock.close()
                 await until(lambda: accepted.fileno() == -1, "the socket is closed")  # noqa: B023
+
+    run(factory, main())
+
+
+@LOOPS
+def test_a_socket_that_fails_at_once_is_not_a_link(factory: Factory) -> None:
+    async def main() -> None:
+        node = RealNode()
+        async with running(node):
+            # No TCP socket, so its options cannot be set.
+            node.driver._links.accept(socket.socket(type=socket.SOCK_DGRAM), ("127.0.0.1", 5_000))
+            assert len(node.driver.snapshot().peers) == 1
+            await until(lambda: not node.driver.snapshot().peers, "the node knows that there is no link")
+
+    run(factory, main())
+
+
+@LOOPS
+def test_addresses_are_saved_before_the_end(factory: Factory) -> None:
+    async def main() -> None:
+        saved: list[int] = []
+
+        def save(records: tuple[AddressRecord, ...]) -> None:
+            time.sleep(0.2)
+            saved.append(len(records))
+
+        node = RealNode([free_host()])
+        node.driver._saver = AddressSaver(save)
+        async with running(node):
+            await until(lambda: any(isinstance(event, DialFailed) for event in node.events), "a dial")
+        assert saved
+        assert saved[-1] == 1
 
     run(factory, main())
 
