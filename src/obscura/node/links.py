@@ -25,7 +25,12 @@ def dial_due(state: NodeState, now: Now) -> None:
         conn = state.new_conn()
         state.dials[conn] = PendingDial(address, state.dialer.is_named(address))
         state.emit(Dial(conn, address, CONNECT_TIMEOUT))
-    state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links()))
+    plan_dials(state)
+
+
+def plan_dials(state: NodeState) -> None:
+    """Say when to look at the schedule of dials again."""
+    state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links(), len(state.dials)))
 
 
 def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now) -> None:

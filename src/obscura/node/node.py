@@ -31,7 +31,7 @@ from .config import NodeConfig
 from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
 from .peer import Peer
 from .snapshot import PeerSnapshot, Snapshot
-from .state import NodeState, PendingHeaders, PendingRead
+from .state import NodeState, PendingHeaders, PendingRead, TimerKey
 
 
 class Node:
@@ -126,6 +126,8 @@ class Node:
             return
         peer = links.make(self._state, conn, dial.address, now, inbound=False, named=dial.named)
         self._state.flush(peer, now)
+        # The dial is over, which may make room for the next.
+        links.plan_dials(self._state)
 
     def dial_failed(self, conn: ConnId, reason: str, now: Now) -> None:
         """A ``Dial`` has failed."""
@@ -203,7 +205,12 @@ class Node:
         """Do what is due. Harmless when nothing is."""
         self._tick(now)
         state = self._state
+        # One round for each key at most: a deadline that is named again for the past waits for the next call, so that
+        # a mistake in one part can cost time but never the node.
+        keys: dict[TimerKey, None] = {}
         while (key := state.timers.pop_due(now.mono)) is not None:
+            keys[key] = None
+        for key in keys:
             name, number = key
             match name:
                 case "dial":
@@ -213,8 +220,10 @@ class Node:
                 case "download":
                     on_sync.schedule(state, now)
                 case _:
-                    # A link's timers are removed when it ends.
-                    self._link_deadline(name, state.peers[ConnId(number)], now)
+                    # An earlier key of this round may have ended the link.
+                    peer = state.peers.get(ConnId(number))
+                    if peer is not None:
+                        self._link_deadline(name, peer, now)
         self._settle(now)
 
     def _link_deadline(self, name: str, peer: Peer, now: Now) -> None:

@@ -79,7 +79,7 @@ def on_addr(state: NodeState, peer: Peer, message: Addr, now: Now) -> None:
         new = state.book.learn(entry, source, now.wall)
         if new:
             # Somebody to dial: the schedule of dials looks again.
-            state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links()))
+            state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links(), len(state.dials)))
         # Only what was new to us is passed on, so that a message dies out.
         if relay and new and now.wall - ADDR_RELAY_AGE <= entry.time <= now.wall + ADDR_RELAY_AGE:
             _pass_on(state, peer, entry, now)

@@ -76,8 +76,7 @@ class Dialer:
                 continue
             state.busy = True
             chosen.append(address)
-        room = min(self._slots - automatic, DIALS_AT_ONCE - dialling)
-        if room > 0 and now.mono >= self._next_pick:
+        if self._room(automatic, dialling + len(chosen)) and now.mono >= self._next_pick:
             self._next_pick = after(now.mono, DIAL_INTERVAL)
             groups = {address.group() for address in in_use}
 
@@ -97,12 +96,16 @@ class Dialer:
                 self._next_pick = after(now.mono, Duration(10 * DIAL_INTERVAL))
         return chosen
 
-    def next_deadline(self, automatic: int) -> Instant | None:
-        """When :meth:`due` may have something new."""
+    def next_deadline(self, automatic: int, dialling: int) -> Instant | None:
+        """When :meth:`due` may have something new by time alone; never a moment at which it would do nothing. The end
+        of a dial or a link makes room, and is an occasion of its own to look again."""
         times: list[Instant | None] = [state.due for state in self._named.values() if not state.busy]
-        if automatic < self._slots and len(self._book) > len(self._named):
+        if self._room(automatic, dialling) and len(self._book) > len(self._named):
             times.append(self._next_pick)
         return earliest(*times)
+
+    def _room(self, automatic: int, dialling: int) -> bool:
+        return automatic < self._slots and dialling < DIALS_AT_ONCE
 
     def opened(self, address: NetAddress, now: Now) -> None:
         """The handshake on a link that we dialled is complete."""

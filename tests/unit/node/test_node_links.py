@@ -89,6 +89,20 @@ class TestDialling:
         assert peers(late, world) >= 2, "it has dialled whom it heard of"
         assert peers(hub, world) >= 2
 
+    def test_dials_that_hang_do_not_freeze_the_node(self, world: World) -> None:
+        """Eight dials under way, named and not, and more addresses known: time goes on."""
+        from obscura.node.effects import Dial
+
+        host = world.add(*range(20, 24))
+        host.filter = lambda effect: not isinstance(effect, Dial)
+        for number in range(30):
+            entry = AddressEntry(world.now.wall, 0, public(number))
+            host.node._state.book.learn(entry, bytes([number]), world.now.wall)
+        host.node.add_peer(node_address(25), world.now)
+        world.advance(seconds(60))
+        assert len(host.node._state.dials) == 8
+        world.check()
+
 
 class TestGossip:
     def test_learning_is_limited_and_shuffled(self, world: World) -> None:

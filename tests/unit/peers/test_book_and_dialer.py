@@ -135,7 +135,7 @@ class TestDialer:
             assert dialer.due(now, (), 0, 0) == [], "it is being dialled"
             wait = dialer.ended(address(1), Duration(0), now)
             waits.append(wait)
-            deadline = dialer.next_deadline(0)
+            deadline = dialer.next_deadline(0, 0)
             assert deadline == now.mono + wait
             assert wait == 0 or dialer.due(now, (), 0, 0) == []
             now = Now(Instant(now.mono + wait), now.wall)
@@ -165,6 +165,18 @@ class TestDialer:
         assert dialer.due(now, in_use, 8, 0) == []
         assert len({one.group() for one in in_use}) == 8
 
+    def test_no_deadline_is_named_at_which_nothing_would_be_done(self, book: AddressBook) -> None:
+        for number in range(50):
+            book.learn(AddressEntry(WALL, 0, address(number)), number.to_bytes(4, "big"), WALL)
+        dialer = self.make(book)
+        for automatic in range(10):
+            for dialling in range(10):
+                deadline = dialer.next_deadline(automatic, dialling)
+                assert (deadline is None) == (automatic >= 8 or dialling >= 8)
+        named = self.make(book, *(address(number) for number in range(60, 68)))
+        assert len(named.due(NOW, (), 0, 0)) == 8, "named peers leave no room for others"
+        assert named.next_deadline(0, 8) is None
+
     def test_unroutable_addresses_are_not_dialled(self, book: AddressBook) -> None:
         book.learn(AddressEntry(WALL, 0, NetAddress(Network.IPV4, bytes([127, 0, 0, 1]), 1)), b"s", WALL)
         book.learn(AddressEntry(WALL, 0, NetAddress(Network.IPV4, bytes([10, 0, 0, 1]), 1)), b"s", WALL)
@@ -180,6 +192,6 @@ class TestDialer:
     def test_a_named_peer_that_is_linked_already_does_not_spin(self, book: AddressBook) -> None:
         dialer = self.make(book, address(1))
         assert dialer.due(NOW, [address(1)], 0, 0) == []
-        deadline = dialer.next_deadline(8)
+        deadline = dialer.next_deadline(8, 0)
         assert deadline is not None
         assert deadline > NOW.mono
