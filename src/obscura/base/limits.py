@@ -141,6 +141,13 @@ HEADERS_TIMEOUT: Final = _span("HEADERS_TIMEOUT", 120, "for one answer to gethea
 SECOND_HEADER_PEER: Final = _span(
     "SECOND_HEADER_PEER", 10, "a peer that is late with headers does not hold up the start: another is asked too"
 )
+HEADER_PEER_TURN: Final = _span(
+    "HEADER_PEER_TURN", 60, "a peer that gives headers slowly does not hold up the start: another is asked as well"
+)
+HEADERS_PER_TOKEN: Final = _limit("HEADERS_PER_TOKEN", 50, "headers", "of an answer cost the asker a token: 4 kB")
+BLOCK_HOLDERS: Final = _limit(
+    "BLOCK_HOLDERS", 8, "links", "asked for one block, each when all before are late; colluders cannot hold it back"
+)
 UNASKED_PRICE: Final = _limit("UNASKED_PRICE", 2, "tokens", "for each header, or kB of block, that nobody asked for")
 RETRY_SAME_PEER: Final = _span("RETRY_SAME_PEER", 2, "design §3.5: a failed request returns to the same peer after it")
 LOW_WORK_PER_PEER: Final = _limit(

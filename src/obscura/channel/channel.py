@@ -228,6 +228,11 @@ class Channel:
         return self.state is State.CLOSED
 
     @property
+    def queued(self) -> int:
+        """Bytes that :meth:`take_data` would drain, frames only."""
+        return sum(map(len, self._frames))
+
+    @property
     def buffered(self) -> int:
         """Clear bytes that were received and not yet handed out."""
         return len(self._clear) - self._position

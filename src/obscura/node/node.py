@@ -31,7 +31,7 @@ from .config import NodeConfig
 from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
 from .peer import Peer
 from .snapshot import PeerSnapshot, Snapshot
-from .state import NodeState, PendingHeaders, PendingRead, TimerKey
+from .state import NOBODY, NodeState, PendingHeaders, PendingRead, TimerKey
 
 
 class Node:
@@ -240,7 +240,11 @@ class Node:
 
     def take_effects(self) -> list[Effect]:
         """Drain what is to be done, in order."""
-        effects, self._state.effects = self._state.effects, []
+        state = self._state
+        effects, state.effects = state.effects, []
+        for peer in state.emitting.values():
+            peer.emitted = 0
+        state.emitting.clear()
         return effects
 
     def snapshot(self, now: Now) -> Snapshot:
@@ -289,7 +293,8 @@ class Node:
         state.tree.check()
         state.download.check()
         state.book.check()
-        assert state.low_work == sum(len(peer.low_work) for peer in state.peers.values()), "low-work accounts are exact"
+        for conn, held in [(NOBODY, state.low_unowned), *((peer.conn, peer.low_work) for peer in state.peers.values())]:
+            assert all(entry.low == conn for entry in held), "low-work accounts are exact"
         assert all(conn in state.peers for conn in state.dial_nonces.values()), "nonces belong to links"
 
     # -- inside
@@ -365,7 +370,7 @@ class Node:
             case NotFound():
                 on_sync.on_notfound(state, peer, event.message, now)
             case GetHeaders():
-                on_serve.on_getheaders(state, peer, event.message)
+                on_serve.on_getheaders(state, peer, event.message, now)
             case GetBlocks():
                 on_serve.on_getblocks(state, peer, event.message)
             case GetData():

@@ -10,6 +10,7 @@ from ..base.instant import Instant, Now
 from ..base.limits import (
     GETBLOCKS_ITEMS,
     HEADERS_ITEMS,
+    HEADERS_PER_TOKEN,
     MEMPOOL_INTERVAL,
     NOTFOUND_ITEMS,
     SERVE_BATCH_BLOCKS,
@@ -26,7 +27,7 @@ from .peer import Peer
 from .state import NodeState, PendingRead
 
 
-def on_getheaders(state: NodeState, peer: Peer, message: GetHeaders) -> None:
+def on_getheaders(state: NodeState, peer: Peer, message: GetHeaders, now: Now) -> None:
     """Answer with headers of our active chain; always, though it be an empty list (design §8)."""
     if not message.locator:
         # Without a locator it is the one header that ``stop`` names.
@@ -34,6 +35,7 @@ def on_getheaders(state: NodeState, peer: Peer, message: GetHeaders) -> None:
         entries = [single] if single is not None and _servable(state, single) else []
     else:
         entries = state.tree.after(state.tree.locate(message.locator), message.stop, HEADERS_ITEMS)
+    peer.channel.spend(len(entries) // HEADERS_PER_TOKEN, now.mono)
     state.send(peer, Headers(tuple(entry.raw for entry in entries)))
     if message.locator:
         # It has what it located, too: an empty answer says that it has our tip.

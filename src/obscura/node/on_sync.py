@@ -7,11 +7,14 @@ parent is with the ledger goes there in a batch → the tip moves → peers are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..base.errors import PeerFault, Violation
 from ..base.instant import Now, after
 from ..base.limits import (
     FAULT_UNCONNECTED,
     FAULT_UNSOLICITED,
+    HEADER_PEER_TURN,
     HEADERS_TIMEOUT,
     HEADERS_UNASKED,
     LEDGER_BATCH_BLOCKS,
@@ -30,7 +33,7 @@ from ..wire.greeting import PROTOCOL_VERSION
 from ..wire.inventory import KIND_BLOCK, InventoryItem
 from .effects import AcceptBlocks, AcceptHeaders, BlockRefused, BlockSubmitted, TipMoved
 from .peer import Peer
-from .state import NodeState, PendingBlock, PendingHeaders, headers_full
+from .state import NOBODY, NodeState, PendingBlock, PendingHeaders, headers_full
 
 # -- headers
 
@@ -39,6 +42,7 @@ def begin(state: NodeState, peer: Peer, now: Now) -> None:
     """A link has opened: learn which headers the peer has, at once or when the peer asked now has finished."""
     if state.header_peer is None:
         state.header_peer = peer.conn
+        state.header_peer_since = now.mono
         _ask_headers(state, peer, _common_start(state), now)
     else:
         peer.headers_wanted = True
@@ -63,6 +67,10 @@ def headers_late(state: NodeState, peer: Peer, now: Now) -> None:
     if peer.headers_asked == 0:
         # Its last answer could not be read, and it has rested since.
         begin(state, peer, now)
+        return
+    if peer.paused:
+        # Its answer may lie unread in the socket: the time does not count (see NodeState.govern).
+        state.timers.set(("headers", peer.conn), after(now.mono, SECOND_HEADER_PEER))
         return
     limit = after(peer.headers_asked_since, HEADERS_TIMEOUT)
     if now.mono >= limit:
@@ -90,6 +98,7 @@ def _next_header_peer(state: NodeState, now: Now) -> None:
     for peer in state.open_peers():
         if peer.headers_wanted:
             state.header_peer = peer.conn
+            state.header_peer_since = now.mono
             _ask_headers(state, peer, _common_start(state), now)
             state.flush(peer, now)
             return
@@ -148,6 +157,9 @@ def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None
         state.download.peer_has(peer.conn, last)
     if headers_full(count) and advanced:
         _ask_headers(state, peer, last, now)
+        if state.header_peer == peer.conn and now.mono >= after(state.header_peer_since, HEADER_PEER_TURN):
+            # It is busy, or drips: it goes on, and another peer is asked as well.
+            _next_header_peer(state, now)
     elif asked:
         _headers_finished(state, peer, now)
     offer(state, peer, last)
@@ -194,15 +206,36 @@ def _hold(state: NodeState, peer: Peer, parent: Entry, raws: tuple[bytes, ...], 
     if not new:
         return parent
     low = parent.work + sum(info.work for info in infos[at:]) <= tree.tip.work
-    if low and (len(peer.low_work) + new > LOW_WORK_PER_PEER or state.low_work + new > LOW_WORK_TOTAL):
-        raise Violation("low-work-branch", f"{new} more headers with no more work than our tip")
+    if low:
+        if len(peer.low_work) + new > LOW_WORK_PER_PEER:
+            raise Violation("low-work-branch", f"{new} more headers with no more work than our tip")
+        if not _make_low_room(state, peer, new):
+            return parent
     for raw, info in zip(raws[at:], infos[at:], strict=True):
         parent = tree.add(raw, info)
         if low:
             parent.low = peer.conn
             peer.low_work.append(parent)
-            state.low_work += 1
     return parent
+
+
+def _make_low_room(state: NodeState, peer: Peer, new: int) -> bool:
+    """Keep the sum over all links within LOW_WORK_TOTAL, at the cost of the largest account; that it is full is not
+    this peer's fault. ``False`` if there is no room: the headers are not held, and cost nothing."""
+    while state.low_work + new > LOW_WORK_TOTAL:
+        largest = max(state.peers.values(), key=lambda other: len(other.low_work))
+        if largest is peer or not largest.low_work:
+            return False
+        give_up_low(state, largest)
+    return True
+
+
+def give_up_low(state: NodeState, peer: Peer) -> None:
+    """Forget what is held on a link's account. What others build on stays, on nobody's account, and goes with them."""
+    doomed, peer.low_work = state.low_unowned + peer.low_work, []
+    state.low_unowned = state.tree.forget(doomed)
+    for entry in state.low_unowned:
+        entry.low = NOBODY
 
 
 def offer(state: NodeState, peer: Peer, last: Entry) -> None:
@@ -234,12 +267,12 @@ def headers_judged(state: NodeState, pending: PendingHeaders, report: HeaderRepo
         peer = state.peers.get(pending.conn)
         if report.permanent:
             state.tree.invalidate(bad)
-            state.download.restart()
             if peer is not None:
                 peer.channel.close(report.rule, f"header at height {bad.height}", fault=True)
         elif peer is not None:
             # Time may heal it, so it is neither invalid nor a violation; the peer may show it again later.
             peer.channel.charge(FAULT_UNCONNECTED, report.rule, now.mono)
+            state.wake(peer.conn)
     schedule(state, now)
 
 
@@ -315,6 +348,9 @@ def _queue(state: NodeState, block: PendingBlock) -> None:
     """Hand a body on if its parent is with the ledger or on its way there, else keep it until then."""
     parent = block.entry.previous
     assert parent is not None, "genesis is never asked for"
+    if block.entry.invalid:
+        _give_up(state, block)
+        return
     if not (parent.body or parent.hash in state.handed):
         state.waiting.setdefault(parent.hash, []).append(block)
         return
@@ -343,28 +379,31 @@ def feed(state: NodeState) -> None:
 def blocks_judged(state: NodeState, batch: tuple[PendingBlock, ...], report: BlockReport, now: Now) -> None:
     """The ledger has decided about a batch."""
     state.ledger_busy = False
-    broken = False
+    returned: list[PendingBlock] = []
     for block, outcome in zip(batch, report.outcomes, strict=True):
         entry = block.entry
         state.handed.pop(entry.hash, None)
+        if outcome.verdict is BlockVerdict.ORPHAN and entry.previous is not None and not entry.previous.body:
+            # Its parent was refused in this very batch; the right one may still come.
+            returned.append(block)
+            continue
         state.download.settled(entry)
         if outcome.verdict in (BlockVerdict.ACCEPTED, BlockVerdict.DUPLICATE):
             _uncharge(state, entry)
             state.tree.mark_body(entry)
         else:
-            broken = True
             _refuse(state, block, outcome.verdict, outcome.rule, now)
+            state.download.again(entry)
         if block.ticket is not None:
             state.tell(BlockSubmitted(block.ticket, entry.hash, outcome.verdict, outcome.rule))
     for refusal in report.invalidated:
         known = state.tree.get(refusal.hash)
         if known is not None and not known.invalid:
-            broken = True
             state.tree.invalidate(known)
             state.tell(BlockRefused(refusal.hash, BlockVerdict.INVALID, refusal.rule, None))
-    if broken:
-        _drop_stranded(state)
-        state.download.restart()
+    for block in returned:
+        _queue(state, block)
+    _sift_waiting(state, lambda entry: not entry.invalid)
     tip = state.tree.get(report.tip)
     if tip is not None and tip is not state.tree.tip:
         left, joined = state.tree.set_tip(tip)
@@ -387,22 +426,36 @@ def _refuse(state: NodeState, block: PendingBlock, verdict: BlockVerdict, rule: 
         state.wake(peer.conn)
     elif verdict is BlockVerdict.FUTURE:
         peer.channel.charge(FAULT_UNCONNECTED, rule, now.mono)
+        state.wake(peer.conn)
 
 
-def _drop_stranded(state: NodeState) -> None:
-    """Bodies that wait on one that was refused are given up; the path is asked for anew."""
-    for block in [block for line in state.waiting.values() for block in line]:
-        state.download.settled(block.entry)
-        if block.ticket is not None:
-            state.tell(BlockSubmitted(block.ticket, block.entry.hash, BlockVerdict.ORPHAN, "prev-blk-not-found"))
-    state.waiting.clear()
+def _give_up(state: NodeState, block: PendingBlock) -> None:
+    """A body that cannot be used."""
+    state.download.settled(block.entry)
+    if block.ticket is not None:
+        state.tell(BlockSubmitted(block.ticket, block.entry.hash, BlockVerdict.ORPHAN, "prev-blk-not-found"))
+
+
+def _sift_waiting(state: NodeState, keep: Callable[[Entry], bool]) -> None:
+    """Give up the bodies that wait for a parent and that ``keep`` does not admit."""
+    for parent, line in list(state.waiting.items()):
+        kept = [block for block in line if keep(block.entry)]
+        if len(kept) == len(line):
+            continue
+        for block in line:
+            if block not in kept:
+                _give_up(state, block)
+        if kept:
+            state.waiting[parent] = kept
+        else:
+            del state.waiting[parent]
 
 
 def _uncharge(state: NodeState, entry: Entry) -> None:
     """A body for a low-work header is here: it is no longer on its sender's account."""
     if entry.low is not None:
-        state.low_work -= 1
-        state.peers[entry.low].low_work.remove(entry)
+        account = state.low_unowned if entry.low == NOBODY else state.peers[entry.low].low_work
+        account.remove(entry)
         entry.low = None
 
 
@@ -461,8 +514,13 @@ def peer_gone(state: NodeState, peer: Peer, now: Now) -> None:
     """A link has ended: give its requests to others, and its low-work headers up."""
     state.download.peer_gone(peer.conn)
     state.timers.set(("headers", peer.conn), None)
-    state.low_work -= len(peer.low_work)
-    state.tree.forget(peer.low_work)
+    give_up_low(state, peer)
+    # Bodies of a branch that nobody is left to complete would hold their share of the buffer for ever.
+    bests = [other.best for other in state.open_peers() if other.best is not None]
+    _sift_waiting(
+        state,
+        lambda entry: state.download.on_path(entry) or any(state.tree.is_ancestor(entry, best) for best in bests),
+    )
     if state.header_peer == peer.conn:
         _next_header_peer(state, now)
     schedule(state, now)

@@ -28,6 +28,7 @@ class Peer:
         "congested",
         "conn",
         "continue_at",
+        "emitted",
         "headers_asked",
         "headers_asked_since",
         "headers_wanted",
@@ -39,6 +40,7 @@ class Peer:
         "on_our_network",
         "opened_at",
         "paused",
+        "paused_since",
         "reading",
         "sent",
         "serve",
@@ -83,6 +85,9 @@ class Peer:
         """The last hash of a full answer to ``getblocks``: asking for it calls for the next part."""
         self.congested = False
         self.paused = False
+        self.paused_since = now
+        self.emitted = 0
+        """Bytes in effects that the driver has not taken yet."""
         self.mempool_at: Instant | None = None
         # -- gossip
         self.asked_addresses = False

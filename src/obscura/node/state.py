@@ -10,8 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..base.instant import Instant, Now
-from ..base.limits import HEADERS_ITEMS
+from ..base.instant import Duration, Instant, Now, after
+from ..base.limits import HEADERS_ITEMS, SEND_BUFFER_BYTES
 from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
 from ..chain.ledger import Ledger
@@ -64,6 +64,10 @@ Pending: TypeAlias = PendingHeaders | tuple[PendingBlock, ...] | PendingRead
 TimerKey: TypeAlias = tuple[str, int]
 
 
+NOBODY = ConnId(0)
+"""Stands for a link that has gone; no link has this name."""
+
+
 class NodeState:
     """Everything that a node remembers while it runs."""
 
@@ -92,13 +96,17 @@ class NodeState:
         self.dial_nonces: dict[int, ConnId] = {}
         """Nonces of our links that have not completed their handshake: to find a connection to ourselves."""
         self.effects: list[Effect] = []
+        self.emitting: dict[ConnId, Peer] = {}
+        """Links with a ``Send`` among the effects."""
         self.pending: dict[int, Pending] = {}
         self.header_peer: ConnId | None = None
         self.offered: dict[BlockHash, None] = {}
         """Headers before the ledger now."""
         self.woken: dict[ConnId, None] = {}
         """Links that an event of another link has closed; they are looked at before the input ends."""
-        self.low_work = 0
+        self.header_peer_since = now.mono
+        self.low_unowned: list[Entry] = []
+        """Low-work headers whose sender has gone and on which others build, parents first."""
         # -- blocks on their way into the ledger
         self.ready: deque[PendingBlock] = deque()
         self.waiting: dict[BlockHash, list[PendingBlock]] = {}
@@ -150,6 +158,8 @@ class NodeState:
         data = peer.channel.take_data()
         if data:
             self.bytes_out += len(data)
+            peer.emitted += len(data)
+            self.emitting[peer.conn] = peer
             self.effects.append(Send(peer.conn, data))
         self.timers.set(("link", peer.conn), peer.channel.next_deadline())
         self.govern(peer, now)
@@ -160,14 +170,33 @@ class NodeState:
         wait = peer.channel.throttle(now.mono)
         if wait:
             self.timers.set(("throttle", peer.conn), Instant(now.mono + wait))
-        hold = bool(wait) or peer.congested or bool(peer.serve) or bool(peer.reading)
-        if hold != peer.paused:
-            peer.paused = hold
-            self.effects.append(Pause(peer.conn) if hold else Resume(peer.conn))
+        # What was answered in this input is not with the driver yet, so it cannot say that the peer is congested.
+        overflowing = peer.emitted + peer.channel.queued > SEND_BUFFER_BYTES
+        if overflowing:
+            self.timers.set(("throttle", peer.conn), now.mono)
+        hold = bool(wait) or overflowing or peer.congested or bool(peer.serve) or bool(peer.reading)
+        if hold == peer.paused:
+            return
+        peer.paused = hold
+        if hold:
+            peer.paused_since = now.mono
+            self.download.pause(peer.conn)
+            self.effects.append(Pause(peer.conn))
+        else:
+            # While we did not read, the peer could not answer: that time does not count against it.
+            rested = Duration(now.mono - peer.paused_since)
+            peer.headers_asked_since = after(peer.headers_asked_since, rested)
+            self.download.resume(peer.conn, rested)
+            self.effects.append(Resume(peer.conn))
 
     def wake(self, conn: ConnId) -> None:
         """Have a link's events pulled before this input ends."""
         self.woken[conn] = None
+
+    @property
+    def low_work(self) -> int:
+        """Headers held on branches with no more work than our tip."""
+        return len(self.low_unowned) + sum(len(peer.low_work) for peer in self.peers.values())
 
     def automatic_links(self) -> int:
         """Outbound links and dials that discovery made."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 from ..base.instant import Duration, Instant, after, earliest
 from ..base.limits import (
+    BLOCK_BYTES,
+    BLOCK_HOLDERS,
     BLOCK_TIMEOUT,
     BLOCKS_IN_FLIGHT,
     DOWNLOAD_WINDOW,
@@ -44,6 +46,10 @@ class _Source:
     """When it last delivered, or was first asked while idle."""
     resting: Instant = _LONG_AGO
     """Not asked before this: its last answer could not be read."""
+    paused: bool = False
+    """We do not read from it now."""
+    nothing_beside: tuple[object, ...] | None = None
+    """What things were like when it had nothing to give beside the path."""
 
 
 class Downloader:
@@ -60,6 +66,7 @@ class Downloader:
         self._holders: dict[BlockHash, list[ConnId]] = {}  # peers asked for a block, at most two
         self._buffered: dict[BlockHash, int] = {}  # bodies that arrived and are not in the ledger yet: their size
         self._buffered_bytes = 0
+        self._expected = BLOCK_BYTES  # of the largest recent block; the largest possible until one has come
         self._patience: Duration = STALL_BASE
 
     # -- what the node reports
@@ -90,13 +97,19 @@ class Downloader:
         return 0 if source is None else len(source.requests)
 
     def arrived(self, conn: ConnId, entry: Entry, size: int, now: Instant) -> bool:
-        """A block that was asked for is here. ``False`` if another peer's copy came first: drop this one."""
+        """A block that was asked for is here. ``False`` says to drop it: another peer's copy came first, or the buffer
+        is full."""
         source = self._sources[conn]
         del source.requests[entry.hash]
         source.progress = now
         self._patience = max(STALL_BASE, Duration(self._patience * 85 // 100))
         self._release(entry.hash, conn)
         if entry.body or entry.hash in self._buffered:
+            return False
+        self._expected = max(size, self._expected * 15 // 16)
+        if self._buffered_bytes + size > SYNC_BUFFER_BYTES and not self._is_first(entry):
+            # Larger than what was reckoned with: rather asked for again than held.
+            self.again(entry)
             return False
         self._retry.pop(entry.hash, None)
         self._buffered[entry.hash] = size
@@ -114,7 +127,7 @@ class Downloader:
             return False
         del source.requests[block_hash]
         entry = self._tree.get(block_hash)
-        if entry is not None and entry.previous is not None:
+        if entry is not None and entry.previous is not None and self._tree.is_ancestor(entry, source.best):
             # It has shown the header and has not the body: it is not asked for what lies above either.
             source.best = entry.previous
         self._release(block_hash, conn)
@@ -131,10 +144,30 @@ class Downloader:
         source.resting = after(now, RETRY_SAME_PEER)
         self._release(block_hash, conn)
 
-    def restart(self) -> None:
-        """Blocks that had arrived are of no use: look for what is missing from the start of the path."""
-        self._path = []
-        self._retry.clear()
+    def again(self, entry: Entry) -> None:
+        """A body that had arrived was of no use; if the block is still wanted, it is asked for anew."""
+        if self._wanted(entry) and self.on_path(entry):
+            self._retry[entry.hash] = entry
+
+    def pause(self, conn: ConnId) -> None:
+        """We do not read from a peer for a while: it is neither asked nor blamed."""
+        source = self._sources.get(conn)
+        if source is not None:
+            source.paused = True
+
+    def resume(self, conn: ConnId, rested: Duration) -> None:
+        """We read again, after ``rested``."""
+        source = self._sources.get(conn)
+        if source is not None:
+            source.paused = False
+            source.progress = after(source.progress, rested)
+
+    def on_path(self, entry: Entry) -> bool:
+        """Whether a header is one of those between our tip and the best one."""
+        if not self._path:
+            return False
+        index = entry.height - self._path[0].height
+        return 0 <= index < len(self._path) and self._path[index] is entry
 
     # -- what the policy says
 
@@ -159,10 +192,14 @@ class Downloader:
     def overdue(self, now: Instant) -> ConnId | None:
         """A peer to be closed: it held up the window for the whole patience, or kept a request beyond all limits."""
         for conn, source in self._sources.items():
-            if source.requests and now >= self._hard_deadline(source):
+            if source.requests and not source.paused and now >= self._hard_deadline(source):
                 return conn
         staller = self._staller()
-        if staller is not None and now >= after(self._sources[staller].progress, self._patience):
+        if (
+            staller is not None
+            and not self._sources[staller].paused
+            and now >= after(self._sources[staller].progress, self._patience)
+        ):
             self._patience = min(STALL_CAP, Duration(self._patience * 2))
             return staller
         return None
@@ -186,7 +223,7 @@ class Downloader:
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
         for block_hash, holders in self._holders.items():
-            assert 0 < len(holders) <= 2, "a block is asked of one peer, or of a second one when it is late"
+            assert 0 < len(holders) <= BLOCK_HOLDERS, "a block is asked of one peer, of others when it is late"
             assert all(block_hash in self._sources[conn].requests for conn in holders), "both views agree"
         for source in self._sources.values():
             assert len(source.requests) <= BLOCKS_IN_FLIGHT, "a peer's share is bounded"
@@ -223,21 +260,29 @@ class Downloader:
             self._next -= self._first
             self._first = 0
 
+    def _is_first(self, entry: Entry) -> bool:
+        """Whether all others wait for this block."""
+        return self._first < len(self._path) and self._path[self._first] is entry
+
+    @property
+    def _full(self) -> bool:
+        """What is buffered, and what is under way at the size of the largest recent block, fills the buffer."""
+        return self._buffered_bytes + len(self._holders) * self._expected >= SYNC_BUFFER_BYTES
+
     def _wanted(self, entry: Entry) -> bool:
         return not (entry.body or entry.invalid or entry.hash in self._buffered or entry.hash in self._holders)
 
     def _candidate(self) -> Entry | None:
         """The lowest block that should be asked for next."""
         for block_hash, entry in list(self._retry.items()):
-            if self._wanted(entry):
-                return entry
+            if self._wanted(entry) and self.on_path(entry):
+                return None if self._full and not self._is_first(entry) else entry
             del self._retry[block_hash]
         end = min(len(self._path), self._first + DOWNLOAD_WINDOW)
         while self._next < end:
             entry = self._path[self._next]
             if self._wanted(entry):
-                full = self._buffered_bytes >= SYNC_BUFFER_BYTES and self._next > self._first
-                return None if full else entry
+                return None if self._full and self._next > self._first else entry
             self._next += 1
         return None
 
@@ -246,7 +291,7 @@ class Downloader:
         end = min(len(self._path), self._first + DOWNLOAD_WINDOW)
         while self._next < end and not self._wanted(self._path[self._next]):
             self._next += 1
-        if self._next >= end or self._buffered_bytes >= SYNC_BUFFER_BYTES:
+        if self._next >= end or self._full:
             return False
         entry = self._path[self._next]
         conn = self._least_busy(entry, now)
@@ -276,7 +321,7 @@ class Downloader:
             return
         del self._holders[block_hash]
         entry = self._tree.get(block_hash)
-        if entry is not None and self._wanted(entry):
+        if entry is not None and self._wanted(entry) and self.on_path(entry):
             self._retry[block_hash] = entry
 
     def _least_busy(self, entry: Entry, now: Instant) -> ConnId | None:
@@ -286,6 +331,7 @@ class Downloader:
             load = len(source.requests)
             if (
                 load < best_load
+                and not source.paused
                 and source.resting <= now
                 and entry.hash not in source.requests
                 and entry.height <= self._common(source)
@@ -311,16 +357,24 @@ class Downloader:
         return source.common
 
     def _late_requests(self, now: Instant) -> list[Entry]:
-        """Blocks whose only holder has shown no progress for the whole patience."""
-        late: list[Entry] = []
+        """Blocks none of whose holders has shown progress for the whole patience, lowest first."""
+        late: dict[BlockHash, Entry] = {}
         for source in self._sources.values():
-            if source.requests and now >= after(source.progress, self._patience):
+            if source.requests and self._is_late(source, now):
                 for block_hash in source.requests:
                     entry = self._tree.get(block_hash)
-                    if entry is not None and len(self._holders[block_hash]) == 1:
-                        late.append(entry)
-        late.sort(key=lambda entry: entry.height)
-        return late
+                    holders = self._holders[block_hash]
+                    if (
+                        entry is not None
+                        and len(holders) < BLOCK_HOLDERS
+                        and self.on_path(entry)
+                        and all(self._is_late(self._sources[conn], now) for conn in holders)
+                    ):
+                        late[block_hash] = entry
+        return sorted(late.values(), key=lambda entry: entry.height)
+
+    def _is_late(self, source: _Source, now: Instant) -> bool:
+        return not source.paused and now >= after(source.progress, self._patience)
 
     def _second_tries(self, now: Instant) -> list[tuple[ConnId, Entry]]:
         """Ask idle peers for what others are late with."""
@@ -350,8 +404,12 @@ class Downloader:
                 or not tip.work < best.work >= self._minimum_work
                 or best.height > tip.height + DOWNLOAD_WINDOW
                 or self._common(source) >= best.height
-                or self._buffered_bytes >= SYNC_BUFFER_BYTES
+                or self._full
+                or source.paused
             ):
+                continue
+            now_like = (best, tip, len(self._holders), len(self._buffered))
+            if source.nothing_beside == now_like:
                 continue
             missing: list[Entry] = []
             at = best
@@ -359,6 +417,8 @@ class Downloader:
                 if self._wanted(at) and at.checked:
                     missing.append(at)
                 at = at.previous
+            if not missing:
+                source.nothing_beside = now_like
             for entry in missing[: -BLOCKS_IN_FLIGHT - 1 : -1]:
                 self._retry.pop(entry.hash, None)
                 self._request(conn, entry, now)

@@ -17,10 +17,23 @@ from ..base.names import BlockHash, ConnId
 from ..chain.ledger import HeaderInfo
 
 
+def _skip_height(height: int) -> int:
+    """Where an entry's skip pointer leads: as ``GetSkipHeight`` of Bitcoin Core's block index."""
+    if height < 2:
+        return 0
+
+    def without_lowest_one(number: int) -> int:
+        return number & (number - 1)
+
+    if height & 1:
+        return without_lowest_one(without_lowest_one(height - 1)) + 1
+    return without_lowest_one(height)
+
+
 class Entry:
     """One header. ``work`` is cumulative from genesis; ``low`` names the link that is charged for a low-work one."""
 
-    __slots__ = ("body", "checked", "children", "hash", "height", "invalid", "low", "previous", "raw", "work")
+    __slots__ = ("body", "checked", "children", "hash", "height", "invalid", "low", "previous", "raw", "skip", "work")
 
     def __init__(self, raw: bytes, info: HeaderInfo, previous: Entry | None) -> None:
         self.raw = raw
@@ -29,10 +42,27 @@ class Entry:
         self.height: int = 0 if previous is None else previous.height + 1
         self.work: int = info.work + (0 if previous is None else previous.work)
         self.children = 0
+        self.skip: Entry | None = None if previous is None else previous.ancestor(_skip_height(self.height))
         self.checked = False
         self.body = False
         self.invalid = False
         self.low: ConnId | None = None
+
+    def ancestor(self, height: int) -> Entry:
+        """The ancestor at a height (or itself), in a number of steps that grows with the logarithm of the distance."""
+        at = self
+        while at.height > height:
+            skip, previous = at.skip, at.previous
+            assert previous is not None, "an entry above height 0 has a parent"
+            before = _skip_height(at.height - 1)
+            # Stepping back by one is better where the parent's own skip lands nearer, as in Bitcoin Core.
+            if skip is not None and (
+                skip.height == height or (skip.height > height and not (before < skip.height - 2 and before >= height))
+            ):
+                at = skip
+            else:
+                at = previous
+        return at
 
     def __repr__(self) -> str:
         return f"Entry({self.height}, {self.hash[::-1].hex()[:16]}…)"
@@ -149,14 +179,20 @@ class HeaderTree:
                 if candidate.checked:
                     self._consider(candidate)
 
-    def forget(self, doomed: Sequence[Entry]) -> None:
-        """Give up low-work headers, parents first in ``doomed``; one that others build on stays, uncharged."""
+    def forget(self, doomed: Sequence[Entry]) -> list[Entry]:
+        """Give up low-work headers, parents first in ``doomed``. Returns those that stay because others build on them,
+        parents first; all are off their accounts."""
+        kept: list[Entry] = []
         for entry in reversed(doomed):
             entry.low = None
             if entry.children == 0 and not entry.body and entry is not self.best:
                 del self._entries[entry.hash]
                 assert entry.previous is not None, "genesis is on nobody's account"
                 entry.previous.children -= 1
+            else:
+                kept.append(entry)
+        kept.reverse()
+        return kept
 
     def fork(self, entry: Entry) -> Entry:
         """The last entry that ``entry``'s branch shares with the active chain."""
@@ -167,13 +203,7 @@ class HeaderTree:
 
     def is_ancestor(self, ancestor: Entry, entry: Entry) -> bool:
         """Whether ``ancestor`` is ``entry`` or one of its ancestors."""
-        while entry.height > ancestor.height:
-            active = self.at_height(entry.height)
-            if active is entry:
-                return self.is_active(ancestor)
-            assert entry.previous is not None, "an entry above height 0 has a parent"
-            entry = entry.previous
-        return entry is ancestor
+        return ancestor.height <= entry.height and entry.ancestor(ancestor.height) is ancestor
 
     def after(self, start: Entry, stop: BlockHash, count: int) -> list[Entry]:
         """Up to ``count`` entries of the active chain after ``start`` (which is active), ending with ``stop``."""
@@ -203,15 +233,7 @@ class HeaderTree:
                 return tuple(hashes)
             if len(hashes) >= 10:
                 step *= 2
-            at = self._down(at, max(0, at.height - step))
-
-    def _down(self, entry: Entry, height: int) -> Entry:
-        while entry.height > height:
-            if self.is_active(entry):
-                return self._active[height]
-            assert entry.previous is not None, "an entry above height 0 has a parent"
-            entry = entry.previous
-        return entry
+            at = at.ancestor(max(0, at.height - step))
 
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
