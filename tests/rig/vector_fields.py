@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from obscura.wire.address import AddressEntry
+from obscura.wire.blocks import GetData, Inv, NotFound
 from obscura.wire.greeting import Version
 from obscura.wire.inventory import InventoryItem
 from obscura.wire.registry import Message
@@ -26,7 +27,8 @@ def plain(value: Any) -> Any:
 
 def fields_of(message: Message) -> dict[str, Any]:
     """A message as the document writes it."""
-    names = [name for cls in type(message).__mro__ for name in getattr(cls, "__slots__", ())]
+    slots = [name for cls in type(message).__mro__ for name in getattr(cls, "__slots__", ())]
+    names = ["items"] if isinstance(message, Inv | GetData | NotFound) else slots
     values = {name: plain(getattr(message, name)) for name in names}
     if isinstance(message, Version):
         values["features"], values["privacy"] = message.features

@@ -21,16 +21,17 @@ not of the registry's phase, is a violation, known from the frame's header alone
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from typing import Final, TypeAlias
 
 from ..base.errors import BugError, Malformed, PeerFault, Violation
 from ..base.instant import Duration, Instant, after, earliest
 from ..base.limits import FAULT_MALFORMED, HANDSHAKE_TIMEOUT, PRE_HANDSHAKE_BYTES, PRICE_BYTES
 from ..base.randomness import Chance
 from ..wire.features import NO_FEATURES, FeatureSet
-from ..wire.frame import HEADER_SIZE, check_type_field, checksum, parse_header
+from ..wire.frame import HEADER_SIZE, check_type_field, parse_header
 from ..wire.greeting import PROTOCOL_VERSION_MIN, Ping, Pong, Verack, Version
 from ..wire.registry import (
     BY_TYPE_FIELD,
@@ -39,11 +40,10 @@ from ..wire.registry import (
     Direction,
     Message,
     Phase,
-    Row,
     encode_message,
 )
 from .budget import FaultBudget, TokenBucket
-from .events import ChannelEvent, Closed, MessageFault, Opened, Received
+from .events import ChannelEvent, Closed, MessageFault, Opened
 from .keepalive import Keepalive
 from .transport import PlainTransport, Transport
 
@@ -64,11 +64,35 @@ class State(Enum):
     CLOSED = "closed"
 
 
+_CLOSED: Final = State.CLOSED  # an enumeration's member is slow to look up
 _NEXT_STATE: Final[dict[tuple[State, type[Message]], State]] = {
     (State.AWAIT_VERSION, Version): State.AWAIT_VERACK,
     (State.AWAIT_VERACK, Verack): State.OPEN,
 }
-_COMPACT_AT: Final = 65_536  # read bytes are cut off the buffer's front only when it pays
+_sha256 = hashlib.sha256
+_PART_BYTES: Final = 16_384  # pieces of a large frame that are shorter are gathered in one buffer
+_INSIDE: Final = (Version, Verack, Ping, Pong)
+"""What the channel deals with itself."""
+
+
+_Legal: TypeAlias = tuple[int, int, Callable[[bytes], Message], bool, str]
+"""What may come in a state: largest payload, price, reader, whether it is handed out (others are dealt with inside, or
+ignored because the wrong side sent them), type name."""
+
+
+def _legal(role: Role, state: State) -> dict[bytes, _Legal]:
+    """What may come in a state, by type field."""
+    table: dict[bytes, _Legal] = {}
+    for field, row in BY_TYPE_FIELD.items():
+        if row.phase is Phase.OPEN if state is State.OPEN else (state, row.message) in _NEXT_STATE:
+            limit = row.size_max if state is State.OPEN else min(row.size_max, PRE_HANDSHAKE_BYTES)
+            wrong_side = row.direction is Direction.FROM_INITIATOR and role is Role.INITIATOR
+            passed_on = row.message not in _INSIDE and not wrong_side
+            table[field] = (limit, row.price, row.message.from_payload, passed_on, row.name)
+    return table
+
+
+_LEGAL: Final = {(role, state): _legal(role, state) for role in Role for state in State}
 
 
 class Channel:
@@ -82,6 +106,34 @@ class Channel:
         now: when the connection was made; the handshake's time runs from here.
         transport: how the stream is protected.
     """
+
+    __slots__ = (
+        "_chance",
+        "_clear",
+        "_closed",
+        "_faults",
+        "_frames",
+        "_handshake_deadline",
+        "_keepalive",
+        "_legal",
+        "_needed",
+        "_own_nonce",
+        "_parts",
+        "_parts_size",
+        "_position",
+        "_skip",
+        "_spent",
+        "_tokens",
+        "_version",
+        "bytes_in",
+        "bytes_out",
+        "in_force",
+        "own_nonce_seen",
+        "peer_version",
+        "role",
+        "state",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -107,9 +159,14 @@ class Channel:
         self._keepalive: Keepalive | None = None
         self._faults = FaultBudget(now)
         self._tokens = TokenBucket(now)
-        self._clear = bytearray()
+        self._legal = _LEGAL[role, State.AWAIT_VERSION]
+        self._clear = b""
         self._position = 0
+        self._parts: list[bytes | bytearray] = []
+        self._parts_size = 0
+        self._needed = HEADER_SIZE
         self._skip = 0
+        self._spent = 0
         self._frames: list[bytes] = []
         self._closed: Closed | None = None
         if role is Role.INITIATOR:
@@ -127,10 +184,21 @@ class Channel:
         except PeerFault as fault:
             self._fail(fault)
             return
-        if self._position == len(self._clear):
-            self._clear.clear()
+        if self._position == len(self._clear) and not self._parts:
+            # Speed: the usual case, every frame of the last bytes was whole. Nothing is copied.
+            self._clear = clear
             self._position = 0
-        self._clear += clear
+            return
+        if len(clear) < _PART_BYTES:
+            # Security: a peer that sends single bytes must not make us keep an object for each.
+            if not (self._parts and isinstance(self._parts[-1], bytearray)):
+                self._parts.append(bytearray())
+            self._parts[-1] += clear
+        else:
+            self._parts.append(clear)
+        self._parts_size += len(clear)
+        if self.buffered >= self._needed:
+            self._join()
 
     def receive_eof(self) -> None:
         """The peer has ended its stream, or the connection is lost."""
@@ -167,6 +235,7 @@ class Channel:
 
     def spend(self, tokens: int, now: Instant) -> None:
         """Take tokens for something that the registry cannot price: an answer that nobody asked for."""
+        self._settle_tokens(now)
         self._tokens.take(tokens, now)
 
     def close(self, rule: str, detail: str = "", *, fault: bool = False) -> None:
@@ -210,15 +279,48 @@ class Channel:
 
     def next_event(self, now: Instant) -> ChannelEvent | None:
         """The next thing that happened; ``None`` when bytes or time are needed, and for ever after :class:`Closed`."""
-        while self.state is not State.CLOSED:
+        while self.state is not _CLOSED:
+            # Speed: a link's whole cost per message is here, so it is one stretch of code (docs/performance.md).
+            if self._skip and not self._skip_payload():
+                return None
+            clear, start = self._clear, self._position
+            body = start + HEADER_SIZE
+            if body > len(clear):
+                if self._lacks(HEADER_SIZE):
+                    return None
+                continue
+            size, field, check = parse_header(clear, start)
+            legal = self._legal.get(field)
             try:
-                event = self._next_message(now)
+                if legal is None:
+                    self._refuse_or_ignore(size, field)
+                    continue
+                limit, price, read, passed_on, name = legal
+                if size > limit:
+                    raise _oversized(name, size, limit)
+                end = body + size
+                if end > len(clear):
+                    if self._lacks(HEADER_SIZE + size):
+                        return None
+                    continue
+                payload = clear[body:end]
+                self._position = end
+                if price:
+                    self._spent += price + size // PRICE_BYTES
+                if _sha256(_sha256(payload).digest()).digest()[:4] != check:
+                    raise Malformed("checksum-wrong", f"{name} of {size} bytes")
+                message = read(payload)
+                if passed_on:
+                    return message
+                opened = self._deal_with(message, now)
+                if opened is not None:
+                    return opened
+            except Malformed as fault:
+                if not self._faults.charge(FAULT_MALFORMED, now):
+                    return MessageFault(name, fault.rule)
+                self._end(Closed("fault-budget", fault.rule, fault=True))
             except PeerFault as fault:
                 self._fail(fault)
-                break
-            if event is _AGAIN:
-                continue
-            return event
         closed, self._closed = self._closed, None
         return closed
 
@@ -235,7 +337,7 @@ class Channel:
     @property
     def buffered(self) -> int:
         """Clear bytes that were received and not yet handed out."""
-        return len(self._clear) - self._position
+        return len(self._clear) - self._position + self._parts_size
 
     @property
     def round_trip(self) -> Duration | None:
@@ -248,9 +350,16 @@ class Channel:
 
     def throttle(self, now: Instant) -> Duration:
         """How long the owner is to wait before it pulls again, because the peer has spent its tokens; 0 for not."""
+        self._settle_tokens(now)
         return self._tokens.wait(now)
 
     # -- inside
+
+    def _settle_tokens(self, now: Instant) -> None:
+        """Pay for the messages since the last look, in one sum."""
+        if self._spent:
+            self._tokens.take(self._spent, now)
+            self._spent = 0
 
     def _queue(self, message: Message) -> None:
         self._frames.append(encode_message(message))
@@ -261,83 +370,59 @@ class Channel:
         self.state = State.CLOSED
         self._closed = closed
         # What is unread no longer matters, and must not hold memory.
-        self._clear = bytearray()
+        self._clear = b""
         self._position = 0
+        self._parts.clear()
+        self._parts_size = 0
 
     def _fail(self, fault: PeerFault) -> None:
         self._end(Closed(fault.rule, fault.detail, fault=True))
 
-    def _next_message(self, now: Instant) -> ChannelEvent | _Again | None:
-        """Handle one frame: an event, ``_AGAIN`` when it needs none, ``None`` when it is not whole yet."""
-        if self._skip and not self._skip_payload():
-            return None
-        clear, start = self._clear, self._position
-        available = len(clear) - start
-        if available < HEADER_SIZE:
-            self._compact()
-            return None
-        size, field, check = parse_header(clear, start)
-        row = BY_TYPE_FIELD.get(field)
-        if row is None:
-            self._ignore_unknown(size, field, now)
-            return _AGAIN
-        self._judge_header(row, size)
-        end = start + HEADER_SIZE + size
-        if len(clear) < end:
-            self._compact()
-            return None
-        payload = bytes(memoryview(clear)[start + HEADER_SIZE : end])
-        self._position = end
-        if row.price:
-            self._tokens.take(row.price + size // PRICE_BYTES, now)
-        try:
-            if checksum(payload) != check:
-                raise Malformed("checksum-wrong", f"{row.name} of {size} bytes")
-            message = row.message.from_payload(payload)
-        except Malformed as fault:
-            if self._faults.charge(FAULT_MALFORMED, now):
-                raise Violation("fault-budget", fault.rule) from fault
-            return MessageFault(row.name, fault.rule)
-        return self._handle(message, row, size, now)
+    def _lacks(self, needed: int) -> bool:
+        """Whether the next frame is not whole yet, for want of ``needed`` bytes; they may have come in pieces."""
+        self._needed = needed
+        if self.buffered < needed:
+            return True
+        self._join()
+        return False
 
-    def _handle(self, message: Message, row: Row, size: int, now: Instant) -> ChannelEvent | _Again:
+    def _join(self) -> None:
+        """Make the pieces that came one string; once for each large frame."""
+        self._clear = b"".join((memoryview(self._clear)[self._position :], *self._parts))
+        self._position = 0
+        self._parts.clear()
+        self._parts_size = 0
+
+    def _deal_with(self, message: Message, now: Instant) -> Opened | None:
+        """A message that is not handed out."""
         match message:
             case Version():
                 self._greet(message)
-                return _AGAIN
             case Verack():
                 return self._open(now)
             case Pong():
                 if self._keepalive is not None:
                     self._keepalive.pong(message.nonce, now)
-                return _AGAIN
             case Ping():
                 self._queue(Pong(message.nonce))
-                return _AGAIN
-        if row.direction is Direction.FROM_INITIATOR and self.role is Role.INITIATOR:
-            return _AGAIN
-        return Received(message, size)
+        return None
 
-    def _judge_header(self, row: Row, size: int) -> None:
-        """Refuse by the header alone, before a byte of the payload is kept."""
-        if self.state is State.OPEN:
-            limit = row.size_max
-            if row.phase is not Phase.OPEN:
-                raise Violation("second-version" if row.message is Version else "wrong-phase", row.name)
-        else:
-            limit = min(row.size_max, PRE_HANDSHAKE_BYTES)
-            if (self.state, row.message) not in _NEXT_STATE:
-                second = row.message is Version
-                raise Violation("second-version" if second else "wrong-phase", f"{row.name} {self.state.value}")
-        if size > limit:
-            raise Violation("frame-oversized", f"{row.name} of {size} bytes, {limit} allowed")
+    def _refuse_or_ignore(self, size: int, field: bytes) -> None:
+        """A type that may not come now: a known one is a violation by its header alone, an unknown one is skipped.
 
-    def _ignore_unknown(self, size: int, field: bytes, now: Instant) -> None:
+        Raises:
+            Violation: see the text.
+        """
+        row = BY_TYPE_FIELD.get(field)
+        if row is not None:
+            raise Violation(
+                "second-version" if row.message is Version else "wrong-phase", f"{row.name} {self.state.value}"
+            )
         check_type_field(field)
         limit = UNKNOWN_SIZE_MAX if self.state is State.OPEN else PRE_HANDSHAKE_BYTES
         if size > limit:
-            raise Violation("frame-oversized", f"unknown type of {size} bytes, {limit} allowed")
-        self._tokens.take(UNKNOWN_PRICE + size // PRICE_BYTES, now)
+            raise _oversized("unknown type", size, limit)
+        self._spent += UNKNOWN_PRICE + size // PRICE_BYTES
         self._position += HEADER_SIZE
         self._skip = size
 
@@ -347,11 +432,6 @@ class Channel:
         self._position += step
         self._skip -= step
         return self._skip == 0
-
-    def _compact(self) -> None:
-        if self._position >= _COMPACT_AT:
-            del self._clear[: self._position]
-            self._position = 0
 
     def _greet(self, version: Version) -> None:
         """Validate the peer's ``version``, then answer as our role does."""
@@ -363,22 +443,21 @@ class Channel:
             return
         self.peer_version = version
         self.in_force = self._version.features.common(version.features)
-        self.state = _NEXT_STATE[self.state, Version]
+        self._enter(_NEXT_STATE[self.state, Version])
         if self.role is Role.RESPONDER:
             self._queue(self._version)
         self._queue(Verack())
 
     def _open(self, now: Instant) -> Opened:
-        self.state = _NEXT_STATE[self.state, Verack]
+        self._enter(_NEXT_STATE[self.state, Verack])
         self._keepalive = Keepalive(now)
         assert self.peer_version is not None, "the table admits verack only after version"
         return Opened(self.peer_version, self.in_force)
 
-
-class _Again(Enum):
-    """The frame was dealt with inside; look for another one."""
-
-    AGAIN = 0
+    def _enter(self, state: State) -> None:
+        self.state = state
+        self._legal = _LEGAL[self.role, state]
 
 
-_AGAIN: Final = _Again.AGAIN
+def _oversized(name: str, size: int, limit: int) -> Violation:
+    return Violation("frame-oversized", f"{name} of {size} bytes, {limit} allowed")

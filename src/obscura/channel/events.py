@@ -19,14 +19,6 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """A message that is legal now. ``size`` is its payload's length."""
-
-    message: Message
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class MessageFault:
     """A message was dropped because it could not be read, and the fault budget was charged. If it was the answer to
     a request, that request has failed."""
@@ -45,4 +37,5 @@ class Closed:
     fault: bool = False
 
 
-ChannelEvent: TypeAlias = Opened | Received | MessageFault | Closed
+ChannelEvent: TypeAlias = Opened | MessageFault | Closed | Message
+"""A message stands for itself: it is legal now, and it was read."""

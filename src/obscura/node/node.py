@@ -17,7 +17,7 @@ from ..base.limits import CLOCK_JUMP
 from ..base.names import ConnId
 from ..base.randomness import Chance
 from ..chain.ledger import BlockReport, HeaderReport, Ledger, Restored
-from ..channel import Closed, MessageFault, Opened, Received
+from ..channel import Closed, MessageFault, Opened
 from ..peers.book import AddressBook
 from ..peers.dialing import Dialer
 from ..peers.record import AddressRecord
@@ -26,6 +26,7 @@ from ..wire.address import NetAddress
 from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
+from ..wire.registry import Message
 from . import links, on_gossip, on_serve, on_sync
 from .config import NodeConfig
 from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
@@ -343,13 +344,11 @@ class Node:
             if peer is not None:
                 self._pump(peer, now)
 
-    def _dispatch(self, peer: Peer, event: Opened | Received | MessageFault, now: Now) -> None:
+    def _dispatch(self, peer: Peer, event: Opened | MessageFault | Message, now: Now) -> None:
         state = self._state
         match event:
             case Opened():
                 links.opened(state, peer, event, now)
-            case Received():
-                self._on_message(peer, event, now)
             case MessageFault():
                 # An answer that cannot be read has failed, whatever was asked (design §3.5).
                 if event.type_name == Block.type_name:
@@ -357,33 +356,35 @@ class Node:
                     on_sync.schedule(state, now)
                 elif event.type_name == Headers.type_name:
                     on_sync.headers_unreadable(state, peer, now)
+            case _:
+                self._on_message(peer, event, now)
 
-    def _on_message(self, peer: Peer, event: Received, now: Now) -> None:
+    def _on_message(self, peer: Peer, message: Message, now: Now) -> None:
         state = self._state
-        match event.message:
+        match message:
             case Headers():
-                on_sync.on_headers(state, peer, event.message, now)
+                on_sync.on_headers(state, peer, message, now)
             case Block():
-                on_sync.on_block(state, peer, event.message, now)
+                on_sync.on_block(state, peer, message, now)
             case Inv():
-                on_sync.on_inv(state, peer, event.message, now)
+                on_sync.on_inv(state, peer, message, now)
             case NotFound():
-                on_sync.on_notfound(state, peer, event.message, now)
+                on_sync.on_notfound(state, peer, message, now)
             case GetHeaders():
-                on_serve.on_getheaders(state, peer, event.message, now)
+                on_serve.on_getheaders(state, peer, message, now)
             case GetBlocks():
-                on_serve.on_getblocks(state, peer, event.message)
+                on_serve.on_getblocks(state, peer, message)
             case GetData():
-                on_serve.on_getdata(state, peer, event.message)
+                on_serve.on_getdata(state, peer, message)
             case Mempool():
                 on_serve.on_mempool(state, peer, now)
             case Addr():
-                on_gossip.on_addr(state, peer, event.message, now)
+                on_gossip.on_addr(state, peer, message, now)
             case GetAddr():
                 on_gossip.on_getaddr(state, peer, now)
             case Tx():
                 # BasicTransactions is not in force on any link, so nobody may expect it to be kept; it was priced.
                 pass
             case Version() | Verack() | Ping():
-                msg = f"the channel handed out a {event.message.type_name}"
+                msg = f"the channel handed out a {message.type_name}"
                 raise BugError(msg)

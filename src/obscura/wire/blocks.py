@@ -10,16 +10,23 @@ from ..base.errors import Malformed
 from ..base.limits import HEADERS_ITEMS, INV_ITEMS
 from ..base.names import HEADER_BYTES, BlockHash
 from .inventory import (
+    SHORT_LIST,
+    VECTOR_BYTES,
     InventoryItem,
     checked_count,
     decode_items,
     decode_locator,
     encode_items,
     encode_locator,
+    items_start,
 )
 
+_new = object.__new__
+# Speed: what peers send by the hundred thousand (Block, Tx, the inventories) is not frozen, and is made without
+# ``__init__`` when it is read: freezing costs three times as much as the object. Treat it as frozen all the same.
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True, unsafe_hash=True)
 class Block:
     """A whole block; the bytes belong to the ledger."""
 
@@ -39,10 +46,12 @@ class Block:
         """Raises ``Malformed`` for bytes that cannot even hold a header."""
         if len(payload) < HEADER_BYTES:
             raise Malformed("payload-truncated", f"a block of {len(payload)} bytes")
-        return cls(payload)
+        block = _new(cls)
+        block.data = payload
+        return block
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Tx:
     """A transaction; the bytes belong to the ledger. Its ``repr`` shows nothing of them."""
 
@@ -62,7 +71,9 @@ class Tx:
         """Raises ``Malformed`` for an empty payload."""
         if not payload:
             raise Malformed("payload-truncated", "an empty transaction")
-        return cls(payload)
+        transaction = _new(cls)
+        transaction.data = payload
+        return transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,41 +143,70 @@ class GetBlocks(_Locating):
     type_name: ClassVar[str] = "getblocks"
 
 
-@dataclass(frozen=True, slots=True)
 class _Inventory:
-    """A list of inventory vectors."""
+    """A list of inventory vectors. A received one keeps its payload, and makes the items when they are first read: its
+    form is checked at once, but 50,000 objects are made only for a reader."""
 
-    items: tuple[InventoryItem, ...]
+    __slots__ = ("_items", "_payload")
+
+    _items: tuple[InventoryItem, ...] | None
+    _payload: bytes
+
+    def __init__(self, items: tuple[InventoryItem, ...]) -> None:
+        self._items = items
+        self._payload = b""
+
+    @property
+    def items(self) -> tuple[InventoryItem, ...]:
+        """The vectors, in their order."""
+        if self._items is None:
+            self._items = decode_items(self._payload, items_start(self._payload, INV_ITEMS))
+            self._payload = b""
+        return self._items
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Inventory) and type(other) is type(self) and self.items == other.items
+
+    def __hash__(self) -> int:
+        return hash(self.items)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(items={self.items})"
 
     def to_payload(self) -> bytes:
         """Count, then 36 bytes each."""
-        return encode_items(self.items)
+        return encode_items(self.items) if self._items is not None else self._payload
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Self:
         """Raises ``Violation`` above 50,000 items, ``Malformed`` for truncated or left-over bytes."""
-        reader = Reader(payload)
-        items = decode_items(reader, INV_ITEMS)
-        reader.finish()
-        return cls(items)
+        if not payload or payload[0] > SHORT_LIST or len(payload) != 1 + VECTOR_BYTES * payload[0]:
+            items_start(payload, INV_ITEMS)
+        inventory = _new(cls)
+        inventory._items = None
+        inventory._payload = payload
+        return inventory
 
 
-@dataclass(frozen=True, slots=True)
 class Inv(_Inventory):
     """These exist, and the sender has them."""
+
+    __slots__ = ()
 
     type_name: ClassVar[str] = "inv"
 
 
-@dataclass(frozen=True, slots=True)
 class GetData(_Inventory):
     """Send these."""
+
+    __slots__ = ()
 
     type_name: ClassVar[str] = "getdata"
 
 
-@dataclass(frozen=True, slots=True)
 class NotFound(_Inventory):
     """These were asked for and will not come."""
+
+    __slots__ = ()
 
     type_name: ClassVar[str] = "notfound"

@@ -33,10 +33,8 @@ def encode_frame(type_field: bytes, payload: bytes) -> bytes:
     return _HEADER.pack(len(payload), type_field, checksum(payload)) + payload
 
 
-def parse_header(data: bytes | bytearray | memoryview, offset: int) -> tuple[int, bytes, bytes]:
-    """``(size, type field, checksum)`` of the 20-byte header at ``offset``; nothing is judged here."""
-    size, name, check = _HEADER.unpack_from(data, offset)
-    return size, name, check
+parse_header: Final = _HEADER.unpack_from
+"""``parse_header(data, offset)`` gives ``(size, type field, checksum)`` of the header there; nothing is judged."""
 
 
 def type_field(name: str) -> bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..base.cursor import Reader, compact_size
 from ..base.errors import Malformed, Violation
@@ -16,10 +16,12 @@ KIND_TX: Final = 1
 KIND_BLOCK: Final = 2
 """A block, with witness where the chain has one."""
 VECTOR_BYTES: Final = 36
+_VECTOR: Final = struct.Struct("<I32s")
+SHORT_LIST: Final = 0xFC
+"""A first byte up to it is the whole count."""
 
 
-@dataclass(frozen=True, slots=True)
-class InventoryItem:
+class InventoryItem(NamedTuple):
     """One inventory vector: u32 kind, 32-byte hash. Its ``repr`` hides the hash of anything but a block."""
 
     kind: int
@@ -39,19 +41,28 @@ def encode_items(items: Sequence[InventoryItem]) -> bytes:
     return b"".join(parts)
 
 
-def decode_items(reader: Reader, items_max: int) -> tuple[InventoryItem, ...]:
-    """Read a list of at most ``items_max`` vectors.
+def items_start(payload: bytes, items_max: int) -> int:
+    """Check a whole payload that is a count and that many vectors, without reading them.
+
+    Returns:
+        Where the first vector stands.
 
     Raises:
         Violation: ``list-too-long``.
-        Malformed: truncated, or the count is not minimal.
+        Malformed: truncated, leftovers, or the count is not minimal.
     """
+    reader = Reader(payload)
     count = checked_count(reader, items_max, VECTOR_BYTES)
-    raw = reader.take(count * VECTOR_BYTES)
-    return tuple(
-        InventoryItem(int.from_bytes(raw[at : at + 4], "little"), raw[at + 4 : at + 36])
-        for at in range(0, len(raw), VECTOR_BYTES)
-    )
+    start = len(payload) - reader.remaining
+    reader.take(count * VECTOR_BYTES)
+    reader.finish()
+    return start
+
+
+def decode_items(payload: bytes, start: int) -> tuple[InventoryItem, ...]:
+    """The vectors from ``start`` to the payload's end, which :func:`items_start` has checked."""
+    vectors = _VECTOR.iter_unpack(memoryview(payload)[start:])
+    return tuple([InventoryItem(kind, name) for kind, name in vectors])
 
 
 def encode_locator(version: int, locator: Sequence[BlockHash], stop: BlockHash) -> bytes:
