@@ -72,8 +72,8 @@ class GuestBook:
         self.tip = max(self.tip, name, key=lambda block_hash: self.blocks[block_hash][0])  # the first wins ties
         return BlockOutcome(name, BlockVerdict.ACCEPTED)
 
-    def read_blocks(self, hashes: Sequence[BlockHash]) -> tuple[bytes | None, ...]:
-        return tuple(self.blocks[name][1] if name in self.blocks else None for name in hashes)
+    def read_blocks(self, hashes: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
+        return ledger.up_to((self.blocks[name][1] if name in self.blocks else None for name in hashes), bytes_max)
 
     def close(self) -> None:
         self.file.close()

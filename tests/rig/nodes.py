@@ -193,8 +193,8 @@ class World:
                 host.node.answered(ticket, host.ledger.accept_headers(headers), self.now)
             case AcceptBlocks(blocks):
                 host.node.answered(ticket, host.ledger.accept_blocks(blocks), self.now)
-            case ReadBlocks(hashes):
-                host.node.answered(ticket, BlocksRead(host.ledger.read_blocks(hashes)), self.now)
+            case ReadBlocks(hashes, bytes_max):
+                host.node.answered(ticket, BlocksRead(host.ledger.read_blocks(hashes, bytes_max)), self.now)
 
     def check(self) -> None:
         """Every node's invariants hold."""

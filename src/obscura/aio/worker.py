@@ -87,5 +87,5 @@ class LedgerWorker:
                 return self.ledger.accept_headers(headers)
             case AcceptBlocks(blocks):
                 return self.ledger.accept_blocks(blocks)
-            case ReadBlocks(hashes):
-                return BlocksRead(self.ledger.read_blocks(hashes))
+            case ReadBlocks(hashes, bytes_max):
+                return BlocksRead(self.ledger.read_blocks(hashes, bytes_max))

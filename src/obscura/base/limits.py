@@ -128,7 +128,13 @@ OTHER_NETWORK_WAIT: Final = _limit("OTHER_NETWORK_WAIT", 86_400, "s", "design §
 # -- sync
 
 DOWNLOAD_WINDOW: Final = _limit("DOWNLOAD_WINDOW", 1_024, "blocks", "as Bitcoin Core, above the first missing one")
-BLOCKS_IN_FLIGHT: Final = _limit("BLOCKS_IN_FLIGHT", 16, "blocks", "per peer, as Bitcoin Core")
+BLOCKS_IN_FLIGHT: Final = _limit("BLOCKS_IN_FLIGHT", 16, "blocks", "per peer, as Bitcoin Core, however large they are")
+SMALL_IN_FLIGHT: Final = _limit(
+    "SMALL_IN_FLIGHT", 256, "blocks", "per peer, while they are small: with 16 a round trip is all that is waited for"
+)
+IN_FLIGHT_BYTES: Final = _limit(
+    "IN_FLIGHT_BYTES", 2_000_000, "bytes", "of expected blocks per peer, beyond the first 16: 100 Mbit/s for 160 ms"
+)
 SYNC_BUFFER_BYTES: Final = _limit(
     "SYNC_BUFFER_BYTES", 64_000_000, "bytes", "bodies that wait for their parent or the ledger; 16 largest blocks"
 )
@@ -157,7 +163,9 @@ LOW_WORK_TOTAL: Final = _limit("LOW_WORK_TOTAL", 50_000, "headers", "the same, o
 GETDATA_QUEUE: Final = _limit(
     "GETDATA_QUEUE", 50_000, "items", "what one getdata may hold; the link's reading pauses until it is served"
 )
-SERVE_BATCH_BLOCKS: Final = _limit("SERVE_BATCH_BLOCKS", 16, "blocks", "read from the store at once for one peer")
+SERVE_BATCH_BLOCKS: Final = _limit(
+    "SERVE_BATCH_BLOCKS", 256, "blocks", "read from the store at once for one peer: what it may have in flight"
+)
 SERVE_BATCH_BYTES: Final = _limit("SERVE_BATCH_BYTES", 4_000_000, "bytes", "read at once for one peer: memory bound")
 MEMPOOL_INTERVAL: Final = _span("MEMPOOL_INTERVAL", 60, "mempool is answered once in it")
 STALE_SERVED: Final = _limit(

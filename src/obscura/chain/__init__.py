@@ -13,6 +13,7 @@ from .ledger import (
     Refusal,
     Restored,
     RestoredHeader,
+    up_to,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "Refusal",
     "Restored",
     "RestoredHeader",
+    "up_to",
 ]

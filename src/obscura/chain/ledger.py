@@ -15,7 +15,7 @@ state verb raises is a broken disk or a defect, and stops the node.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -119,6 +119,19 @@ class Restored:
     tip: BlockHash
 
 
+def up_to(blocks: Iterable[bytes | None], bytes_max: int | None) -> tuple[bytes | None, ...]:
+    """What :meth:`Ledger.read_blocks` answers, of blocks that are read one by one: those that hold ``bytes_max`` bytes
+    together, and at least one."""
+    taken: list[bytes | None] = []
+    size = 0
+    for block in blocks:
+        size += 0 if block is None else len(block)
+        if taken and bytes_max is not None and size > bytes_max:
+            break
+        taken.append(block)
+    return tuple(taken)
+
+
 class Ledger(Protocol):
     """A chain, as a node sees it. Implement this to bring one's own (docs/embed.md)."""
 
@@ -166,8 +179,11 @@ class Ledger(Protocol):
         """Validate and keep blocks, in order. On return every ``ACCEPTED`` one survives a crash."""
         ...
 
-    def read_blocks(self, hashes: Sequence[BlockHash]) -> tuple[bytes | None, ...]:
-        """The stored bytes of blocks, ``None`` where there is none. May run beside another state verb."""
+    def read_blocks(self, hashes: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
+        """The stored bytes of blocks, ``None`` where there is none. May run beside another state verb.
+
+        The answer is shorter than ``hashes`` where more would hold over ``bytes_max`` bytes; one block always fits.
+        """
         ...
 
     def close(self) -> None:

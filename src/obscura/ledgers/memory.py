@@ -39,6 +39,7 @@ from ..chain import (
     Refusal,
     Restored,
     RestoredHeader,
+    up_to,
 )
 
 _LAYOUT: Final = struct.Struct("<I32s32sIQ")
@@ -191,10 +192,10 @@ class MemoryLedger:
                 outcomes[index] = _refusal(outcome.hash, refused.pop(outcome.hash))
         return BlockReport(tuple(outcomes), self.tip, tuple(Refusal(name, rule) for name, rule in refused.items()))
 
-    def read_blocks(self, hashes: Sequence[BlockHash]) -> tuple[bytes | None, ...]:
+    def read_blocks(self, hashes: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
         """See :class:`Ledger`. The genesis block is its header."""
         nodes = (self._nodes.get(block_hash) for block_hash in hashes)
-        return tuple(None if node is None or node.invalid else node.data for node in nodes)
+        return up_to((None if node is None or node.invalid else node.data for node in nodes), bytes_max)
 
     def close(self) -> None:
         """Nothing to release."""

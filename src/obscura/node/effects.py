@@ -37,11 +37,12 @@ class ReadBlocks:
     """Run ``Ledger.read_blocks``; may overtake the other requests."""
 
     hashes: tuple[BlockHash, ...]
+    bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)
 class BlocksRead:
-    """The answer to :class:`ReadBlocks`, parallel to its hashes."""
+    """The answer to :class:`ReadBlocks`, parallel to its hashes as far as it goes."""
 
     blocks: tuple[bytes | None, ...]
 

@@ -337,12 +337,14 @@ class Node:
     def _settle(self, now: Now) -> None:
         """Look at links that another link's event has touched."""
         state = self._state
+        on_sync.catch_up(state, now)
         while state.woken:
             conn = next(iter(state.woken))
             del state.woken[conn]
             peer = state.peers.get(conn)
             if peer is not None:
                 self._pump(peer, now)
+                on_sync.catch_up(state, now)
 
     def _dispatch(self, peer: Peer, event: Opened | MessageFault | Message, now: Now) -> None:
         state = self._state

@@ -71,9 +71,7 @@ def serve(state: NodeState, peer: Peer) -> None:
     if peer.reading or peer.congested or not peer.is_open:
         return
     hashes: list[BlockHash] = []
-    # Sizes are known only once blocks are read, so the first of a link is read alone.
-    room = max(1, min(SERVE_BATCH_BLOCKS, SERVE_BATCH_BYTES // peer.serve_size)) if peer.serve_size else 1
-    while peer.serve and len(hashes) < room:
+    while peer.serve and len(hashes) < SERVE_BATCH_BLOCKS:
         item = peer.serve.popleft()
         entry = state.tree.get(BlockHash(item.hash)) if item.kind == KIND_BLOCK else None
         if entry is not None and entry.body and _servable(state, entry):
@@ -82,7 +80,7 @@ def serve(state: NodeState, peer: Peer) -> None:
             _not_found(state, peer, item)
     if hashes:
         peer.reading = tuple(hashes)
-        state.ask(ReadBlocks(peer.reading), PendingRead(peer.conn))
+        state.ask(ReadBlocks(peer.reading, SERVE_BATCH_BYTES), PendingRead(peer.conn))
     if not peer.serve and not hashes:
         _flush_not_found(state, peer)
 
@@ -93,8 +91,10 @@ def blocks_read(state: NodeState, pending: PendingRead, answer: BlocksRead) -> N
     if peer is None or not peer.is_open:
         return
     hashes, peer.reading = peer.reading, ()
-    peer.serve_size = max((len(block) for block in answer.blocks if block is not None), default=0)
-    for block_hash, block in zip(hashes, answer.blocks, strict=True):
+    for block_hash in reversed(hashes[len(answer.blocks) :]):
+        # They would have been too much at once.
+        peer.serve.appendleft(InventoryItem(KIND_BLOCK, block_hash))
+    for block_hash, block in zip(hashes, answer.blocks, strict=False):
         if block is None:
             _not_found(state, peer, InventoryItem(KIND_BLOCK, block_hash))
             continue

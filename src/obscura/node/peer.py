@@ -44,7 +44,6 @@ class Peer:
         "reading",
         "sent",
         "serve",
-        "serve_size",
         "since",
     )
 
@@ -79,8 +78,6 @@ class Peer:
         self.not_found: list[InventoryItem] = []
         self.reading: tuple[BlockHash, ...] = ()
         """Blocks that are being read from the store for it."""
-        self.serve_size = 0
-        """Size of the largest block of its last batch: the next batch is bounded by it."""
         self.continue_at: BlockHash | None = None
         """The last hash of a full answer to ``getblocks``: asking for it calls for the next part."""
         self.congested = False

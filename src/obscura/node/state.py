@@ -105,6 +105,8 @@ class NodeState:
         self.woken: dict[ConnId, None] = {}
         """Links that an event of another link has closed; they are looked at before the input ends."""
         self.header_peer_since = now.mono
+        self.sync_due = False
+        """Blocks have come in this input, and nothing has followed of them yet."""
         self.low_unowned: list[Entry] = []
         """Low-work headers whose sender has gone and on which others build, parents first."""
         # -- blocks on their way into the ledger

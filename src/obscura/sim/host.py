@@ -289,8 +289,8 @@ class Host:
                 answer = self.ledger.accept_headers(headers)
             case AcceptBlocks(blocks):
                 answer = self.ledger.accept_blocks(blocks)
-            case ReadBlocks(hashes):
-                answer = BlocksRead(self.ledger.read_blocks(hashes))
+            case ReadBlocks(hashes, bytes_max):
+                answer = BlocksRead(self.ledger.read_blocks(hashes, bytes_max))
         self._journal.note(self._world.time, self.number, Kind.ANSWER, ticket)
         self.node.answered(ticket, answer, self._world.now)
         self._settle()

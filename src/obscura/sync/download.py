@@ -21,7 +21,9 @@ from ..base.limits import (
     BLOCK_TIMEOUT,
     BLOCKS_IN_FLIGHT,
     DOWNLOAD_WINDOW,
+    IN_FLIGHT_BYTES,
     RETRY_SAME_PEER,
+    SMALL_IN_FLIGHT,
     STALL_BASE,
     STALL_CAP,
     SYNC_BUFFER_BYTES,
@@ -48,6 +50,8 @@ class _Source:
     """Not asked before this: its last answer could not be read."""
     paused: bool = False
     """We do not read from it now."""
+    refilling: bool = True
+    """It has few enough requests to be given more."""
     nothing_beside: tuple[object, ...] | None = None
     """What things were like when it had nothing to give beside the path."""
 
@@ -174,6 +178,10 @@ class Downloader:
     def plan(self, now: Instant) -> list[tuple[ConnId, Entry]]:
         """What to ask of whom now; the requests count as sent."""
         self._refresh()
+        slots = self._slots
+        for source in self._sources.values():
+            # Many at once: a request for each block that has come would cost more than the block.
+            source.refilling = len(source.requests) <= slots // 2
         chosen: list[tuple[ConnId, Entry]] = []
         while (entry := self._candidate()) is not None:
             conn = self._least_busy(entry, now)
@@ -226,7 +234,7 @@ class Downloader:
             assert 0 < len(holders) <= BLOCK_HOLDERS, "a block is asked of one peer, of others when it is late"
             assert all(block_hash in self._sources[conn].requests for conn in holders), "both views agree"
         for source in self._sources.values():
-            assert len(source.requests) <= BLOCKS_IN_FLIGHT, "a peer's share is bounded"
+            assert len(source.requests) <= SMALL_IN_FLIGHT, "a peer's share is bounded"
         assert self._buffered_bytes == sum(self._buffered.values()), "the account of bytes is exact"
 
     # -- inside
@@ -263,6 +271,11 @@ class Downloader:
     def _is_first(self, entry: Entry) -> bool:
         """Whether all others wait for this block."""
         return self._first < len(self._path) and self._path[self._first] is entry
+
+    @property
+    def _slots(self) -> int:
+        """How many requests a peer may have: more of small blocks, so that they are not waited for one by one."""
+        return max(BLOCKS_IN_FLIGHT, min(SMALL_IN_FLIGHT, IN_FLIGHT_BYTES // max(1, self._expected)))
 
     @property
     def _full(self) -> bool:
@@ -326,11 +339,13 @@ class Downloader:
 
     def _least_busy(self, entry: Entry, now: Instant) -> ConnId | None:
         best_conn: ConnId | None = None
-        best_load = BLOCKS_IN_FLIGHT
+        best_load = self._slots
+        urgent = entry.hash in self._retry or self._is_first(entry)
         for conn, source in self._sources.items():
             load = len(source.requests)
             if (
                 load < best_load
+                and (source.refilling or urgent)
                 and not source.paused
                 and source.resting <= now
                 and entry.hash not in source.requests

@@ -36,9 +36,9 @@ class Gated(MemoryLedger):
         self.calls.append("blocks")
         return super().accept_blocks(blocks)
 
-    def read_blocks(self, hashes: Sequence[BlockHash]) -> tuple[bytes | None, ...]:
+    def read_blocks(self, hashes: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
         self.calls.append("read")
-        return super().read_blocks(hashes)
+        return super().read_blocks(hashes, bytes_max)
 
     def close(self) -> None:
         self.calls.append("close")
@@ -54,7 +54,7 @@ def test_answers(factory: Factory) -> None:
         report = await worker.answer(AcceptBlocks(tuple(blocks)))
         assert isinstance(report, BlockReport)
         assert [outcome.verdict for outcome in report.outcomes] == [BlockVerdict.ACCEPTED] * 2
-        read = await worker.answer(ReadBlocks((report.tip, BlockHash(bytes(32)))))
+        read = await worker.answer(ReadBlocks((report.tip, BlockHash(bytes(32))), 1_000_000))
         assert read == BlocksRead((blocks[1], None))
         assert await worker.run(lambda: threading.current_thread().name) == "ledger_0"
         await worker.close()
@@ -71,7 +71,7 @@ def test_reads_overtake_and_the_rest_keeps_its_order(factory: Factory) -> None:
         accepting = asyncio.create_task(worker.answer(AcceptBlocks((block,))))
         await asyncio.sleep(0)
         headers = asyncio.create_task(worker.answer(AcceptHeaders((block[:80],))))
-        await worker.answer(ReadBlocks((ledger.tip,)))
+        await worker.answer(ReadBlocks((ledger.tip,), 1_000_000))
         assert ledger.calls == ["read"]
         ledger.gate.set()
         await asyncio.gather(accepting, headers)

@@ -14,15 +14,16 @@ One thread appends; reading is safe beside it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from ...base.errors import StoreError
 from ...base.names import BlockHash, display_hash
-from ...chain import HEADER_BYTES
+from ...chain import HEADER_BYTES, up_to
 from .cleanmark import CleanSegment, read_mark, write_mark
 from .disk import Disk, disk_error, sync_directory
 from .header import block_hash
@@ -117,9 +118,11 @@ class BlockStore:
             warnings, self._warnings = self._warnings, []
         return warnings
 
-    def read(self, names: Sequence[BlockHash]) -> tuple[bytes | None, ...]:
-        """The bytes of blocks; ``None`` for one that is absent, refused or damaged."""
-        return tuple(self._read(names, None))
+    def read(self, names: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
+        """The bytes of blocks; ``None`` for one that is absent, refused or damaged. Fewer than were asked for where
+        more would hold over ``bytes_max`` bytes; the first always fits."""
+        with contextlib.closing(self._read(names, None)) as blocks:
+            return up_to(blocks, bytes_max)
 
     def headers(self, names: Sequence[BlockHash]) -> Iterator[bytes | None]:
         """The 80-byte headers of blocks, read one by one as they are asked for. Only the hash vouches for them."""
@@ -244,7 +247,7 @@ class BlockStore:
 
     # -- reading
 
-    def _read(self, names: Sequence[BlockHash], limit: int | None) -> Iterator[bytes | None]:
+    def _read(self, names: Sequence[BlockHash], limit: int | None) -> Generator[bytes | None, None, None]:
         """Payloads, or only their first ``limit`` bytes (then unverified). A file stays open while it serves."""
         fd, opened = -1, -1
         try:

@@ -189,9 +189,9 @@ class KernelLedger:
         self._taken(len(batch.fresh))
         return BlockReport(tuple(batch.outcomes), self.tip[1], tuple(Refusal(name, rule) for name, rule in invalidated))
 
-    def read_blocks(self, hashes: Sequence[BlockHash]) -> tuple[bytes | None, ...]:
+    def read_blocks(self, hashes: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
         """See :class:`Ledger`. Genesis is not served: every node has it."""
-        found = self._store.read(hashes)
+        found = self._store.read(hashes, bytes_max)
         if None in found:
             self._report(self._store)
         return found
