@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 
 from obscura.aio import Driver
+from obscura.aio.allocator import keep_memory
 from obscura.aio.entropy import system_chance
 from obscura.aio.listen import open_listener
 from obscura.aio.worker import LedgerWorker
@@ -69,6 +70,7 @@ async def _run(datadir: Path, connect: tuple[NetAddress, ...], height: int) -> N
 
 
 if __name__ == "__main__":
+    keep_memory()
     if sys.argv[1] == "serve":
         uvloop.run(_run(Path(sys.argv[2]), (), -1))
     else:

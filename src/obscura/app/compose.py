@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .. import __version__
+from ..aio.allocator import keep_memory
 from ..aio.driver import Driver
 from ..aio.entropy import system_chance
 from ..aio.listen import open_listener
@@ -48,6 +49,7 @@ MINE_MOST: Final = 100_000
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop where it is installed, else on the standard loop; both are supported."""
+    keep_memory()
     if importlib.util.find_spec("uvloop") is not None:
         import uvloop  # noqa: PLC0415 an optional extra
 

@@ -95,6 +95,13 @@ INBOUND_SLOTS: Final = _limit("INBOUND_SLOTS", 114, "links", "as Bitcoin Core: 1
 OUTBOUND_SLOTS: Final = _limit("OUTBOUND_SLOTS", 8, "links", "as Bitcoin Core, full relay")
 GRACE_STOP: Final = _span("GRACE_STOP", 1, "for peers to take what is queued when a node stops")
 
+MAPPED_BYTES: Final = _limit(
+    "MAPPED_BYTES", 16_000_000, "bytes", "allocations from here on are given back at once; all of a block's are smaller"
+)
+KEPT_BYTES: Final = _limit(
+    "KEPT_BYTES", 64_000_000, "bytes", "freed memory that the process keeps for the next blocks; as the sync buffer"
+)
+
 # -- addresses
 
 BOOK_ENTRIES: Final = _limit("BOOK_ENTRIES", 4_096, "addresses", "about 1 MB; the bucketed book has its own bounds")

@@ -45,6 +45,7 @@ from ..wire.registry import (
 from .budget import FaultBudget, TokenBucket
 from .events import ChannelEvent, Closed, MessageFault, Opened
 from .keepalive import Keepalive
+from .pieces import Pieces
 from .transport import PlainTransport, Transport
 
 
@@ -70,7 +71,6 @@ _NEXT_STATE: Final[dict[tuple[State, type[Message]], State]] = {
     (State.AWAIT_VERACK, Verack): State.OPEN,
 }
 _sha256 = hashlib.sha256
-_PART_BYTES: Final = 16_384  # pieces of a large frame that are shorter are gathered in one buffer
 _INSIDE: Final = (Version, Verack, Ping, Pong)
 """What the channel deals with itself."""
 
@@ -116,10 +116,8 @@ class Channel:
         "_handshake_deadline",
         "_keepalive",
         "_legal",
-        "_needed",
+        "_more",
         "_own_nonce",
-        "_parts",
-        "_parts_size",
         "_position",
         "_skip",
         "_spent",
@@ -162,9 +160,7 @@ class Channel:
         self._legal = _LEGAL[role, State.AWAIT_VERSION]
         self._clear = b""
         self._position = 0
-        self._parts: list[bytes | bytearray] = []
-        self._parts_size = 0
-        self._needed = HEADER_SIZE
+        self._more = Pieces()
         self._skip = 0
         self._spent = 0
         self._frames: list[bytes] = []
@@ -184,21 +180,12 @@ class Channel:
         except PeerFault as fault:
             self._fail(fault)
             return
-        if self._position == len(self._clear) and not self._parts:
+        if self._position == len(self._clear) and not self._more.size:
             # Speed: the usual case, every frame of the last bytes was whole. Nothing is copied.
             self._clear = clear
             self._position = 0
-            return
-        if len(clear) < _PART_BYTES:
-            # Security: a peer that sends single bytes must not make us keep an object for each.
-            if not (self._parts and isinstance(self._parts[-1], bytearray)):
-                self._parts.append(bytearray())
-            self._parts[-1] += clear
         else:
-            self._parts.append(clear)
-        self._parts_size += len(clear)
-        if self.buffered >= self._needed:
-            self._join()
+            self._more.put(clear)
 
     def receive_eof(self) -> None:
         """The peer has ended its stream, or the connection is lost."""
@@ -286,8 +273,10 @@ class Channel:
             clear, start = self._clear, self._position
             body = start + HEADER_SIZE
             if body > len(clear):
-                if self._lacks(HEADER_SIZE):
+                if self.buffered < HEADER_SIZE:
                     return None
+                self._clear = self._more.take_front(clear[start:], HEADER_SIZE)
+                self._position = 0
                 continue
             size, field, check = parse_header(clear, start)
             legal = self._legal.get(field)
@@ -299,12 +288,13 @@ class Channel:
                 if size > limit:
                     raise _oversized(name, size, limit)
                 end = body + size
-                if end > len(clear):
-                    if self._lacks(HEADER_SIZE + size):
-                        return None
-                    continue
-                payload = clear[body:end]
-                self._position = end
+                if end <= len(clear):
+                    payload = clear[body:end]
+                    self._position = end
+                elif self.buffered < HEADER_SIZE + size:
+                    return None
+                else:
+                    payload, self._clear, self._position = self._more.take_payload(memoryview(clear)[body:], size)
                 if price:
                     self._spent += price + size // PRICE_BYTES
                 if _sha256(_sha256(payload).digest()).digest()[:4] != check:
@@ -337,7 +327,7 @@ class Channel:
     @property
     def buffered(self) -> int:
         """Clear bytes that were received and not yet handed out."""
-        return len(self._clear) - self._position + self._parts_size
+        return len(self._clear) - self._position + self._more.size
 
     @property
     def round_trip(self) -> Duration | None:
@@ -372,26 +362,10 @@ class Channel:
         # What is unread no longer matters, and must not hold memory.
         self._clear = b""
         self._position = 0
-        self._parts.clear()
-        self._parts_size = 0
+        self._more.clear()
 
     def _fail(self, fault: PeerFault) -> None:
         self._end(Closed(fault.rule, fault.detail, fault=True))
-
-    def _lacks(self, needed: int) -> bool:
-        """Whether the next frame is not whole yet, for want of ``needed`` bytes; they may have come in pieces."""
-        self._needed = needed
-        if self.buffered < needed:
-            return True
-        self._join()
-        return False
-
-    def _join(self) -> None:
-        """Make the pieces that came one string; once for each large frame."""
-        self._clear = b"".join((memoryview(self._clear)[self._position :], *self._parts))
-        self._position = 0
-        self._parts.clear()
-        self._parts_size = 0
 
     def _deal_with(self, message: Message, now: Instant) -> Opened | None:
         """A message that is not handed out."""
@@ -428,10 +402,16 @@ class Channel:
 
     def _skip_payload(self) -> bool:
         """Drop bytes of an unknown message as they come; ``True`` when it is over."""
-        step = min(self._skip, len(self._clear) - self._position)
-        self._position += step
-        self._skip -= step
-        return self._skip == 0
+        while True:
+            step = min(self._skip, len(self._clear) - self._position)
+            self._position += step
+            self._skip -= step
+            if self._skip == 0:
+                return True
+            if not self._more.size:
+                return False
+            self._clear = self._more.take_front(b"", 1)
+            self._position = 0
 
     def _greet(self, version: Version) -> None:
         """Validate the peer's ``version``, then answer as our role does."""

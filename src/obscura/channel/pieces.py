@@ -1,0 +1,70 @@
+"""Stream bytes that came before the frame in front of them was whole.
+
+A large payload arrives in many reads. They are kept as they came and made one string once, as the payload itself: a
+4 MB block is copied once, and never moves within a growing buffer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PIECE_BYTES: Final = 16_384  # shorter pieces are gathered in one buffer; longer ones are kept as they are
+
+
+class Pieces:
+    """Bytes in the order in which they came, behind those that the channel looks at."""
+
+    __slots__ = ("_parts", "size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes | bytearray] = []
+        self.size = 0
+        """Bytes in all pieces."""
+
+    def put(self, data: bytes) -> None:
+        """Add what has come."""
+        self.size += len(data)
+        if len(data) >= PIECE_BYTES:
+            self._parts.append(data)
+            return
+        # Security: a peer that sends single bytes must not make us keep an object for each.
+        if not (self._parts and isinstance(self._parts[-1], bytearray)):
+            self._parts.append(bytearray())
+        self._parts[-1] += data
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._parts.clear()
+        self.size = 0
+
+    def take_front(self, before: bytes, length: int) -> bytes:
+        """``before`` and what follows it in one string of at least ``length`` bytes; the caller has looked that there
+        are so many. What it holds is no longer here."""
+        taken: list[bytes | bytearray] = [before]
+        have = len(before)
+        while have < length:
+            part = self._parts.pop(0)
+            taken.append(part)
+            have += len(part)
+            self.size -= len(part)
+        return b"".join(taken)
+
+    def take_payload(self, begin: memoryview, length: int) -> tuple[bytes, bytes, int]:
+        """A payload that begins with ``begin`` and goes on here.
+
+        Returns:
+            The payload of ``length`` bytes; the piece in which it ends; and where, in that piece.
+        """
+        taken: list[bytes | bytearray | memoryview] = [begin]
+        missing = length - len(begin)
+        rest, position = b"", 0
+        while missing:
+            part = self._parts.pop(0)
+            self.size -= len(part)
+            if len(part) > missing:
+                rest, position = bytes(part), missing
+                taken.append(memoryview(rest)[:missing])
+                break
+            taken.append(part)
+            missing -= len(part)
+        return b"".join(taken), rest, position
