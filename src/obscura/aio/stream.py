@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from typing import Final, Protocol, cast
 
 from ..base.instant import MICROSECONDS
 from ..base.limits import GRACE_STOP, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from ..base.names import ConnId
+from ..channel.pieces import joined
 
 READ_BYTES: Final = 262_144  # bytes read at once; larger reads gain nothing (reference: 64 to 256 KB)
-JOIN_BYTES: Final = 65_536  # small pieces are joined up to it: below, calls cost more than copies; above, copies do
 
 
 class StreamOwner(Protocol):
@@ -208,17 +207,3 @@ async def adopt_socket(owner: StreamOwner, sock: socket.socket) -> Stream:
         sock.close()
         raise
     return stream
-
-
-def joined(parts: list[bytes]) -> Iterator[bytes]:
-    """``parts`` in order, small neighbours joined into pieces of at most JOIN_BYTES; larger parts are not copied."""
-    run: list[bytes] = []
-    size = 0
-    for part in parts:
-        if run and size + len(part) > JOIN_BYTES:
-            yield run[0] if len(run) == 1 else b"".join(run)
-            run, size = [], 0
-        run.append(part)
-        size += len(part)
-    if run:
-        yield run[0] if len(run) == 1 else b"".join(run)

@@ -45,7 +45,7 @@ from ..wire.registry import (
 from .budget import FaultBudget, TokenBucket
 from .events import ChannelEvent, Closed, MessageFault, Opened
 from .keepalive import Keepalive
-from .pieces import Pieces
+from .pieces import Pieces, joined
 from .transport import PlainTransport, Transport
 
 
@@ -204,8 +204,9 @@ class Channel:
             raise BugError(msg)
         self._queue(message)
 
-    def send_frame(self, frame: bytes) -> None:
-        """Queue a frame that :func:`~obscura.wire.registry.encode_message` made before, to use it for many peers.
+    def send_frame(self, *parts: bytes) -> None:
+        """Queue a frame that was made before, to use it for many peers, or as
+        :func:`~obscura.wire.registry.encode_parts` makes it.
 
         Raises:
             BugError: as :meth:`send`.
@@ -213,7 +214,7 @@ class Channel:
         if self.state is not State.OPEN:
             msg = f"a frame is sent on a link that is {self.state.value}"
             raise BugError(msg)
-        self._frames.append(frame)
+        self._frames += parts
 
     def charge(self, points: int, rule: str, now: Instant) -> None:
         """Charge the peer for a fault that the owner found; over budget the link closes with that rule's name."""
@@ -257,12 +258,17 @@ class Channel:
 
     def take_data(self) -> bytes:
         """Drain the bytes to be written to the socket."""
-        data = self.transport.take_own()
+        return b"".join(self.take_parts())
+
+    def take_parts(self) -> list[bytes]:
+        """As :meth:`take_data`, in pieces: small ones joined, large ones not copied."""
+        own = self.transport.take_own()
+        parts = [own] if own else []
         if self._frames:
-            data += self.transport.seal(b"".join(self._frames))
-            self._frames.clear()
-        self.bytes_out += len(data)
-        return data
+            parts += joined(self.transport.seal(self._frames))
+            self._frames = []
+        self.bytes_out += sum(map(len, parts))
+        return parts
 
     def next_event(self, now: Instant) -> ChannelEvent | None:
         """The next thing that happened; ``None`` when bytes or time are needed, and for ever after :class:`Closed`."""

@@ -1,4 +1,4 @@
-"""Stream bytes that came before the frame in front of them was whole.
+"""Bytes in pieces: those that came before the frame in front of them was whole, and those that are to be written.
 
 A large payload arrives in many reads. They are kept as they came and made one string once, as the payload itself: a
 4 MB block is copied once, and never moves within a growing buffer.
@@ -6,9 +6,12 @@ A large payload arrives in many reads. They are kept as they came and made one s
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 PIECE_BYTES: Final = 16_384  # shorter pieces are gathered in one buffer; longer ones are kept as they are
+
+JOIN_BYTES: Final = 65_536  # small pieces are joined up to it: below, calls cost more than copies; above, copies do
 
 
 class Pieces:
@@ -68,3 +71,17 @@ class Pieces:
             taken.append(part)
             missing -= len(part)
         return b"".join(taken), rest, position
+
+
+def joined(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """``parts`` in order, small neighbours joined into pieces of at most JOIN_BYTES; larger parts are not copied."""
+    run: list[bytes] = []
+    size = 0
+    for part in parts:
+        if run and size + len(part) > JOIN_BYTES:
+            yield run[0] if len(run) == 1 else b"".join(run)
+            run, size = [], 0
+        run.append(part)
+        size += len(part)
+    if run:
+        yield run[0] if len(run) == 1 else b"".join(run)

@@ -23,8 +23,8 @@ class Transport(Protocol):
         """
         ...
 
-    def seal(self, frames: bytes) -> bytes:
-        """The socket's bytes for whole clear frames."""
+    def seal(self, frames: list[bytes]) -> list[bytes]:
+        """The socket's bytes, in pieces, for whole clear frames, in pieces that need not be frames."""
         ...
 
     def take_own(self) -> bytes:
@@ -41,7 +41,7 @@ class PlainTransport:
         """The same bytes."""
         return data
 
-    def seal(self, frames: bytes) -> bytes:
+    def seal(self, frames: list[bytes]) -> list[bytes]:
         """The same bytes."""
         return frames
 

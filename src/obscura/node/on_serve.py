@@ -21,7 +21,7 @@ from ..base.names import NULL_HASH, BlockHash
 from ..sync.view import Entry
 from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound
 from ..wire.inventory import KIND_BLOCK, InventoryItem
-from ..wire.registry import encode_message
+from ..wire.registry import encode_parts
 from .effects import BlocksRead, ReadBlocks
 from .peer import Peer
 from .state import NodeState, PendingRead
@@ -98,16 +98,16 @@ def blocks_read(state: NodeState, pending: PendingRead, answer: BlocksRead) -> N
         if block is None:
             _not_found(state, peer, InventoryItem(KIND_BLOCK, block_hash))
             continue
-        peer.channel.send_frame(_frame(block))
+        peer.channel.send_frame(*_frame(block))
         if block_hash == peer.continue_at:
             peer.continue_at = None
             state.send(peer, Inv((InventoryItem(KIND_BLOCK, state.tree.tip.hash),)))
     serve(state, peer)
 
 
-def _frame(block: bytes) -> bytes:
+def _frame(block: bytes) -> tuple[bytes, bytes]:
     try:
-        return encode_message(Block(block))
+        return encode_parts(Block(block))
     except ValueError as error:
         msg = "a stored block is larger than the protocol carries"
         raise BugError(msg) from error

@@ -157,8 +157,7 @@ class NodeState:
 
     def flush(self, peer: Peer, now: Now) -> None:
         """Hand what a channel wants written to the driver, and keep its timer and its reading right."""
-        data = peer.channel.take_data()
-        if data:
+        for data in peer.channel.take_parts():
             self.bytes_out += len(data)
             peer.emitted += len(data)
             self.emitting[peer.conn] = peer

@@ -28,9 +28,14 @@ def checksum(payload: bytes | bytearray | memoryview) -> bytes:
     return _sha256(_sha256(payload).digest()).digest()[:4]
 
 
+def encode_header(type_field: bytes, payload: bytes) -> bytes:
+    """The 20 bytes before a payload. ``type_field`` is the name padded to 12 bytes by :func:`type_field`."""
+    return _HEADER.pack(len(payload), type_field, checksum(payload))
+
+
 def encode_frame(type_field: bytes, payload: bytes) -> bytes:
-    """A whole frame. ``type_field`` is the name padded to 12 bytes by :func:`type_field`."""
-    return _HEADER.pack(len(payload), type_field, checksum(payload)) + payload
+    """A whole frame."""
+    return encode_header(type_field, payload) + payload
 
 
 parse_header: Final = _HEADER.unpack_from

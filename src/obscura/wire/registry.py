@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from ..base import limits
 from .blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from .features import NO_FEATURES, FeatureSet
-from .frame import encode_frame, type_field
+from .frame import encode_header, type_field
 from .gossip import Addr
 from .greeting import GetAddr, Mempool, Ping, Pong, Verack, Version
 
@@ -116,9 +116,19 @@ def encode_message(message: Message) -> bytes:
     Raises:
         ValueError: its payload is over its limit: our mistake, the peer would close the link.
     """
+    header, payload = encode_parts(message)
+    return header + payload
+
+
+def encode_parts(message: Message) -> tuple[bytes, bytes]:
+    """A message's header and payload, apart: a large payload need not be copied behind its header.
+
+    Raises:
+        ValueError: as :func:`encode_message`.
+    """
     payload = message.to_payload()
     row = BY_MESSAGE[type(message)]
     if len(payload) > row.size_max:
         msg = f"a {row.name} of {len(payload)} bytes is over its limit of {row.size_max}"
         raise ValueError(msg)
-    return encode_frame(FIELD_OF[type(message)], payload)
+    return encode_header(FIELD_OF[type(message)], payload), payload
