@@ -27,6 +27,7 @@ from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, N
 from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
 from . import links, on_gossip, on_serve, on_sync
+from .bounds import check_bounds
 from .config import NodeConfig
 from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
 from .peer import Peer
@@ -288,8 +289,9 @@ class Node:
         )
 
     def check(self) -> None:
-        """Walk the invariants of every part; for tests and fuzzers."""
+        """Walk the invariants and the bounds of every part; for tests, fuzzers and simulations."""
         state = self._state
+        check_bounds(state)
         state.tree.check()
         state.download.check()
         state.book.check()

@@ -220,6 +220,11 @@ class Downloader:
         """A better chain is known whose blocks are not all here."""
         return self._tree.best.work > self._tree.tip.work
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of bodies that have arrived and are not decided about."""
+        return self._buffered_bytes
+
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
         for block_hash, holders in self._holders.items():
