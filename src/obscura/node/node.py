@@ -308,6 +308,11 @@ class Node:
         if abs(drift) > CLOCK_JUMP:
             state.dialer.rebase(drift)
             state.tell(Notice("clock-jump", f"the wall clock moved by {drift} s"))
+            # Headers that were too far in the future for the old clock may be fine for the new one, and nobody shows
+            # them a second time.
+            for peer in state.open_peers():
+                if peer.best is not None:
+                    on_sync.offer(state, peer, peer.best)
         state.last_now = now
 
     def _pump(self, peer: Peer, now: Now) -> None:
