@@ -6,9 +6,9 @@ a long partition shows. So each fault is on in about half of all runs, with a st
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 from ..base.errors import ConfigError
 from ..base.instant import MICROSECONDS, Duration, minutes, seconds
@@ -91,24 +91,6 @@ class FaultOptions:
         """The lines while there is trouble."""
         return replace(LineOptions(), loss=self.loss, reset=self.reset)
 
-    def with_only(self, faults: Collection[str] | None, adversaries: Collection[str] | None) -> FaultOptions:
-        """The same strengths, but none of the faults and adversaries that are not named (``None``: all that are on).
-
-        Raises:
-            ConfigError: there is no such fault or adversary.
-        """
-        for name in faults or ():
-            if name not in FAULTS:
-                msg = f"there is no fault {name!r}; there are {', '.join(FAULTS)}"
-                raise ConfigError(msg)
-        changed = self
-        if faults is not None:
-            off: dict[str, Any] = {_STRENGTH[name]: _OFF[_STRENGTH[name]] for name in FAULTS if name not in faults}
-            changed = replace(changed, **off)
-        if adversaries is not None:
-            changed = replace(changed, adversaries=tuple(adversaries), share=self.share if adversaries else 0.0)
-        return changed
-
     def describe(self) -> list[str]:
         """One line for each fault that is on, and for the adversaries."""
         texts = {
@@ -131,17 +113,6 @@ class FaultOptions:
         return lines
 
 
-_STRENGTH: Final = {
-    "loss": "loss",
-    "resets": "reset",
-    "partitions": "partition_every",
-    "one-sided": "one_sided",
-    "clogs": "clog_every",
-    "crashes": "crash_every",
-    "clocks": "jump_every",
-    "pauses": "pause_every",
-}
-_OFF: Final = {name: 0.0 if name in ("loss", "reset", "one_sided") else Duration(0) for name in _STRENGTH.values()}
 NO_FAULTS: Final = FaultOptions()
 
 
@@ -150,49 +121,68 @@ def _span(span: Duration) -> str:
     return f"{whole} s" if whole < 120 else f"{whole // 60} min"
 
 
-def draw_faults(chance: Chance, *, everything: bool = False) -> FaultOptions:
-    """The faults of a run.
+def draw_faults(
+    chance: Chance, faults: Collection[str] | None = None, adversaries: Collection[str] | None = None
+) -> FaultOptions:
+    """The faults of a run. Strengths are the same whatever is named, so that leaving one fault out changes no other.
 
     Args:
         chance: draws them.
-        everything: all are on; only their strengths are drawn.
+        faults: those that are on, of :data:`FAULTS`; drawn if not given.
+        adversaries: the kinds that there are, of :data:`ADVERSARIES`; drawn if not given.
+
+    Raises:
+        ConfigError: there is no such fault or adversary.
     """
+    _known(faults, FAULTS)
+    _known(adversaries, ADVERSARIES)
 
     def on() -> bool:
-        # The draw is made in any case, so that all strengths of a seed are the same with everything on.
-        return chance.below(10) < _ON_OF_TEN or everything
+        return chance.below(10) < _ON_OF_TEN
 
     def between(low: float, high: float) -> float:
         # Even on a logarithmic scale: half of all draws lie below the geometric mean.
         return float(low * (high / low) ** chance.uniform())
 
-    def gap() -> Duration:
-        span = seconds(between(*_GAP))
-        return span if on() else Duration(0)
+    # Each is drawn in any case.
+    drawn = {name: on() for name in (*FAULTS, *ADVERSARIES)}
+    is_on = {name: drawn[name] if faults is None else name in faults for name in FAULTS}
+    kinds = tuple(name for name in ADVERSARIES if (drawn[name] if adversaries is None else name in adversaries))
 
-    def strength(low: float, high: float) -> float:
+    def strength(name: str, low: float, high: float) -> float:
         value = round(between(low, high), 6)
-        return value if on() else 0.0
+        return value if is_on[name] else 0.0
 
-    kinds = [name for name in ADVERSARIES if on()]
+    def gap(name: str) -> Duration:
+        span = seconds(between(*_GAP))
+        return span if is_on[name] else _NEVER
+
+    share, power = round(between(0.05, 0.33), 6), round(between(0.02, 0.33), 6)
     return FaultOptions(
-        loss=strength(0.001, 0.15),
-        reset=strength(0.000_05, 0.005),
-        partition_every=gap(),
+        loss=strength("loss", 0.001, 0.15),
+        reset=strength("resets", 0.000_05, 0.005),
+        partition_every=gap("partitions"),
         partition_for=seconds(between(20, 1_200)),
-        one_sided=strength(0.1, 1.0),
-        clog_every=gap(),
+        one_sided=strength("one-sided", 0.1, 1.0),
+        clog_every=gap("clogs"),
         clog_for=seconds(between(20, 1_200)),
         clog_bandwidth=round(between(100, 20_000)),
-        crash_every=gap(),
+        crash_every=gap("crashes"),
         down_for=seconds(between(1, 900)),
         power_cuts=round(chance.uniform(), 2),
-        jump_every=gap(),
+        jump_every=gap("clocks"),
         jump_s=round(between(60, 24 * _HOUR)),
-        pause_every=gap(),
+        pause_every=gap("pauses"),
         pause_for=seconds(between(1, 900)),
-        adversaries=tuple(kinds),
-        share=strength(0.05, 0.33) if kinds else 0.0,
-        power=strength(0.02, 0.33),
+        adversaries=kinds,
+        share=share if kinds else 0.0,
+        power=power if kinds else 0.0,
         discover=on(),
     )
+
+
+def _known(names: Collection[str] | None, known: Sequence[str]) -> None:
+    for name in names or ():
+        if name not in known:
+            msg = f"there is no {name!r}; there are {', '.join(known)}"
+            raise ConfigError(msg)

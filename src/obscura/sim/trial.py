@@ -300,7 +300,7 @@ class Trial:
     @property
     def _tied(self) -> bool:
         """Tips differ and have the same work: nobody is wrong. Hosts that are behind must catch up by themselves."""
-        return len({host.ledger.height: None for host in self.hosts}) == 1
+        return not self.agreed and len({host.ledger.height: None for host in self.hosts}) == 1
 
     def trouble(self, progress: Callable[[float], None] = lambda share: None) -> None:
         """Let the hours of trouble pass, then clear the sky."""
@@ -319,7 +319,7 @@ class Trial:
             if self.world.time >= end:
                 return False
             self.world.run_until(Instant(min(self.world.time + _LOOK, end)))
-            if self.world.time - self._moved_at >= _QUIET and not self.agreed and self._tied:
+            if self.world.time - self._moved_at >= _QUIET and self._tied:
                 if self.tie_breakers == TIE_BREAKERS_MAX:
                     return False
                 self.tie_breakers += 1
