@@ -371,6 +371,8 @@ class Downloader:
                     holders = self._holders[block_hash]
                     if (
                         entry is not None
+                        # Another peer's copy may have come, and wait for its parent.
+                        and not (entry.body or block_hash in self._buffered)
                         and len(holders) < BLOCK_HOLDERS
                         and self.on_path(entry)
                         and all(self._is_late(self._sources[conn], now) for conn in holders)
