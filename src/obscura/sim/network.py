@@ -97,15 +97,20 @@ class Network:
                 opened across.
         """
         self._cuts.part(sides, one_way=one_way)
+        # Who was apart by an earlier partition may be together in this one.
+        self._release()
         self.journal.note(self.world.time, 0, Kind.PARTED, len(sides), one_way)
 
     def heal(self) -> None:
         """End the partition. Each line notices when it next tries."""
         self._cuts.heal()
+        self._release()
+        self.journal.note(self.world.time, 0, Kind.PARTED)
+
+    def _release(self) -> None:
         held, self._held = self._held, {}
         for line in held:
             self.world.after(self._chance.below(2 * self.options.retransmit + 1), self._arrive, line)
-        self.journal.note(self.world.time, 0, Kind.PARTED)
 
     # -- slow hosts, dark hosts, frozen hosts
 
