@@ -32,6 +32,11 @@ EXIT_STUCK: Final = 11
 EXIT_DIFFERENT: Final = 12
 _EXITS: Final = {Verdict.HELD.value: 0, Verdict.UNSAFE.value: EXIT_UNSAFE, Verdict.STUCK.value: EXIT_STUCK}
 _HEAD: Final = "obscura-sim-journal 1 "
+_HEAD_TYPES: Final = tuple(
+    {"nodes": int, "seed": int, "hours": hours, "faults": str, "adversaries": str, "interval": interval}
+    for hours in (int, float)
+    for interval in (int, float, type(None))
+)
 _CONTEXT: Final = 5  # equal lines shown before the first difference
 _HOURS_MAX: Final = 24 * 366
 _LAST_RULES: Final = 6  # reasons of ended links that the report names
@@ -190,7 +195,9 @@ def _read_head(path: Path) -> dict[str, Any]:
         if not head.startswith(_HEAD):
             raise ValueError
         what: dict[str, Any] = json.loads(head[len(_HEAD) :])
-    except ValueError:
+        if {name: type(value) for name, value in what.items()} not in _HEAD_TYPES:
+            raise ValueError
+    except (ValueError, AttributeError):
         msg = f"{path} is no journal of obscura sim run --journal"
         raise ConfigError(msg) from None
     return what

@@ -138,6 +138,10 @@ class BlockLiar(Adversary):
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
         self._bad: dict[BlockHash, bytes] = {}
 
+    def learned(self) -> None:
+        """Be the first who has it."""
+        self.announce_tip()
+
     def found(self) -> None:
         """Mine an invalid block, every other time with a child that would be fine, and announce it."""
         length = 1 + self.chance.below(2)
@@ -171,14 +175,9 @@ class NotFounder(Adversary):
 
     name = "not-founder"
 
-    def opened(self, link: Link) -> None:
-        """Be somebody to be asked."""
-        self.announce(link, [self.hive.tree.tip.raw])
-
-    def act(self) -> None:
-        """Show the newest header at once, before anybody else does."""
-        for link in self.open_links:
-            self.announce(link, [self.hive.tree.tip.raw])
+    def learned(self) -> None:
+        """Be the first who has it."""
+        self.announce_tip()
 
     def give_blocks(self, link: Link, message: GetData) -> None:
         """Nothing."""
@@ -192,14 +191,12 @@ class Staller(Adversary):
     name = "staller"
 
     def opened(self, link: Link) -> None:
-        """Be somebody to be asked."""
+        """Every other link is slow, the others are silent."""
         link.sent = self.chance.below(2)
-        self.announce(link, [self.hive.tree.tip.raw])
 
-    def act(self) -> None:
-        """Show the newest header at once, before anybody else does."""
-        for link in self.open_links:
-            self.announce(link, [self.hive.tree.tip.raw])
+    def learned(self) -> None:
+        """Be the first who has it."""
+        self.announce_tip()
 
     def give_headers(self, link: Link, message: GetHeaders) -> None:
         """One in four is not answered."""

@@ -15,12 +15,10 @@ from ..base.limits import CONNECT_TIMEOUT, HEADERS_ITEMS
 from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
 from ..channel import Channel, Closed, Opened, Received, Role
-from ..sync.view import Entry
 from ..wire.address import NetAddress
-from ..wire.blocks import Block, GetData, GetHeaders, Headers, Inv, NotFound
+from ..wire.blocks import Block, GetData, GetHeaders, Headers, NotFound
 from ..wire.features import NO_FEATURES
 from ..wire.greeting import PROTOCOL_VERSION, Version
-from ..wire.inventory import KIND_BLOCK, InventoryItem
 from ..wire.registry import Message
 from .hive import Hive
 from .host import host_address
@@ -89,6 +87,7 @@ class Adversary:
         self._serial = 0
         self._dialling: dict[ConnId, None] = {}
         network.join(self)
+        hive.watchers.append(self.learned)
 
     def start(self) -> None:
         """Dial, and begin to act."""
@@ -127,6 +126,9 @@ class Adversary:
 
     def found(self) -> None:
         """A unit of work was added to ``units``."""
+
+    def learned(self) -> None:
+        """The hive has a new tip, which most honest hosts have not heard of yet."""
 
     # -- what kinds use
 
@@ -170,9 +172,10 @@ class Adversary:
         """Show headers that nobody asked for."""
         self.say(link, Headers(tuple(headers)))
 
-    def announce_tip(self, link: Link, tip: Entry) -> None:
-        """Say that a block exists."""
-        self.say(link, Inv((InventoryItem(KIND_BLOCK, tip.hash),)))
+    def announce_tip(self) -> None:
+        """Show the newest header to everybody, before anybody else does, so as to be asked for its block."""
+        for link in self.open_links:
+            self.announce(link, [self.hive.tree.tip.raw])
 
     def after(self, delay: int, call: Callable[..., None], *arguments: object) -> None:
         """Do something later."""

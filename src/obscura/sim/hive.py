@@ -29,6 +29,8 @@ class Hive:
         self.tree = HeaderTree(genesis, self.ledger.identify_header(genesis))
         self.acts: dict[str, int] = {}
         """How often each mischief was done, by its name."""
+        self.watchers: list[Callable[[], None]] = []
+        """Called whenever the best chain that the hive knows has a new tip."""
         self._wall = wall
         self._serial = 0
 
@@ -46,6 +48,8 @@ class Hive:
         tip = self.tree.get(report.tip)
         if tip is not None and tip is not self.tree.tip:
             self.tree.set_tip(tip)
+            for watcher in self.watchers:
+                watcher()
 
     def below_tip(self, depth: int) -> Entry:
         """The entry of the best chain ``depth`` below its tip, genesis at the lowest."""

@@ -30,7 +30,7 @@ from .disk import Clock, Disk, Losses
 from .faults import FaultOptions, draw_faults
 from .hive import Hive
 from .host import Host, host_address
-from .journal import Journal
+from .journal import Journal, Kind
 from .lines import LineOptions
 from .network import Network
 from .weather import Weather
@@ -228,6 +228,7 @@ class Trial:
         dead = self.hosts[number]
         host = self._host(number, dead.clock, dead.disk, dead.life + 1)
         self.hosts[number] = host
+        self.journal.note(self.world.time, number, Kind.RESTARTED, host.life, len(host.disk.blocks))
         self.checker.restarted(host)
         host.start()
 
