@@ -29,7 +29,7 @@ from .checks import SafetyChecker, SafetyError
 from .disk import Clock, Disk, Losses
 from .faults import FaultOptions, draw_faults
 from .hive import Hive
-from .host import Host, host_address
+from .host import Host, Pace, host_address
 from .journal import Journal, Kind
 from .lines import LineOptions
 from .network import Network
@@ -51,6 +51,7 @@ _INTERVAL: Final = (seconds(20), minutes(10))
 _NAMED: Final = 3  # honest hosts that each honest host names
 _OUTBOUND: Final = 4  # more links where hosts discover peers
 _BODY: Final = 5_000  # bytes; sizes are uniform from 8
+_SYNC: Final = 300_000  # microseconds that a slow disk takes to sync; a fast one takes a thousandth
 
 
 class Verdict(Enum):
@@ -171,6 +172,9 @@ class Trial:
         count = min(round(options.hosts * self.faults.share) if self.faults.adversaries else 0, options.hosts - 2)
         honest = options.hosts - count
         graph = self.world.chance.fork("graph")
+        # Even on a logarithmic scale, one for each host: on a slow disk a crash finds blocks half written.
+        disks = self.world.chance.fork("disks")
+        self._paces = [Pace(call=Duration(round(_SYNC / 1_000 ** disks.uniform()))) for _ in range(honest)]
         self._configs = [self._config(number, honest, graph) for number in range(honest)]
         self.hosts = [self._host(number, Clock(self.world), Disk(), 0) for number in range(honest)]
         self.adversaries = [self._adversary(honest + index, graph) for index in range(count)]
@@ -210,6 +214,7 @@ class Trial:
             self.network,
             self._configs[number],
             ledger=disk.load(clock, self._make_ledger(number)),
+            pace=self._paces[number],
             listener=self._heard,
             answered=self._answered,
             clock=clock,
