@@ -21,6 +21,7 @@ class Recorder:
     def __init__(self, number: int, network: Network, *, accepts: bool = True) -> None:
         self.number = number
         self.address = host_address(number)
+        self.frozen = False
         self.lines: dict[ConnId, Line] = {}
         self.log: list[tuple[int, str]] = []
         self.data = b""

@@ -13,7 +13,7 @@ from ..app.compose import run_loop, run_node
 from ..app.logs import configure
 from ..app.settings import load
 from ..wire.address import NetAddress
-from . import asking, devnet, importing, mining
+from . import asking, devnet, importing, mining, simulating
 from .options import DEFAULT_DATADIR, DatadirOption
 
 app = typer.Typer(
@@ -93,3 +93,4 @@ app.command()(asking.add)
 app.command()(asking.stop)
 app.command()(mining.mine)
 app.command("devnet")(devnet.devnet)
+app.add_typer(simulating.app, name="sim")

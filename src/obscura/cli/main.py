@@ -1,7 +1,7 @@
 """The ``obscura`` command: exit codes, and errors as one clear line.
 
 Exit codes (docs/operate.md): 0 done, 1 failed, 2 wrong usage or setting, 3 no node runs there, 4 the datadir is in use,
-5 the disk or a file is at fault, 130 interrupted.
+5 the disk or a file is at fault, 130 interrupted; those of `sim` stand in :mod:`obscura.cli.simulating`.
 """
 
 from __future__ import annotations

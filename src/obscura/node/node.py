@@ -28,6 +28,7 @@ from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
 from ..wire.registry import Message
 from . import links, on_gossip, on_serve, on_sync
+from .bounds import check_bounds
 from .config import NodeConfig
 from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
 from .peer import Peer
@@ -289,8 +290,9 @@ class Node:
         )
 
     def check(self) -> None:
-        """Walk the invariants of every part; for tests and fuzzers."""
+        """Walk the invariants and the bounds of every part; for tests, fuzzers and simulations."""
         state = self._state
+        check_bounds(state)
         state.tree.check()
         state.download.check()
         state.book.check()
@@ -307,6 +309,11 @@ class Node:
         if abs(drift) > CLOCK_JUMP:
             state.dialer.rebase(drift)
             state.tell(Notice("clock-jump", f"the wall clock moved by {drift} s"))
+            # Headers that were too far in the future for the old clock may be fine for the new one, and nobody shows
+            # them a second time.
+            for peer in state.open_peers():
+                if peer.best is not None:
+                    on_sync.offer(state, peer, peer.best)
         state.last_now = now
 
     def _pump(self, peer: Peer, now: Now) -> None:

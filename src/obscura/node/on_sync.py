@@ -416,8 +416,7 @@ def blocks_judged(state: NodeState, batch: tuple[PendingBlock, ...], report: Blo
     if tip is not None and tip is not state.tree.tip:
         left, joined = state.tree.set_tip(tip)
         state.tell(TipMoved(tip.hash, tip.height, left))
-        if not state.syncing:
-            announce(state, joined, now)
+        announce(state, joined, now)
     feed(state)
     schedule(state, now)
 
@@ -468,12 +467,17 @@ def _uncharge(state: NodeState, entry: Entry) -> None:
 
 
 def announce(state: NodeState, joined: list[Entry], now: Now) -> None:
-    """Tell peers of new blocks: by ``headers`` to those known to have the parent, else by ``inv`` of the tip."""
+    """Tell peers of new blocks: by ``headers`` to those known to have the parent, else by ``inv`` of the tip.
+
+    While we catch up, peers that have shown more work are not told. Security: the others are. Better headers whose
+    blocks nobody gives out would otherwise silence every node that was shown them.
+    """
     if not joined:
         return
     parent, tip = joined[0].previous, joined[-1]
+    syncing = state.syncing
     for peer in state.open_peers():
-        if _knows(state, peer, tip):
+        if _knows(state, peer, tip) or (syncing and peer.best is not None and peer.best.work > tip.work):
             continue
         if parent is not None and _knows(state, peer, parent) and len(joined) <= HEADERS_UNASKED:
             state.send(peer, Headers(tuple(entry.raw for entry in joined)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from itertools import zip_longest
 from typing import Final
@@ -40,15 +40,27 @@ class Kind(IntEnum):
     TIP = 16  # height, blocks disconnected
     SAVED = 17  # addresses, 0
     TOLD = 18  # number of the event's class, 0
-    PARTED = 19  # sides; 0 for whole again, 0
+    PARTED = 19  # sides; 0 for whole again, 1 if what the earlier sides send still reaches the later ones
+    CLOGGED = 20  # bytes in a second; 0 for free again, 0
+    CRASHED = 21  # 1 for a power cut and 0 for a kill, entries lost
+    RESTARTED = 22  # the host's life, blocks that survived
+    FROZEN = 23  # 1 for frozen and 0 for thawed, 0
+    CLOCK = 24  # how far the wall clock is ahead of the world's in seconds, modulo 2**64
+    MISCHIEF = 25  # number of the adversary's kind, link
 
 
 class Journal:
-    """Collects entries. ``lines`` keeps them as text too, for finding the first difference of two runs."""
+    """Collects entries.
 
-    def __init__(self, *, keep_lines: bool = False) -> None:
+    Args:
+        keep_lines: have them as text too, in ``lines``.
+        sink: called with each of them as a line of text without its end; what it raises ends the run.
+    """
+
+    def __init__(self, *, keep_lines: bool = False, sink: Callable[[str], None] | None = None) -> None:
         self.entries = 0
         self.lines: list[str] | None = [] if keep_lines else None
+        self._sink = self.lines.append if sink is None and self.lines is not None else sink
         self._hash = hashlib.sha256()
         self._waiting = bytearray()
 
@@ -70,8 +82,8 @@ class Journal:
         if len(waiting) >= _FLUSH:
             self._hash.update(waiting)
             waiting.clear()
-        if self.lines is not None:
-            self.lines.append(f"{time} host {host} {kind.name.lower()} {first} {second} {tip.hex()}".rstrip())
+        if self._sink is not None:
+            self._sink(f"{time} host {host} {kind.name.lower()} {first} {second} {tip.hex()}".rstrip())
 
     def digest(self) -> str:
         """The hash of all entries so far, in hexadecimal."""
@@ -80,7 +92,7 @@ class Journal:
         return self._hash.hexdigest()
 
 
-def first_difference(one: Sequence[str], other: Sequence[str]) -> tuple[int, str, str] | None:
+def first_difference(one: Iterable[str], other: Iterable[str]) -> tuple[int, str, str] | None:
     """Where two journals part: line number from 0 and both lines (empty past the end); ``None`` if they are equal."""
     for number, (left, right) in enumerate(zip_longest(one, other, fillvalue="")):
         if left != right:

@@ -56,6 +56,8 @@ class Station(Protocol):
 
     number: int
     address: NetAddress
+    frozen: bool
+    """It takes nothing from its lines, as a stopped process."""
 
     def on_accept(self, line: Line, address: NetAddress) -> ConnId | None:
         """Someone connects; the line's name here, or ``None`` to refuse."""

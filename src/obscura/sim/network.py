@@ -9,6 +9,9 @@ which everything behind it waits too, and then arrives at once.
 
 Back-pressure is as on sockets: a host that pauses a line leaves bytes on it; the sender is told when more than
 SEND_BUFFER_BYTES are under way, and again when half of them have been taken.
+
+A host may lose its power: it says nothing any more, and its peers learn of it when it is back and answers their bytes
+by a reset. A host may be frozen: its kernel still takes connections and bytes, and it hears of them when it thaws.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from ..base.limits import GRACE_STOP, SEND_BUFFER_BYTES
 from ..base.names import ConnId
 from ..base.randomness import Chance
 from ..wire.address import NetAddress
+from .cuts import Cuts
 from .journal import Journal, Kind
 from .lines import FIN, RESET, Line, LineOptions, Station
 from .world import World
@@ -49,9 +53,12 @@ class Network:
         self.bytes_sent = 0
         self._chance: Chance = world.chance.fork("network")
         self._stations: dict[NetAddress, Station] = {}
+        self._numbers: dict[NetAddress, int] = {}
         self._ports: dict[int, int] = {}
-        self._sides: dict[int, int] = {}
+        self._cuts = Cuts()
         self._held: dict[Line, None] = {}
+        self._slowed: dict[Line, None] = {}
+        self._knocking: dict[int, list[tuple[Line, NetAddress]]] = {}
         self._reset_below = self._loss_below = self._cut_below = 0
         self.change(options)
 
@@ -72,6 +79,7 @@ class Network:
             msg = f"host {station.number} has the address of another host"
             raise BugError(msg)
         self._stations[station.address] = station
+        self._numbers[station.address] = station.number
 
     def leave(self, station: Station) -> None:
         """A host listens no more; dials to it are refused."""
@@ -79,22 +87,94 @@ class Network:
 
     # -- partitions
 
-    def part(self, sides: Sequence[Sequence[int]]) -> None:
+    def part(self, sides: Sequence[Sequence[int]], *, one_way: bool = False) -> None:
         """Cut the network: hosts of different sides do not hear each other. Hosts that are not named form one more
-        side. Links stay, as TCP's do, and go on when the network is whole again."""
-        self._sides = {number: index for index, side in enumerate(sides, 1) for number in side}
-        self.journal.note(self.world.time, 0, Kind.PARTED, len(sides))
+        side, the first. Links stay, as TCP's do, and go on when the network is whole again.
+
+        Args:
+            sides: numbers of hosts.
+            one_way: what a side sends still reaches the sides after it, but not those before it. No link can be
+                opened across.
+        """
+        self._cuts.part(sides, one_way=one_way)
+        # Who was apart by an earlier partition may be together in this one.
+        self._release()
+        self.journal.note(self.world.time, 0, Kind.PARTED, len(sides), one_way)
 
     def heal(self) -> None:
         """End the partition. Each line notices when it next tries."""
-        self._sides = {}
+        self._cuts.heal()
+        self._release()
+        self.journal.note(self.world.time, 0, Kind.PARTED)
+
+    def _release(self) -> None:
         held, self._held = self._held, {}
         for line in held:
             self.world.after(self._chance.below(2 * self.options.retransmit + 1), self._arrive, line)
-        self.journal.note(self.world.time, 0, Kind.PARTED)
 
-    def _parted(self, one: Station, other: Station) -> bool:
-        return bool(self._sides) and self._sides.get(one.number, 0) != self._sides.get(other.number, 0)
+    # -- slow hosts, dark hosts, frozen hosts
+
+    def clog(self, number: int, bandwidth: int) -> None:
+        """All links of a host carry only so many bytes in a second, each way, until :meth:`unclog`."""
+        self._cuts.clogged[number] = bandwidth
+        self.journal.note(self.world.time, number, Kind.CLOGGED, bandwidth)
+
+    def unclog(self, number: int) -> None:
+        """A host's links are as they were; what waits on slow lines goes on at their speed."""
+        if self._cuts.clogged.pop(number, None) is None:
+            return
+        self.journal.note(self.world.time, number, Kind.CLOGGED)
+        for line in list(self._slowed):
+            if number in (line.station.number, line.peer.station.number):
+                del self._slowed[line]
+                self._hasten(line)
+
+    def _hasten(self, line: Line) -> None:
+        """Reckon anew when what ``line`` has sent arrives, as if it had all been sent now."""
+        now, peer = self.world.time, line.peer
+        usual = self._cuts.bandwidth(line.station.number, peer.station.number, self.options.bandwidth)
+        sent, last = 0, int(now)
+        for index, (arrival, piece) in enumerate(peer.incoming):
+            sent += len(piece or b"")
+            last = max(last, min(arrival, now + line.latency + sent * MICROSECONDS // usual))
+            peer.incoming[index] = (last, piece)
+        if not peer.incoming:
+            return
+        peer.last = last
+        line.free = min(line.free, max(now, last - line.latency))
+        self.world.at(max(now, peer.incoming[0][0]), self._arrive, peer)
+
+    def power_off(self, station: Station, lines: Sequence[Line]) -> None:
+        """A host goes dark: it ends none of its links, and answers nothing until :meth:`power_on`."""
+        self.leave(station)
+        for line in lines:
+            line.is_open = False
+            line.incoming.clear()
+        self._cuts.dark[station.number] = list(lines)
+
+    def power_on(self, number: int) -> None:
+        """A host has its power again: what its peers still send on the links of its earlier life is answered by
+        resets."""
+        for line in self._cuts.dark.pop(number, ()):
+            if line.peer.under_way:
+                self.world.after(self._chance.below(8 * self.options.retransmit + 1), self._break, line.peer)
+
+    def kill(self, station: Station, lines: Sequence[Line]) -> None:
+        """A host's process dies, and its kernel resets its links."""
+        self.leave(station)
+        for line in lines:
+            if line.is_open:
+                line.is_open = False
+                line.incoming.clear()
+                if line.peer.is_open:
+                    self._queue(line.peer, max(line.free, self.world.time) + line.latency, RESET)
+
+    def thaw(self, station: Station, lines: Sequence[Line]) -> None:
+        """A host that was frozen takes what came meanwhile: connections first, then bytes."""
+        for far, address in self._knocking.pop(station.number, ()):
+            self._admit(far, address)
+        for line in lines:
+            self._go_on(line)
 
     # -- dials
 
@@ -103,10 +183,12 @@ class Network:
         options = self.options
         latency = self._chance.span(options.latency_min, options.latency_max)
         target = self._stations.get(address)
-        if target is None:
-            self.world.after(2 * latency, station.on_dial_failed, conn, "connect-refused")
-        elif self._parted(station, target):
+        number = self._numbers.get(address)
+        cut = number is not None and (number in self._cuts.dark or self._cuts.apart(station.number, number))
+        if cut:
             self.world.after(timeout, station.on_dial_failed, conn, "connect-timeout")
+        elif target is None:
+            self.world.after(2 * latency, station.on_dial_failed, conn, "connect-refused")
         else:
             self.world.after(latency, self._knock, station, conn, target, latency)
 
@@ -119,8 +201,16 @@ class Network:
         self.world.after(latency, station.on_connected, conn, near)
         port = self._ports.get(station.number, 32_767) + 1
         self._ports[station.number] = port if port < 60_999 else 32_767
-        name = target.on_accept(far, NetAddress(station.address.network, station.address.raw, port))
-        self.journal.note(self.world.time, target.number, Kind.ACCEPTED, name or 0, station.number)
+        address = NetAddress(station.address.network, station.address.raw, port)
+        if target.frozen:
+            # Its kernel has taken the connection; the host itself learns of it when it thaws.
+            self._knocking.setdefault(target.number, []).append((far, address))
+        else:
+            self._admit(far, address)
+
+    def _admit(self, far: Line, address: NetAddress) -> None:
+        name = far.station.on_accept(far, address)
+        self.journal.note(self.world.time, far.station.number, Kind.ACCEPTED, name or 0, far.peer.station.number)
         if name is None:
             self.close(far)
 
@@ -130,13 +220,20 @@ class Network:
         """Put bytes on the way from ``line`` to its peer, after what was sent before."""
         peer = line.peer
         if not peer.is_open:
-            # The other host answers bytes for a connection that it has closed by a reset.
-            self.world.after(2 * line.latency, self._break, line)
+            if peer.station.number in self._cuts.dark:
+                # Nobody answers: TCP tries again and again, and the sender's buffer fills.
+                self._under_way(line, len(data))
+            else:
+                # The other host answers bytes for a connection that it has closed by a reset.
+                self.world.after(2 * line.latency, self._break, line)
             return
         options = self.options
+        bandwidth = self._cuts.bandwidth(line.station.number, peer.station.number, options.bandwidth)
+        if bandwidth < options.bandwidth:
+            self._slowed[line] = None
         free = max(line.free, self.world.time)
         for piece in self._pieces(data):
-            free += len(piece) * MICROSECONDS // options.bandwidth
+            free += len(piece) * MICROSECONDS // bandwidth
             # One draw serves for jitter, loss and reset: 24, 20 and 20 bits.
             draw = self._chance.u64()
             arrival = free + line.latency + ((draw & 0xFF_FFFF) * (options.jitter + 1) >> 24)
@@ -144,8 +241,11 @@ class Network:
                 arrival += self._losing()
             self._queue(peer, arrival, RESET if draw >> 44 < self._reset_below else piece)
         line.free = free
-        line.under_way += len(data)
         self.bytes_sent += len(data)
+        self._under_way(line, len(data))
+
+    def _under_way(self, line: Line, size: int) -> None:
+        line.under_way += size
         if not line.congested and line.under_way > SEND_BUFFER_BYTES:
             line.congested = True
             line.station.on_congestion(line.conn, congested=True)
@@ -169,6 +269,9 @@ class Network:
     def resume(self, line: Line) -> None:
         """Take it again, in an event of its own."""
         line.paused = False
+        self._go_on(line)
+
+    def _go_on(self, line: Line) -> None:
         if line.incoming and not line.waiting:
             line.waiting = True
             self.world.at(max(line.incoming[0][0], self.world.time), self._arrive, line)
@@ -214,9 +317,10 @@ class Network:
         """Hand over what has arrived by now."""
         line.waiting = False
         incoming = line.incoming
-        if not line.is_open or line.paused or not incoming:
+        if not line.is_open or line.paused or line.station.frozen or not incoming:
             return
-        if self._sides and self._parted(line.station, line.peer.station):
+        cuts = self._cuts
+        if cuts.parted and cuts.deaf(line.peer.station.number, line.station.number):
             line.waiting = True
             self._held[line] = None
             return

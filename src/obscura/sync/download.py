@@ -228,6 +228,11 @@ class Downloader:
         """A better chain is known whose blocks are not all here."""
         return self._tree.best.work > self._tree.tip.work
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes of bodies that have arrived and are not decided about."""
+        return self._buffered_bytes
+
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
         for block_hash, holders in self._holders.items():
@@ -381,6 +386,8 @@ class Downloader:
                     holders = self._holders[block_hash]
                     if (
                         entry is not None
+                        # Another peer's copy may have come, and wait for its parent.
+                        and not (entry.body or block_hash in self._buffered)
                         and len(holders) < BLOCK_HOLDERS
                         and self.on_path(entry)
                         and all(self._is_late(self._sources[conn], now) for conn in holders)

@@ -6,7 +6,7 @@ import pytest
 from nodes import World, mine_chain
 from stranger import Stranger
 
-from obscura.base.instant import seconds
+from obscura.base.instant import Now, WallTime, seconds
 from obscura.base.limits import SEND_BUFFER_BYTES
 from obscura.base.names import NULL_HASH, BlockHash
 from obscura.ledgers.memory import MemoryLedger
@@ -206,3 +206,32 @@ def test_an_unknown_inventory_is_cheap_however_many_headers_are_ahead(world: Wor
     host = world.add()
     stranger = Stranger(world, host)
     assert isinstance(stranger.say(Headers(()), Inv((InventoryItem(2, bytes(32)),)))[0], GetHeaders)
+
+
+def test_headers_whose_blocks_are_withheld_do_not_silence_the_relay(world: World) -> None:
+    host = world.add()
+    friend = world.add(0)
+    world.advance(seconds(1))
+    stranger = stranger_at(world, host, 1)
+    stranger.say(headers(mine_chain(GENESIS, 3, b"withheld", 1_700_000_001)))
+    world.run()
+    assert host.node.snapshot(world.now).syncing
+    [block] = host.mine(body=b"seen")
+    world.advance(seconds(1))
+    assert host.node.snapshot(world.now).syncing, "the withheld branch is still the better one"
+    assert friend.ledger.tip == name(block)
+
+
+def test_headers_that_a_wrong_clock_refused_are_looked_at_when_it_is_put_right(world: World) -> None:
+    hours = 3 * 3_600
+    source = world.add()
+    late = world.add(0)
+    late.ledger._wall = lambda: world.now.wall
+    world.advance(seconds(1))
+    [block] = source.mine(time=world.now.wall + hours)
+    world.advance(seconds(1))
+    assert late.ledger.tip == GENESIS
+    world.now = Now(world.now.mono, WallTime(world.now.wall + hours))
+    world.advance(seconds(130))
+    assert late.ledger.tip == name(block)
+    world.check()

@@ -212,6 +212,99 @@ class TestPartitions:
         assert couple.other.data == b""
         assert couple.one.said == ["connected", "gone"]
 
+    def test_one_side_may_hear_the_other_and_not_be_heard(self) -> None:
+        couple = Couple()
+        couple.network.part([[1], [2]], one_way=True)
+        couple.network.send(couple.one.line, b"heard")
+        couple.network.send(couple.other.line, b"not heard")
+        couple.network.dial(couple.one, ConnId(9), couple.other.address, seconds(5))
+        couple.world.run_for(seconds(10))
+        assert couple.other.data == b"heard"
+        assert couple.one.data == b""
+        assert couple.one.said == ["connected", "connect-timeout"], "a handshake needs both ways"
+        couple.network.heal()
+        couple.world.run_for(seconds(1))
+        assert couple.one.data == b"not heard"
+
+    def test_another_partition_frees_those_whom_it_does_not_cut(self) -> None:
+        couple = Couple()
+        couple.network.part([[1], [2]])
+        couple.network.send(couple.one.line, b"data")
+        couple.world.run_for(seconds(10))
+        assert couple.other.data == b""
+        couple.network.part([[1, 2], [3]])
+        couple.world.run_for(seconds(1))
+        assert couple.other.data == b"data"
+
+
+class TestClogs:
+    def test_a_clogged_host_hears_and_says_a_trickle(self) -> None:
+        couple = Couple()
+        couple.network.clog(2, 100)
+        couple.network.send(couple.one.line, bytes(1_000))
+        couple.network.send(couple.other.line, bytes(1_000))
+        couple.world.run_for(seconds(9))
+        assert couple.one.data == couple.other.data == b""
+        couple.world.run_for(seconds(2))
+        assert len(couple.one.data) == len(couple.other.data) == 1_000
+
+    def test_what_waits_goes_on_at_full_speed_when_the_clog_is_gone(self) -> None:
+        couple = Couple()
+        couple.network.clog(2, 100)
+        for _ in range(10):
+            couple.network.send(couple.one.line, bytes(1_000))
+        couple.world.run_for(seconds(11))
+        assert len(couple.other.data) == 1_000
+        couple.network.unclog(2)
+        couple.network.unclog(2)
+        couple.network.send(couple.one.line, b"last")
+        couple.world.run_for(seconds(1))
+        assert couple.other.data == bytes(10_000) + b"last"
+        assert couple.one.line.under_way == 0
+
+
+class TestCrashes:
+    def test_a_killed_host_resets_its_links(self) -> None:
+        couple = Couple()
+        couple.network.kill(couple.other, list(couple.other.lines.values()))
+        couple.world.run_for(seconds(0.1))
+        assert couple.one.said == ["connected", "gone"]
+
+    def test_nobody_hears_of_a_power_cut_until_it_is_over(self) -> None:
+        couple = Couple()
+        couple.network.power_off(couple.other, list(couple.other.lines.values()))
+        couple.network.send(couple.one.line, b"anybody?")
+        couple.network.dial(couple.one, ConnId(9), couple.other.address, seconds(5))
+        couple.world.run_for(seconds(100))
+        assert couple.one.said == ["connected", "connect-timeout"]
+        assert couple.other.data == b""
+        couple.network.power_on(2)
+        couple.world.run_for(seconds(5))
+        assert couple.one.said == ["connected", "connect-timeout", "gone"]
+
+    def test_a_sender_to_a_dark_host_is_told_that_its_buffer_is_full(self) -> None:
+        couple = Couple()
+        couple.network.power_off(couple.other, list(couple.other.lines.values()))
+        couple.network.send(couple.one.line, bytes(SEND_BUFFER_BYTES + 1))
+        assert couple.one.said == ["connected", "congested"]
+
+
+class TestFrozen:
+    def test_a_frozen_host_takes_what_came_when_it_thaws(self) -> None:
+        couple = Couple()
+        couple.other.frozen = True
+        couple.network.send(couple.one.line, b"early")
+        couple.network.dial(couple.one, ConnId(9), couple.other.address, seconds(5))
+        couple.world.run_for(seconds(60))
+        assert couple.other.data == b""
+        assert len(couple.other.lines) == 1
+        assert couple.one.said == ["connected", "connected"], "its kernel takes connections"
+        couple.other.frozen = False
+        couple.network.thaw(couple.other, list(couple.other.lines.values()))
+        couple.world.run_for(seconds(1))
+        assert couple.other.data == b"early"
+        assert len(couple.other.lines) == 2
+
 
 class TestBackPressure:
     def test_a_sender_is_told(self) -> None:

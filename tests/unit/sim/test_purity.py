@@ -9,7 +9,7 @@ import pytest
 
 import obscura.sim
 
-SOURCES = sorted(Path(obscura.sim.__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(obscura.sim.__file__).parent.rglob("*.py"))
 OUTSIDE = {
     "asyncio",
     "datetime",

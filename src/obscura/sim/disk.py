@@ -1,0 +1,133 @@
+"""What of a simulated host survives a crash.
+
+The model, as strict as the :class:`~obscura.chain.ledger.Ledger` contract and no kinder:
+
+* A block that the ledger has acknowledged as ``ACCEPTED`` is synced: it survives every crash.
+* A batch in progress is on the disk up to a block that chance draws; nobody was told of it, so the rest is simply gone.
+* Headers without their block are written but never synced: chance draws how many of them survive.
+* The address book is as it was last saved; a save in progress is done or not done as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..base.instant import Now, WallTime
+from ..base.names import BlockHash
+from ..base.randomness import Chance
+from ..chain import HEADER_BYTES, BlockReport, BlockVerdict
+from ..ledgers.memory import MemoryLedger
+from ..node.effects import AcceptBlocks, LedgerRequest
+from ..peers.record import AddressRecord
+from .world import World
+
+
+class Clock:
+    """A host's clocks: its wall clock may be wrong by ``skew`` seconds, its monotonic one never is."""
+
+    def __init__(self, world: World) -> None:
+        self.skew = 0
+        self._world = world
+
+    @property
+    def now(self) -> Now:
+        """Both clocks."""
+        mono, wall = self._world.now
+        return Now(mono, WallTime(wall + self.skew))
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What a crash has cost: of blocks in progress, of headers, and whether a save of addresses was under way."""
+
+    blocks: int = 0
+    headers: int = 0
+    saves: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many writes were lost."""
+        return self.blocks + self.headers + self.saves
+
+
+class Disk:
+    """The disk of one host, through all of its lives."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[BlockHash, bytes] = {}
+        """Synced, in the order in which they were accepted: parents before children."""
+        self.headers: dict[BlockHash, bytes] = {}
+        """Written and not synced."""
+        self.addresses: tuple[AddressRecord, ...] = ()
+        self._saving: tuple[AddressRecord, ...] | None = None
+
+    def accepted(self, blocks: Sequence[bytes], report: BlockReport) -> None:
+        """The ledger has decided about a batch: what it accepts is synced before it says so."""
+        for block, outcome in zip(blocks, report.outcomes, strict=True):
+            if outcome.verdict is BlockVerdict.ACCEPTED:
+                self.blocks[outcome.hash] = block
+                self.headers.pop(outcome.hash, None)
+
+    def headers_accepted(self, ledger: MemoryLedger, headers: Sequence[bytes]) -> None:
+        """The ledger holds these headers from now on."""
+        for header in headers:
+            name = ledger.identify_header(header).hash
+            if name not in self.blocks:
+                self.headers[name] = header
+
+    def saving(self, records: tuple[AddressRecord, ...]) -> None:
+        """A save of the address book begins."""
+        self._saving = records
+
+    def saved(self) -> None:
+        """It is done."""
+        if self._saving is not None:
+            self.addresses, self._saving = self._saving, None
+
+    def crash(self, ledger: MemoryLedger, under_way: Sequence[LedgerRequest], chance: Chance) -> Losses:
+        """The host is gone in the middle of what it did.
+
+        Args:
+            ledger: the host's, which tells which blocks of a torn batch stand.
+            under_way: requests that the ledger has not answered.
+            chance: draws what survives.
+        """
+        lost = 0
+        for request in under_way:
+            if isinstance(request, AcceptBlocks):
+                written = request.blocks[: chance.below(len(request.blocks) + 1)]
+                self.accepted(written, ledger.accept_blocks(written))
+                lost += len(request.blocks) - len(written)
+        kept = chance.below(len(self.headers) + 1)
+        gone = len(self.headers) - kept
+        self.headers = dict(list(self.headers.items())[:kept])
+        saves = 0
+        if self._saving is not None:
+            if chance.below(2):
+                self.saved()
+            else:
+                saves = 1
+            self._saving = None
+        return Losses(lost, gone, saves)
+
+    def load(self, clock: Clock, make: Callable[..., MemoryLedger] = MemoryLedger) -> MemoryLedger:
+        """A ledger that holds what survived. Times are not judged again: a clock that is behind now was not then.
+
+        Args:
+            clock: of the host.
+            make: builds the empty ledger, given ``wall``.
+        """
+        loading = True
+
+        def wall() -> WallTime:
+            return WallTime(1 << 40) if loading else clock.now.wall
+
+        ledger = make(wall=wall)
+        ledger.accept_blocks(list(self.blocks.values()))
+        for header in self.headers.values():
+            assert len(header) == HEADER_BYTES, "only headers are kept as such"
+            # One that hangs on a lost header is lost with it.
+            ledger.accept_headers((header,))
+        loading = False
+        return ledger

@@ -1,0 +1,96 @@
+"""What a crash takes and what it leaves."""
+
+from __future__ import annotations
+
+from nodes import mine_chain
+
+from obscura.base.names import BlockHash
+from obscura.base.randomness import Chance
+from obscura.ledgers.memory import MemoryLedger
+from obscura.node.effects import AcceptBlocks, AcceptHeaders, ReadBlocks
+from obscura.sim.disk import Clock, Disk
+from obscura.sim.world import World
+
+FIRST = 1_800_000_001  # a valid time of a block in a world that has just begun
+
+
+def blocks_and_names(count: int) -> tuple[list[bytes], list[BlockHash]]:
+    ledger = MemoryLedger()
+    blocks = mine_chain(ledger.tip, count, b"body", FIRST)
+    return blocks, [ledger.identify_block(block).hash for block in blocks]
+
+
+def test_what_was_acknowledged_survives_every_crash() -> None:
+    blocks, names = blocks_and_names(10)
+    for seed in range(20):
+        disk, ledger = Disk(), MemoryLedger()
+        disk.accepted(blocks, ledger.accept_blocks(blocks))
+        assert disk.crash(ledger, [], Chance.from_seed(seed)).total == 0
+        again = disk.load(Clock(World(seed)))
+        assert again.tip == ledger.tip == names[-1]
+        assert again.read_blocks(names) == tuple(blocks)
+
+
+def test_a_batch_in_progress_is_torn_anywhere() -> None:
+    blocks, names = blocks_and_names(6)
+    heights = {}
+    for seed in range(100):
+        disk, ledger = Disk(), MemoryLedger()
+        disk.accepted(blocks[:2], ledger.accept_blocks(blocks[:2]))
+        requests = [AcceptBlocks(tuple(blocks[2:])), ReadBlocks((names[0],), 1_000_000)]
+        losses = disk.crash(ledger, requests, Chance.from_seed(seed))
+        again = disk.load(Clock(World(seed)))
+        assert again.height == 6 - losses.blocks
+        heights[again.height] = None
+    assert sorted(heights) == [2, 3, 4, 5, 6], "from nothing of it to all of it"
+
+
+def test_headers_survive_by_chance_and_never_without_their_parent() -> None:
+    blocks, _ = blocks_and_names(5)
+    headers = [block[:80] for block in blocks]
+    counts = {}
+    for seed in range(100):
+        disk, ledger = Disk(), MemoryLedger()
+        report = ledger.accept_headers(headers)
+        disk.headers_accepted(ledger, headers[: report.accepted])
+        losses = disk.crash(ledger, [AcceptHeaders(tuple(headers))], Chance.from_seed(seed))
+        kept = list(disk.load(Clock(World(seed))).restore().headers)
+        assert [entry.header for entry in kept] == headers[: 5 - losses.headers]
+        counts[len(kept)] = None
+    assert sorted(counts) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_header_whose_block_is_stored_is_not_lost() -> None:
+    blocks, names = blocks_and_names(1)
+    disk, ledger = Disk(), MemoryLedger()
+    disk.headers_accepted(ledger, [blocks[0][:80]])
+    disk.accepted(blocks, ledger.accept_blocks(blocks))
+    assert not disk.headers
+    disk.headers_accepted(ledger, [blocks[0][:80]])
+    assert not disk.headers
+    assert list(disk.blocks) == names
+
+
+def test_a_save_of_addresses_is_done_or_not_done() -> None:
+    outcomes = {}
+    for seed in range(30):
+        disk = Disk()
+        disk.saving(())
+        losses = disk.crash(MemoryLedger(), [], Chance.from_seed(seed))
+        outcomes[losses.saves] = None
+    assert sorted(outcomes) == [0, 1]
+    disk = Disk()
+    disk.saving(())
+    disk.saved()
+    assert disk.crash(MemoryLedger(), [], Chance.from_seed(1)).saves == 0
+
+
+def test_times_are_not_judged_again_but_new_ones_are() -> None:
+    blocks, names = blocks_and_names(2)
+    disk, ledger = Disk(), MemoryLedger()
+    disk.accepted(blocks[:1], ledger.accept_blocks(blocks[:1]))
+    clock = Clock(World(1))
+    clock.skew = -5 * 3_600
+    again = disk.load(clock)
+    assert again.tip == names[0], "it was fine by the clock of then"
+    assert again.accept_blocks(blocks[1:]).outcomes[0].rule == "time-too-new"
