@@ -13,14 +13,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from ..base.instant import MICROSECONDS
-from ..base.limits import GRACE_STOP, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
+from ..base.limits import GRACE_STOP, JOIN_BYTES, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from ..base.names import ConnId
-
-READ_BYTES: Final = 262_144  # bytes read at once; larger reads gain nothing (reference: 64 to 256 KB)
-JOIN_BYTES: Final = 65_536  # small pieces are joined up to it: below, calls cost more than copies; above, copies do
 
 
 class StreamOwner(Protocol):

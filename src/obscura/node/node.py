@@ -109,13 +109,21 @@ class Node:
     # -- the network
 
     def accepted(self, address: NetAddress, now: Now) -> ConnId | None:
-        """Someone has connected; ``None`` says to close the socket at once, because all slots are taken."""
+        """Someone has connected; ``None`` says to close the socket at once, because the node is stopping.
+
+        It waits in the lobby until its handshake is complete; another one may have to leave it (see ``peers.lobby``).
+        """
         self._tick(now)
         state = self._state
-        if state.stopping or sum(1 for peer in state.peers.values() if peer.inbound) >= state.config.inbound_slots:
+        if state.stopping:
             return None
         peer = links.make(state, state.new_conn(), address, now, inbound=True, named=False)
+        leaving = state.lobby.enter(peer.conn, address.group())
         state.flush(peer, now)
+        if leaving is not None:
+            state.peers[leaving].channel.close("lobby-full")
+            state.wake(leaving)
+            self._settle(now)
         return peer.conn
 
     def connected(self, conn: ConnId, now: Now) -> None:
@@ -294,6 +302,9 @@ class Node:
         state.tree.check()
         state.download.check()
         state.book.check()
+        state.lobby.check()
+        inbound = sum(1 for peer in state.peers.values() if peer.inbound and peer.opened_at is not None)
+        assert inbound == state.inbound_open <= state.config.inbound_slots, "each open inbound link has a slot"
         for conn, held in [(NOBODY, state.low_unowned), *((peer.conn, peer.low_work) for peer in state.peers.values())]:
             assert all(entry.low == conn for entry in held), "low-work accounts are exact"
         assert all(conn in state.peers for conn in state.dial_nonces.values()), "nonces belong to links"

@@ -17,6 +17,7 @@ from ..base.randomness import Chance
 from ..chain.ledger import Ledger
 from ..peers.book import AddressBook
 from ..peers.dialing import Dialer
+from ..peers.lobby import Lobby
 from ..sync.download import Downloader
 from ..sync.view import Entry, HeaderTree
 from ..wire.address import AddressEntry, NetAddress, Network
@@ -91,6 +92,10 @@ class NodeState:
         self.dialer = dialer
         self.download = Downloader(tree, config.minimum_work)
         self.timers: Timers[TimerKey] = Timers()
+        self.lobby = Lobby()
+        """Inbound links whose handshake is not complete."""
+        self.inbound_open = 0
+        """Inbound links whose handshake is complete: each has a slot."""
         self.peers: dict[ConnId, Peer] = {}
         self.dials: dict[ConnId, PendingDial] = {}
         self.dial_nonces: dict[int, ConnId] = {}

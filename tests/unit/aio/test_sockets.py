@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from obscura.aio.dial import DialError, connect
 from obscura.aio.listen import Listener, open_listener
-from obscura.aio.stream import JOIN_BYTES, READ_BYTES, Stream, adopt_socket, joined
+from obscura.aio.stream import Stream, adopt_socket, joined
 from obscura.base.errors import ConfigError
 from obscura.base.instant import Duration, seconds
+from obscura.base.limits import JOIN_BYTES, READ_BYTES
 from obscura.base.names import ConnId
 from obscura.wire.address import NetAddress, Network, parse_address
 
