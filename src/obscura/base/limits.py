@@ -92,9 +92,6 @@ READ_BYTES: Final = _limit("READ_BYTES", 262_144, "bytes", "read from a socket a
 JOIN_BYTES: Final = _limit(
     "JOIN_BYTES", 65_536, "bytes", "small writes are joined up to it: below, calls cost more than copies"
 )
-COMPACT_BYTES: Final = _limit(
-    "COMPACT_BYTES", 65_536, "bytes", "handed out already, cut off a receive buffer's front: below, moving costs more"
-)
 UNKNOWN_PRICE: Final = _limit("UNKNOWN_PRICE", 5, "tokens", "for a message of an unknown type: it is of no use to us")
 LISTEN_BACKLOG: Final = _limit(
     "LISTEN_BACKLOG", 128, "connections", "held by the system until we look; what Linux allows unless told otherwise"
