@@ -88,7 +88,9 @@ class Stream(asyncio.BufferedProtocol):
             return
         data = bytes(self._owner.shared_buffer[:nbytes])
         if self.conn is None:
+            # Security: what a stranger pours in before the node knows of it is one buffer, not what the loop reads on.
             self._early.append(data)
+            self.pause_reading()
         else:
             self._owner.stream_data(self, data)
 
@@ -131,6 +133,7 @@ class Stream(asyncio.BufferedProtocol):
         """Name the stream. What came between connecting and now is handed on: bytes, the peer's end, the socket's."""
         self.conn = conn
         early, self._early = self._early, []
+        self.resume_reading()
         for data in early:
             self._owner.stream_data(self, data)
         if self._transport is None:

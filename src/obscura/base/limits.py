@@ -88,6 +88,15 @@ PRICE_BYTES: Final = _limit("PRICE_BYTES", 4_096, "bytes", "of unasked payload t
 RECEIVE_BUFFER_BYTES: Final = _limit(
     "RECEIVE_BUFFER_BYTES", 5_000_000, "bytes", "read and dropped while a link says goodbye: a whole block under way"
 )
+RECEIVE_TOTAL_BYTES: Final = _limit(
+    "RECEIVE_TOTAL_BYTES",
+    128_000_000,
+    "bytes",
+    "unfinished frames and unserved requests of inbound links together; honest ones stay within SYNC_BUFFER_BYTES",
+)
+LIGHT_LINK_BYTES: Final = _limit(
+    "LIGHT_LINK_BYTES", 65_536, "bytes", "held for a link without an account in that sum: 114 of them make 7 MB"
+)
 READ_BYTES: Final = _limit("READ_BYTES", 262_144, "bytes", "read from a socket at once; larger reads gain nothing")
 JOIN_BYTES: Final = _limit(
     "JOIN_BYTES", 65_536, "bytes", "small writes are joined up to it: below, calls cost more than copies"

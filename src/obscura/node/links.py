@@ -111,6 +111,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     state.tell(LinkClosed(conn, peer.address, peer.inbound, event.rule, event.detail, was_open))
     if peer.inbound:
         state.lobby.leave(conn)
+        state.burdens.forget(conn)
         if not was_open:
             # Strangers come and go by the thousand: nothing else knows of this one.
             return

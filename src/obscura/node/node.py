@@ -150,7 +150,7 @@ class Node:
         if peer is None:
             return
         peer.channel.receive_data(data)
-        self._pump(peer, now)
+        self._pump(peer, now, len(data))
         self._settle(now)
 
     def disconnected(self, conn: ConnId, now: Now) -> None:
@@ -303,6 +303,7 @@ class Node:
         state.download.check()
         state.book.check()
         state.lobby.check()
+        state.burdens.check()
         inbound = sum(1 for peer in state.peers.values() if peer.inbound and peer.opened_at is not None)
         assert inbound == state.inbound_open <= state.config.inbound_slots, "each open inbound link has a slot"
         for conn, held in [(NOBODY, state.low_unowned), *((peer.conn, peer.low_work) for peer in state.peers.values())]:
@@ -320,8 +321,8 @@ class Node:
             state.tell(Notice("clock-jump", f"the wall clock moved by {drift} s"))
         state.last_now = now
 
-    def _pump(self, peer: Peer, now: Now) -> None:
-        """Pull a link's events until it needs more, is to be paused, or has ended."""
+    def _pump(self, peer: Peer, now: Now, came: int = 0) -> None:
+        """Pull a link's events until it needs more, is to be paused, or has ended. ``came`` bytes have just come."""
         state = self._state
         while True:
             if not self._may_read(peer, now):
@@ -337,6 +338,7 @@ class Node:
             except PeerFault as fault:
                 peer.channel.close(fault.rule, fault.detail, fault=True)
             state.govern(peer, now)
+        state.weigh(peer, came)
         state.flush(peer, now)
 
     def _may_read(self, peer: Peer, now: Now) -> bool:

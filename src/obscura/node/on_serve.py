@@ -129,5 +129,4 @@ def _not_found(state: NodeState, peer: Peer, item: InventoryItem) -> None:
 
 def _flush_not_found(state: NodeState, peer: Peer) -> None:
     if peer.not_found:
-        state.send(peer, NotFound(tuple(peer.not_found)))
-        peer.not_found.clear()
+        state.send(peer, NotFound(peer.not_found.drain()))

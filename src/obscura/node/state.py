@@ -16,6 +16,7 @@ from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
 from ..chain.ledger import Ledger
 from ..peers.book import AddressBook
+from ..peers.burden import Burdens
 from ..peers.dialing import Dialer
 from ..peers.lobby import Lobby
 from ..sync.download import Downloader
@@ -94,6 +95,8 @@ class NodeState:
         self.timers: Timers[TimerKey] = Timers()
         self.lobby = Lobby()
         """Inbound links whose handshake is not complete."""
+        self.burdens = Burdens()
+        """What inbound links make us hold, over all of them."""
         self.inbound_open = 0
         """Inbound links whose handshake is complete: each has a slot."""
         self.peers: dict[ConnId, Peer] = {}
@@ -195,6 +198,14 @@ class NodeState:
             peer.headers_asked_since = after(peer.headers_asked_since, rested)
             self.download.resume(peer.conn, rested)
             self.effects.append(Resume(peer.conn))
+
+    def weigh(self, peer: Peer, came: int) -> None:
+        """Bring an inbound link's account up to date after ``came`` bytes; over the sum's bound a link ends."""
+        if not peer.inbound or peer.channel.is_closed:
+            return
+        for leaving in self.burdens.weigh(peer.conn, peer.channel.buffered + peer.serve.size, came):
+            self.peers[leaving].channel.close("receive-total")
+            self.wake(leaving)
 
     def wake(self, conn: ConnId) -> None:
         """Have a link's events pulled before this input ends."""
