@@ -217,13 +217,24 @@ LOW_WORK_PER_PEER: Final = _limit(
     "LOW_WORK_PER_PEER", 10_000, "headers", "on branches with no more work than our tip (design §8)"
 )
 LOW_WORK_TOTAL: Final = _limit("LOW_WORK_TOTAL", 50_000, "headers", "the same, over all peers (design §8)")
+ANNOUNCE_WITHIN: Final = _limit(
+    "ANNOUNCE_WITHIN",
+    144,
+    "blocks",
+    "behind the best header, new blocks are announced all the same: headers may be bait",
+)
 GETDATA_QUEUE: Final = _limit(
     "GETDATA_QUEUE", 50_000, "items", "what one getdata may hold; the link's reading pauses until it is served"
 )
 SERVE_BATCH_BLOCKS: Final = _limit(
     "SERVE_BATCH_BLOCKS", 256, "blocks", "read from the store at once for one peer: what it may have in flight"
 )
-SERVE_BATCH_BYTES: Final = _limit("SERVE_BATCH_BYTES", 4_000_000, "bytes", "read at once for one peer: memory bound")
+SERVE_BATCH_BYTES: Final = _limit(
+    "SERVE_BATCH_BYTES",
+    1_000_000,
+    "bytes",
+    "read at once for one peer, or one block; two batches may wait on each link",
+)
 MEMPOOL_INTERVAL: Final = _span("MEMPOOL_INTERVAL", 60, "mempool is answered once in it")
 STALE_SERVED: Final = _limit(
     "STALE_SERVED", 288, "blocks", "depth below the tip to which blocks off the active chain are served: two days"

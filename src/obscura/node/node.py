@@ -241,6 +241,9 @@ class Node:
                 peer.channel.handle_deadline(now.mono)
             case "headers":
                 on_sync.headers_late(self._state, peer, now)
+            case "throttle":
+                # What was made for it is with the driver now, which has said if that is too much.
+                on_serve.serve(self._state, peer)
             case "advertise":
                 on_gossip.advertise(self._state, peer, now)
         self._pump(peer, now)
@@ -338,6 +341,7 @@ class Node:
             except PeerFault as fault:
                 peer.channel.close(fault.rule, fault.detail, fault=True)
             state.govern(peer, now)
+        peer.channel.trim()
         state.weigh(peer, came)
         state.flush(peer, now)
 

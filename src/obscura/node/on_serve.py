@@ -68,7 +68,7 @@ def on_getdata(state: NodeState, peer: Peer, message: GetData) -> None:
 
 def serve(state: NodeState, peer: Peer) -> None:
     """Read the next blocks for a peer, unless some are being read or it does not take what it has."""
-    if peer.reading or peer.congested or not peer.is_open:
+    if peer.reading or peer.congested or not peer.is_open or state.overflowing(peer):
         return
     hashes: list[BlockHash] = []
     while peer.serve and len(hashes) < SERVE_BATCH_BLOCKS:

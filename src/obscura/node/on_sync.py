@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ..base.errors import PeerFault, Violation
 from ..base.instant import Now, after
 from ..base.limits import (
+    ANNOUNCE_WITHIN,
     FAULT_UNCONNECTED,
     FAULT_UNSOLICITED,
     HEADER_PEER_TURN,
@@ -428,7 +429,8 @@ def blocks_judged(state: NodeState, batch: tuple[PendingBlock, ...], report: Blo
     if tip is not None and tip is not state.tree.tip:
         left, joined = state.tree.set_tip(tip)
         state.tell(TipMoved(tip.hash, tip.height, left))
-        if not state.syncing:
+        # Security: who shows better headers and keeps their blocks back must not silence us for ever.
+        if state.tree.best.height <= tip.height + ANNOUNCE_WITHIN:
             announce(state, joined, now)
     feed(state)
     schedule(state, now)

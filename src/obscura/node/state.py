@@ -181,7 +181,7 @@ class NodeState:
         if wait:
             self.timers.set(("throttle", peer.conn), Instant(now.mono + wait))
         # What was answered in this input is not with the driver yet, so it cannot say that the peer is congested.
-        overflowing = peer.emitted + peer.channel.queued > SEND_BUFFER_BYTES
+        overflowing = self.overflowing(peer)
         if overflowing:
             self.timers.set(("throttle", peer.conn), now.mono)
         hold = bool(wait) or overflowing or peer.congested or bool(peer.serve) or bool(peer.reading)
@@ -198,6 +198,10 @@ class NodeState:
             peer.headers_asked_since = after(peer.headers_asked_since, rested)
             self.download.resume(peer.conn, rested)
             self.effects.append(Resume(peer.conn))
+
+    def overflowing(self, peer: Peer) -> bool:
+        """Whether this input has made more for a peer than it may have waiting; the driver has not seen it yet."""
+        return peer.emitted + peer.channel.queued > SEND_BUFFER_BYTES
 
     def weigh(self, peer: Peer, came: int) -> None:
         """Bring an inbound link's account up to date after ``came`` bytes; over the sum's bound a link ends."""

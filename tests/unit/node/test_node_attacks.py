@@ -11,7 +11,7 @@ from obscura.base.limits import SEND_BUFFER_BYTES
 from obscura.base.names import NULL_HASH, BlockHash
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import on_sync
-from obscura.node.effects import Send
+from obscura.node.effects import Ask, BlocksRead, Send
 from obscura.peers import burden
 from obscura.sync import download
 from obscura.sync.view import HeaderTree
@@ -291,3 +291,42 @@ def test_a_long_request_counts_while_it_waits(world: World, monkeypatch: pytest.
         stranger.say(asking)
     assert [stranger.closed for stranger in strangers] == [True, True, False]
     world.check()
+
+
+def test_headers_without_blocks_do_not_silence_a_node(world: World) -> None:
+    """Somebody shows a better branch and keeps its blocks back: what we find is announced all the same."""
+    host = world.add()
+    bait = stranger_at(world, host, 1)
+    bait.say(headers(mine_chain(GENESIS, 30, b"bait", 1_700_000_100)))
+    assert host.node.snapshot(world.now).syncing
+    other = stranger_at(world, host, 2)
+    other.say(Headers(()))
+    host.mine(1)
+    assert any(isinstance(message, Headers | Inv) for message in other.read())
+
+
+def test_the_next_batch_waits_until_the_driver_has_seen_the_last(world: World) -> None:
+    """Whether a peer is congested is known only when the driver has written: until then nothing more is read for it."""
+    host = world.add()
+    [block, other] = host.mine(2, bytes(SEND_BUFFER_BYTES))
+    stranger = stranger_at(world, host, 1)
+    asking = encode_message(GetData((InventoryItem(2, name(block)), InventoryItem(2, name(other)))))
+    host.node.receive(stranger.conn, asking, world.now)
+    [ask] = [effect for effect in host.node.take_effects() if isinstance(effect, Ask)]
+    host.node.answered(ask.ticket, BlocksRead((block,)), world.now)
+    effects = host.node.take_effects()
+    assert sum(len(effect.data) for effect in effects if isinstance(effect, Send)) > SEND_BUFFER_BYTES
+    assert not any(isinstance(effect, Ask) for effect in effects)
+    host.node.handle_deadline(world.now)
+    assert any(isinstance(effect, Ask) for effect in host.node.take_effects()), "it was not congested: the next"
+
+
+def test_a_link_that_waits_keeps_no_buffer(world: World) -> None:
+    host = world.add()
+    [block] = host.mine(1)
+    stranger = stranger_at(world, host, 1)
+    asking = GetData(tuple([InventoryItem(2, name(block))] * 20_000))
+    host.node.receive(stranger.conn, encode_message(asking), world.now)
+    peer = host.node._state.peers[stranger.conn]
+    assert peer.paused
+    assert len(peer.channel._clear) == 0
