@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "tests" / "rig")]
 
-from memory_scenarios import SCENARIOS
+from memory_scenarios import MB, SCENARIOS  # noqa: E402
 
 
 def main() -> int:
@@ -26,13 +26,20 @@ def main() -> int:
     parser.add_argument("--only", choices=[scenario.__name__ for scenario in SCENARIOS])
     options = parser.parse_args()
     passed = True
+    print("| scenario | bound, MB | peak, MB | pongs | slowest, s | |\n|---|---|---|---|---|---|", flush=True)
     for scenario in SCENARIOS:
         if options.only not in (None, scenario.__name__):
             continue
-        time.monotonic()
+        begun = time.monotonic()
         result = scenario(full=not options.short)
         within = result.peak <= result.bound
         passed &= within
+        print(
+            f"| {result.name} | {result.bound / MB:.0f} | {result.peak / MB:.0f}{'' if within else ' OVER'} "
+            f"| {result.pings} | {result.slowest_s:.2f} | {result.detail} |",
+            flush=True,
+        )
+        print(f"{scenario.__name__}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
     return 0 if passed else 1
 
 

@@ -23,12 +23,20 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    time.monotonic()
+    begun = time.monotonic()
     report = run(options.count, options.seed, lambda done: print(f"{done} of {options.count}", file=sys.stderr))
-    for _kind, _count in sorted(report.kinds.items()):
-        pass
-    for _rule, _count in report.rules.most_common():
-        pass
+    print("| mutation | sessions |\n|---|---|")
+    for kind, count in sorted(report.kinds.items()):
+        print(f"| {kind} | {count} |")
+    print("\n| links ended by | links |\n|---|---|")
+    for rule, count in report.rules.most_common():
+        print(f"| {rule} | {count} |")
+    print(
+        f"\nseed {options.seed}, {report.nodes} node processes, {time.monotonic() - begun:.0f} s; "
+        f"peak memory {report.peak / 1e6:.0f} MB above the start, bound {report.bound / 1e6:.0f} MB; "
+        f"honest links: {report.pings} pings answered, {report.pings_lost} lost, slowest {report.slowest_s:.2f} s; "
+        f"{report.blocks} blocks reached both"
+    )
     return 0 if report.peak <= report.bound and not report.pings_lost else 1
 
 

@@ -198,8 +198,8 @@ def long_requests(*, full: bool) -> Result:
 
 
 def _unsent_bound(size: int) -> int:
-    """What one link that does not read may have waiting: what may be unsent before it counts, and two batches of blocks,
-    as the loop keeps the whole of a batch until its last byte is sent."""
+    """What one link that does not read may have waiting: what may be unsent before it counts, and two batches, as the
+    loop keeps the whole of a batch until its last byte is sent."""
     return SEND_BUFFER_BYTES + 2 * max(SERVE_BATCH_BYTES, size) + LINK_OBJECTS
 
 
