@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     results: list[dict[str, Any]] = []
     broken: list[str] = []
-    print(_COLUMNS.format(*_HEADS, "journal"), flush=True)  # noqa: T201 a script's own output
+    print(_COLUMNS.format(*_HEADS, "journal"), flush=True)
     with ProcessPoolExecutor(given.jobs) as pool:
         futures = {pool.submit(run, job): job for job in plan(short=given.short, first=given.seed)}
         for future in as_completed(futures):
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 broken.append(f"{job.command}\n    {type(error).__name__}: {error}")
                 continue
             results.append(result)
-            print(row(result), flush=True)  # noqa: T201
+            print(row(result), flush=True)
             if result["verdict"] != Verdict.HELD.value:
                 broken.append(f"{job.command}\n    {result['verdict']}: {result['why']}")
     total_s = round(time.monotonic() - started, 1)
@@ -116,9 +116,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results.sort(key=lambda result: (-result["hours"], result["seed"]))
         given.json.write_text(json.dumps({"wall_s": total_s, "failed": len(broken), "runs": results}, indent=1) + "\n")
     hours = sum(result["hours"] * result["hosts"] for result in results)
-    print(f"{len(results)} runs, {hours:.0f} node hours, {total_s} s; {len(broken)} failed")  # noqa: T201
+    print(f"{len(results)} runs, {hours:.0f} node hours, {total_s} s; {len(broken)} failed")
     for text in broken:
-        print(f"FAILED: {text}")  # noqa: T201
+        print(f"FAILED: {text}")
     return 1 if broken else 0
 
 

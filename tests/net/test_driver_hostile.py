@@ -10,17 +10,31 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from aio_nodes import LOOPS, Factory, RawPeer, RealNode, chain, dialled, free_host, ledger_of, run, running, until
+from aio_nodes import (
+    LOOPS,
+    Factory,
+    RawPeer,
+    RealNode,
+    chain,
+    dialled,
+    free_host,
+    ledger_of,
+    run,
+    running,
+    until,
+    within,
+)
 from pair import make_version
 
-from obscura.aio.links import ENDING_MAX
 from obscura.aio.listen import open_listener
-from obscura.aio.stream import READ_BYTES
 from obscura.aio.worker import WorkerClosed
 from obscura.base.errors import LocalError
 from obscura.base.limits import (
     BLOCK_BYTES,
     BLOCKS_IN_FLIGHT,
+    ENDING_LINKS,
+    LOBBY_PER_GROUP,
+    READ_BYTES,
     RECEIVE_BUFFER_BYTES,
     SEND_BUFFER_BYTES,
     SERVE_BATCH_BLOCKS,
@@ -275,19 +289,37 @@ class TestEndings:
 
     @LOOPS
     def test_slots(self, factory: Factory) -> None:
-        """Who finds no slot is closed at once, and a slot that is free again is given."""
+        """Who finds no slot when its handshake is complete is closed, and a slot that is free again is given."""
 
         async def main() -> None:
             node = RealNode(inbound_slots=2)
             async with running(node):
                 async with dialled(node), dialled(node), dialled(node, greet=False) as refused:
-                    await refused.say(make_version())
-                    # A reset, if our version was under way when the node closed.
-                    with contextlib.suppress(ConnectionError):
-                        assert await refused.hear() is None
+                    await refused.greet()
+                    assert await refused.hear() is None, "no reason is given"
+                    assert reasons(node) == ["slots-taken"]
                 await until(lambda: not node.driver.snapshot().peers, "both are gone")
                 async with dialled(node):
                     assert len(node.driver.snapshot().peers) == 1
+
+        run(factory, main())
+
+    @LOOPS
+    def test_silent_connections_do_not_shut_others_out(self, factory: Factory) -> None:
+        """Many connections of one group say nothing; whoever comes after them still gets in."""
+
+        async def main() -> None:
+            node = RealNode()
+            async with running(node), contextlib.AsyncExitStack() as stack, dialled(node) as other:
+                silent = [await stack.enter_async_context(dialled(node, greet=False)) for _ in range(250)]
+                await until(lambda: len(node.driver.snapshot().peers) == LOBBY_PER_GROUP + 1, "the group is full")
+                assert await within(10, silent[0].hear()) is None, "the oldest has left"
+                async with dialled(node) as late:
+                    await late.say(Ping(3))
+                    assert (await late.hear_a(Pong)).nonce == 3
+                await other.say(Ping(8))
+                assert (await other.hear_a(Pong)).nonce == 8
+            assert reasons(node).count("lobby-full") > len(silent) - LOBBY_PER_GROUP - 1
 
         run(factory, main())
 
@@ -314,7 +346,7 @@ class TestEndings:
             node = RealNode(inbound_slots=200)
             async with running(node), contextlib.AsyncExitStack() as stack:
                 peers = []
-                for count in range(1, ENDING_MAX + 11):
+                for count in range(1, ENDING_LINKS + 11):
                     peer = await stack.enter_async_context(dialled(node, greet=False))
                     peers.append(peer)
                     await peer.send(encode_frame(type_field("headers"), b""))

@@ -19,6 +19,7 @@ from typing import Final
 
 from ..base.errors import BugError, LocalError
 from ..base.instant import Now
+from ..base.limits import TIMER_FAILURES
 from ..base.names import ConnId
 from ..node import Node, Snapshot
 from ..node.effects import Ask, BlockSubmitted, Dial, Drop, Effect, Event, Pause, Resume, SaveAddresses, Send, Tell
@@ -33,7 +34,6 @@ from .worker import LedgerWorker, WorkerClosed
 log = logging.getLogger("obscura.driver")
 
 MakeNode = Callable[[Now], Node]
-FAILURES_MAX: Final = 10  # timer inputs that fail in a row: going on would only hide the defect
 _STOPPING: Final = "the node is stopping"
 
 
@@ -155,7 +155,7 @@ class Driver:
             self._timer_failures = 0
             return
         self._timer_failures += 1
-        if self._timer_failures >= FAILURES_MAX:
+        if self._timer_failures >= TIMER_FAILURES:
             self._fail(BugError(f"the node failed {self._timer_failures} times in a row; the log has the traces"))
 
     def _on_time(self) -> None:

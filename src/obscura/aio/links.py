@@ -10,19 +10,18 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from ..base.instant import Now
+from ..base.limits import ENDING_LINKS, READ_BYTES
 from ..base.names import ConnId
 from ..node import Node
 from ..node.effects import Dial
 from ..wire.address import address_from_ip
 from .dial import DialError, connect
-from .stream import READ_BYTES, Stream, adopt_socket
+from .stream import Stream, adopt_socket
 
 log = logging.getLogger("obscura.driver")
-
-ENDING_MAX: Final = 64  # sockets that may be saying goodbye at once; more is a flood of links that we drop
 
 
 class Give(Protocol):
@@ -166,7 +165,7 @@ class Links:
         stream.end()
         if stream in self._sockets:
             self._ending[stream] = None
-        if len(self._ending) > ENDING_MAX and not self._closing:
+        if len(self._ending) > ENDING_LINKS and not self._closing:
             oldest = next(iter(self._ending))
             del self._ending[oldest]
             oldest.cut()

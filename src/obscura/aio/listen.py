@@ -12,17 +12,14 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from typing import Final
 
 from ..base.errors import ConfigError
+from ..base.instant import MICROSECONDS
+from ..base.limits import ACCEPT_BURST, ACCEPT_REST, LISTEN_BACKLOG
 from ..wire.address import NetAddress
 from .dial import FAMILIES
 
 log = logging.getLogger("obscura.driver")
-
-BACKLOG: Final = 128  # connections that the system holds until we look; what Linux allows unless told otherwise
-BURST: Final = 32  # accepted in one turn of the loop, so that a flood of dials does not hold up the links
-REST_S: Final = 1.0  # without file descriptors; links that end meanwhile free some
 
 
 def open_listener(address: NetAddress) -> socket.socket:
@@ -40,7 +37,7 @@ def open_listener(address: NetAddress) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address.host(), address.port))
-        sock.listen(BACKLOG)
+        sock.listen(LISTEN_BACKLOG)
     except OSError as error:
         sock.close()
         where = address.reveal()
@@ -64,7 +61,10 @@ class Listener:
     """
 
     def __init__(
-        self, sock: socket.socket, accepted: Callable[[socket.socket, tuple[str, int]], None], rest_s: float = REST_S
+        self,
+        sock: socket.socket,
+        accepted: Callable[[socket.socket, tuple[str, int]], None],
+        rest_s: float = ACCEPT_REST / MICROSECONDS,
     ) -> None:
         self._sock = sock
         self._accepted = accepted
@@ -83,7 +83,7 @@ class Listener:
         self._sock.close()
 
     def _ready(self) -> None:
-        for _ in range(BURST):
+        for _ in range(ACCEPT_BURST):
             try:
                 sock, peer = self._sock.accept()
             except (BlockingIOError, InterruptedError):

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Final, Protocol, cast
+from typing import Protocol, cast
 
 from ..base.instant import MICROSECONDS
 from ..base.limits import GRACE_STOP, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from ..base.names import ConnId
 from ..channel.pieces import joined
-
-READ_BYTES: Final = 262_144  # bytes read at once; larger reads gain nothing (reference: 64 to 256 KB)
 
 
 class StreamOwner(Protocol):
@@ -90,7 +88,9 @@ class Stream(asyncio.BufferedProtocol):
             return
         data = bytes(self._owner.shared_buffer[:nbytes])
         if self.conn is None:
+            # Security: what a stranger pours in before the node knows of it is one buffer, not what the loop reads on.
             self._early.append(data)
+            self.pause_reading()
         else:
             self._owner.stream_data(self, data)
 
@@ -133,6 +133,7 @@ class Stream(asyncio.BufferedProtocol):
         """Name the stream. What came between connecting and now is handed on: bytes, the peer's end, the socket's."""
         self.conn = conn
         early, self._early = self._early, []
+        self.resume_reading()
         for data in early:
             self._owner.stream_data(self, data)
         if self._transport is None:

@@ -21,6 +21,7 @@ from ..aio.listen import open_listener
 from ..aio.worker import LedgerWorker
 from ..base.errors import ConfigError, LocalError, StoreError
 from ..base.instant import MICROSECONDS, Now, WallTime
+from ..base.limits import MINE_BLOCKS
 from ..base.names import display_hash
 from ..base.randomness import Chance
 from ..chain.ledger import BlockVerdict
@@ -44,7 +45,6 @@ PORTS: Final = range(10_000, 32_768)
 """Where a drawn port lies: below the ephemeral range, above the well-known ones (design §10)."""
 ANYONE: Final = bytes.fromhex("51")
 """OP_TRUE: regtest coins that anybody may spend."""
-MINE_MOST: Final = 100_000
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
@@ -235,8 +235,8 @@ def mine_request(network: str, values: dict[str, Any]) -> tuple[int, bytes]:
     count = values.get("count", 1)
     if network != "regtest":
         raise RequestError("not-regtest", f"blocks are mined on regtest only; this is {network}")
-    if type(count) is not int or not 1 <= count <= MINE_MOST:
-        raise RequestError("bad-count", f"{count!r} blocks cannot be mined: 1 to {MINE_MOST}")
+    if type(count) is not int or not 1 <= count <= MINE_BLOCKS:
+        raise RequestError("bad-count", f"{count!r} blocks cannot be mined: 1 to {MINE_BLOCKS}")
     try:
         script = bytes.fromhex(str(values.get("to") or ANYONE.hex()))
     except ValueError:

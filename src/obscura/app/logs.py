@@ -9,6 +9,8 @@ import time
 from dataclasses import fields
 from typing import Any
 
+from ..base.instant import MICROSECONDS
+from ..base.limits import LOG_LINE_EVERY, LOG_LINES_BURST
 from ..base.names import display_hash
 from ..node.effects import BlockRefused, BlockSubmitted, DialFailed, Event, LinkClosed, LinkOpened, Notice, TipMoved
 
@@ -39,10 +41,52 @@ def _quoted(value: object) -> str:
     return text if text and plain else json.dumps(text)
 
 
+class Thinned(logging.Filter):
+    """Lets LOG_LINES_BURST lines of each event through, then one every LOG_LINE_EVERY.
+
+    Peers cause most lines, and must not fill a disk. The line after a gap says how many were left out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._events: dict[str, _Account] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        # The names of events are in our sources, so there are only so many.
+        account = self._events.setdefault(record.getMessage(), _Account(record.created))
+        if not account.take(record.created):
+            return False
+        if account.left_out:
+            record.values = {**getattr(record, "values", {}), "left_out": account.left_out}
+            account.left_out = 0
+        return True
+
+
+class _Account:
+    """How many lines of an event may be written."""
+
+    def __init__(self, now: float) -> None:
+        self.left_out = 0
+        self._lines = float(LOG_LINES_BURST)
+        self._since = now
+
+    def take(self, now: float) -> bool:
+        earned = max(0.0, now - self._since) * MICROSECONDS / LOG_LINE_EVERY
+        self._lines = min(LOG_LINES_BURST, self._lines + earned)
+        self._since = now
+        if self._lines < 1:
+            self.left_out += 1
+            return False
+        self._lines -= 1
+        return True
+
+
 def configure(level: str, *, as_json: bool) -> None:
     """Send log lines to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Line(as_json=as_json))
+    handler.addFilter(Thinned())
     root = logging.getLogger("obscura")
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -68,4 +112,7 @@ def log_event(event: Event) -> None:
         case LinkOpened() | LinkClosed():
             name = "link-opened" if isinstance(event, LinkOpened) else "link-closed"
             values = {field.name: getattr(event, field.name) for field in fields(event)}
-            log.info(name, extra={"values": {key: value for key, value in values.items() if value != ""}})
+            was_open = values.pop("was_open", True)
+            # Strangers that never complete a handshake are not worth a line each.
+            level = logging.DEBUG if event.inbound and not was_open else logging.INFO
+            log.log(level, name, extra={"values": {key: value for key, value in values.items() if value != ""}})

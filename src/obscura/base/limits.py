@@ -86,12 +86,50 @@ TOKENS_PER_SECOND: Final = _limit(
 TOKENS_BURST: Final = _limit("TOKENS_BURST", 20_000, "tokens", "an honest peer's burst after a partition heals")
 PRICE_BYTES: Final = _limit("PRICE_BYTES", 4_096, "bytes", "of unasked payload that cost one token more")
 RECEIVE_BUFFER_BYTES: Final = _limit(
-    "RECEIVE_BUFFER_BYTES", 5_000_000, "bytes", "as Bitcoin Core: above it reading from a peer pauses"
+    "RECEIVE_BUFFER_BYTES", 5_000_000, "bytes", "read and dropped while a link says goodbye: a whole block under way"
+)
+RECEIVE_TOTAL_BYTES: Final = _limit(
+    "RECEIVE_TOTAL_BYTES",
+    128_000_000,
+    "bytes",
+    "unfinished frames and unserved requests of inbound links together; honest ones stay within SYNC_BUFFER_BYTES",
+)
+LIGHT_LINK_BYTES: Final = _limit(
+    "LIGHT_LINK_BYTES", 65_536, "bytes", "held for a link without an account in that sum: 114 of them make 7 MB"
+)
+READ_BYTES: Final = _limit("READ_BYTES", 262_144, "bytes", "read from a socket at once; larger reads gain nothing")
+JOIN_BYTES: Final = _limit(
+    "JOIN_BYTES", 65_536, "bytes", "small writes are joined up to it: below, calls cost more than copies"
+)
+UNKNOWN_PRICE: Final = _limit("UNKNOWN_PRICE", 5, "tokens", "for a message of an unknown type: it is of no use to us")
+LISTEN_BACKLOG: Final = _limit(
+    "LISTEN_BACKLOG", 128, "connections", "held by the system until we look; what Linux allows unless told otherwise"
+)
+ACCEPT_BURST: Final = _limit(
+    "ACCEPT_BURST", 32, "connections", "accepted in one turn of the loop: a flood must not hold up the links"
+)
+ACCEPT_REST: Final = _span("ACCEPT_REST", 1, "without file descriptors; links that end meanwhile free some")
+ENDING_LINKS: Final = _limit(
+    "ENDING_LINKS",
+    64,
+    "sockets",
+    "saying goodbye at once; more is a flood of links that we drop, and the oldest is cut",
+)
+TIMER_FAILURES: Final = _limit(
+    "TIMER_FAILURES", 10, "failures", "of the timer's input in a row: going on would only hide the defect"
 )
 SEND_BUFFER_BYTES: Final = _limit(
     "SEND_BUFFER_BYTES", 1_000_000, "bytes", "as Bitcoin Core: above it nothing more is served to a peer"
 )
-INBOUND_SLOTS: Final = _limit("INBOUND_SLOTS", 114, "links", "as Bitcoin Core: 125 less outbound")
+INBOUND_SLOTS: Final = _limit(
+    "INBOUND_SLOTS", 114, "links", "as Bitcoin Core: 125 less outbound; taken when the handshake is complete"
+)
+LOBBY_LINKS: Final = _limit(
+    "LOBBY_LINKS", 512, "links", "inbound, handshake not complete; with all else below the usual 1,024 descriptors"
+)
+LOBBY_PER_GROUP: Final = _limit(
+    "LOBBY_PER_GROUP", 16, "links", "of them from one network group; an honest handshake is over in a round trip"
+)
 OUTBOUND_SLOTS: Final = _limit("OUTBOUND_SLOTS", 8, "links", "as Bitcoin Core, full relay")
 GRACE_STOP: Final = _span("GRACE_STOP", 1, "for peers to take what is queued when a node stops")
 
@@ -100,6 +138,9 @@ MAPPED_BYTES: Final = _limit(
 )
 KEPT_BYTES: Final = _limit(
     "KEPT_BYTES", 64_000_000, "bytes", "freed memory that the process keeps for the next blocks; as the sync buffer"
+)
+TIMERS_SLACK: Final = _limit(
+    "TIMERS_SLACK", 256, "deadlines", "replaced ones kept, besides as many as are live; sweeping more often costs more"
 )
 
 # -- addresses
@@ -131,6 +172,15 @@ DIALS_AT_ONCE: Final = _limit("DIALS_AT_ONCE", 8, "dials", "a burst of SYN would
 DIAL_INTERVAL: Final = _span("DIAL_INTERVAL", 0.5, "between dials to addresses from gossip, as Bitcoin Core")
 SAVE_DELAY: Final = _span("SAVE_DELAY", 60, "changed addresses reach the disk; a kill loses a minute of gossip at most")
 OTHER_NETWORK_WAIT: Final = _limit("OTHER_NETWORK_WAIT", 86_400, "s", "design §3.1: not dialled for 24 h")
+
+STEADY_LINK: Final = _span("STEADY_LINK", 60, "a link that lasted so long was a success; its next dial starts afresh")
+PICK_TRIES: Final = _limit(
+    "PICK_TRIES",
+    64,
+    "addresses",
+    "looked at for one dial: a scan of the whole book would tell by its time what is in it",
+)
+EVICT_TRIES: Final = _limit("EVICT_TRIES", 8, "addresses", "looked at to make room for one: the worst of them goes")
 
 # -- sync
 
@@ -173,7 +223,12 @@ GETDATA_QUEUE: Final = _limit(
 SERVE_BATCH_BLOCKS: Final = _limit(
     "SERVE_BATCH_BLOCKS", 256, "blocks", "read from the store at once for one peer: what it may have in flight"
 )
-SERVE_BATCH_BYTES: Final = _limit("SERVE_BATCH_BYTES", 4_000_000, "bytes", "read at once for one peer: memory bound")
+SERVE_BATCH_BYTES: Final = _limit(
+    "SERVE_BATCH_BYTES",
+    1_000_000,
+    "bytes",
+    "read at once for one peer, or one block; two batches may wait on each link",
+)
 MEMPOOL_INTERVAL: Final = _span("MEMPOOL_INTERVAL", 60, "mempool is answered once in it")
 STALE_SERVED: Final = _limit(
     "STALE_SERVED", 288, "blocks", "depth below the tip to which blocks off the active chain are served: two days"
@@ -182,5 +237,39 @@ CLOCK_JUMP: Final = _limit(
     "CLOCK_JUMP", 600, "s", "a wall clock that moves further rebases wall deadlines (design §10)"
 )
 VERSION_ROUNDING: Final = _limit("VERSION_ROUNDING", 600, "s", "version's time is rounded down to it: no fingerprint")
+
+# -- the operator's side
+
+CONTROL_LINE_BYTES: Final = _limit(
+    "CONTROL_LINE_BYTES", 65_536, "bytes", "one request: they are small, and a program must not fill our memory"
+)
+CONTROL_IDLE: Final = _span("CONTROL_IDLE", 60, "a client of the control socket that says nothing is dropped")
+CONTROL_CLIENTS: Final = _limit(
+    "CONTROL_CLIENTS",
+    32,
+    "clients",
+    "of the control socket at once; a script that leaks them gets an error, not memory",
+)
+MINE_BLOCKS: Final = _limit("MINE_BLOCKS", 100_000, "blocks", "mined by one request: half an hour of regtest")
+LOG_LINES_BURST: Final = _limit(
+    "LOG_LINES_BURST", 1_000, "lines", "of one event, before it is thinned out: peers cause most of them"
+)
+LOG_LINE_EVERY: Final = _span("LOG_LINE_EVERY", 1, "a line of an event over its burst: 86,400 a day, some 20 MB")
+IMPORT_BATCH_BLOCKS: Final = _limit(
+    "IMPORT_BATCH_BLOCKS", 256, "blocks", "more would not be faster: the batch's one sync is already spread thin"
+)
+IMPORT_BATCH_BYTES: Final = _limit(
+    "IMPORT_BATCH_BYTES", 8 << 20, "bytes", "bounds the memory of a batch; two full blocks fit at least"
+)
+SEGMENT_BYTES: Final = _limit(
+    "SEGMENT_BYTES", 128 << 20, "bytes", "a block file is closed before it grows past it: as Bitcoin Core's"
+)
+CHECKPOINT_BLOCKS: Final = _limit(
+    "CHECKPOINT_BLOCKS", 2_000, "blocks", "between flushes of the kernel in an import: bounds the replay after a kill"
+)
+REFUSALS_KEPT: Final = _limit(
+    "REFUSALS_KEPT", 10_000, "blocks", "refused ones whose rule is remembered; one that falls out loses only its name"
+)
+SIM_PIECE_BYTES: Final = _limit("SIM_PIECE_BYTES", 65_536, "bytes", "what a simulated socket hands over at once")
 
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)

@@ -187,6 +187,12 @@ class Channel:
         else:
             self._more.put(clear)
 
+    def trim(self) -> None:
+        """Let go of what was handed out: an idle link holds no buffer, and one that waits no more than what is left."""
+        if self._position > len(self._clear) // 2:
+            self._clear = self._clear[self._position :]
+            self._position = 0
+
     def receive_eof(self) -> None:
         """The peer has ended its stream, or the connection is lost."""
         self._end(Closed("peer-closed"))

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-PIECE_BYTES: Final = 16_384  # shorter pieces are gathered in one buffer; longer ones are kept as they are
+from ..base.limits import JOIN_BYTES
 
-JOIN_BYTES: Final = 65_536  # small pieces are joined up to it: below, calls cost more than copies; above, copies do
+PIECE_BYTES: Final = 16_384  # shorter pieces are gathered in one buffer; longer ones are kept as they are
 
 
 class Pieces:

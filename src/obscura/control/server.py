@@ -14,13 +14,14 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from ..base.errors import StoreError
-from .wire import LINE_BYTES, socket_path
+from ..base.instant import MICROSECONDS
+from ..base.limits import CONTROL_CLIENTS, CONTROL_IDLE, CONTROL_LINE_BYTES
+from .wire import socket_path
 
 Answer = Callable[[str, dict[str, Any]], Awaitable[Any]]
-_IDLE_S: Final = 60
 
 
 class RequestError(Exception):
@@ -59,7 +60,7 @@ class ControlServer:
             sock.close()
             msg = f"the control socket {self._path} cannot be made: {error.strerror}"
             raise StoreError(msg) from error
-        self._server = await asyncio.start_unix_server(self._accept, sock=sock, limit=LINE_BYTES)
+        self._server = await asyncio.start_unix_server(self._accept, sock=sock, limit=CONTROL_LINE_BYTES)
         return self
 
     async def __aexit__(
@@ -77,6 +78,10 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._tasks) >= CONTROL_CLIENTS:
+            writer.write(b'{"error": {"code": "busy", "text": "too many clients are connected"}}\n')
+            writer.close()
+            return
         task = asyncio.get_running_loop().create_task(self._converse(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -84,7 +89,7 @@ class ControlServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
-                async with asyncio.timeout(_IDLE_S):
+                async with asyncio.timeout(CONTROL_IDLE / MICROSECONDS):
                     line = await reader.readline()
                 if not line:
                     break

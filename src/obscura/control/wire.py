@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-LINE_BYTES: Final = 65_536
-"""Largest request: they are small, and a client must not fill our memory."""
 _SUN_PATH: Final = 107
 """Longest path that a Unix socket's address holds on Linux."""
 

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from ..base.errors import LocalError
+from ..base.limits import BLOCK_BYTES
 
 _RECORD_BYTES: Final = 8
-MAX_BLOCK_BYTES: Final = 4_000_000
+MAX_BLOCK_BYTES: Final = BLOCK_BYTES
 """More no valid block can have (BIP141: four million units of weight, at least one a byte)."""
 MIN_BLOCK_BYTES: Final = 81
 """A header and a count of transactions."""

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from ..base.errors import LocalError, PeerFault
+from ..base.limits import IMPORT_BATCH_BLOCKS, IMPORT_BATCH_BYTES
 from ..base.names import BlockHash, display_hash
 from ..chain.ledger import BlockVerdict, Ledger
 from .blockfile import BlockFile, BlockFileError
 from .kernel.networks import Network
 
-BATCH_BLOCKS: Final = 256
-"""More would not be faster: the batch's one sync is already spread thin. Fewer would."""
-BATCH_BYTES: Final = 8 << 20
-"""Bounds the memory of a batch; two full blocks fit at least."""
 _NO_PARENT: Final = "prev-blk-not-found"
 
 
@@ -187,8 +184,8 @@ def import_files(
     files: Sequence[Path],
     *,
     progress: Callable[[ImportProgress], None] | None = None,
-    batch_blocks: int = BATCH_BLOCKS,
-    batch_bytes: int = BATCH_BYTES,
+    batch_blocks: int = IMPORT_BATCH_BLOCKS,
+    batch_bytes: int = IMPORT_BATCH_BYTES,
 ) -> ImportReport:
     """Give all blocks of ``files`` to a ledger that was restored.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..base.limits import (
     BLOCK_BYTES,
-    BLOCKS_IN_FLIGHT,
     BOOK_ENTRIES,
     GETDATA_QUEUE,
     LOW_WORK_PER_PEER,
@@ -12,6 +11,7 @@ from ..base.limits import (
     NOTFOUND_ITEMS,
     RECEIVE_BUFFER_BYTES,
     SERVE_BATCH_BLOCKS,
+    SMALL_IN_FLIGHT,
     SYNC_BUFFER_BYTES,
 )
 from .state import NodeState
@@ -23,12 +23,10 @@ def check_bounds(state: NodeState) -> None:
     assert state.low_work <= LOW_WORK_TOTAL, "low-work headers are bounded over all links"
     # The first missing block is taken whatever the buffer holds, or nothing could go on.
     assert state.download.buffered_bytes <= SYNC_BUFFER_BYTES + BLOCK_BYTES, "bodies that wait are bounded"
-    inbound = sum(1 for peer in state.peers.values() if peer.inbound)
-    assert inbound <= state.config.inbound_slots, "inbound slots are bounded"
     for peer in state.peers.values():
         assert len(peer.low_work) <= LOW_WORK_PER_PEER, "low-work headers are bounded for each link"
         assert len(peer.serve) <= GETDATA_QUEUE, "one getdata is served at a time"
         assert len(peer.not_found) < NOTFOUND_ITEMS, "notfound goes out when it is full"
         assert len(peer.reading) <= SERVE_BATCH_BLOCKS, "what is read at once is bounded"
         assert peer.channel.buffered <= RECEIVE_BUFFER_BYTES, "what is received and not handled is bounded"
-        assert state.download.in_flight(peer.conn) <= BLOCKS_IN_FLIGHT, "requests are bounded for each link"
+        assert state.download.in_flight(peer.conn) <= SMALL_IN_FLIGHT, "requests are bounded for each link"

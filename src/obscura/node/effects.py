@@ -66,13 +66,15 @@ class LinkOpened:
 
 @dataclass(frozen=True, slots=True)
 class LinkClosed:
-    """A link is gone. ``reason`` is a rule's name, or ``peer-closed``, ``stopped`` and the like."""
+    """A link is gone. ``reason`` is a rule's name, or ``peer-closed``, ``stopped`` and the like. ``was_open`` says
+    whether its handshake had been completed."""
 
     conn: ConnId
     address: NetAddress
     inbound: bool
     reason: str
     detail: str = ""
+    was_open: bool = True
 
 
 @dataclass(frozen=True, slots=True)

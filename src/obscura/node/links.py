@@ -75,9 +75,15 @@ def _version(state: NodeState, nonce: int, now: Now) -> Version:
 
 
 def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
-    """The handshake is complete."""
-    peer.opened_at = now.mono
+    """The handshake is complete. An inbound link takes its slot now, or ends if there is none: it learns no reason."""
     _forget_nonce(state, peer)
+    if peer.inbound:
+        state.lobby.leave(peer.conn)
+        if state.inbound_open >= state.config.inbound_slots:
+            peer.channel.close("slots-taken")
+            return
+        state.inbound_open += 1
+    peer.opened_at = now.mono
     if not peer.inbound:
         state.dialer.opened(peer.address, now)
     state.tell(LinkOpened(peer.conn, peer.address, peer.inbound, event.version.user_agent))
@@ -101,7 +107,15 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     state.bytes_out += len(data)
     state.retired_bytes_in += peer.channel.bytes_in
     state.emit(Drop(conn))
-    state.tell(LinkClosed(conn, peer.address, peer.inbound, event.rule, event.detail))
+    was_open = peer.opened_at is not None
+    state.tell(LinkClosed(conn, peer.address, peer.inbound, event.rule, event.detail, was_open))
+    if peer.inbound:
+        state.lobby.leave(conn)
+        state.burdens.forget(conn)
+        if not was_open:
+            # Strangers come and go by the thousand: nothing else knows of this one.
+            return
+        state.inbound_open -= 1
     on_sync.peer_gone(state, peer, now)
     if not peer.inbound and event.rule not in ("other-network", "self-connection"):
         lived = Duration(0) if peer.opened_at is None else Duration(now.mono - peer.opened_at)

@@ -110,13 +110,21 @@ class Node:
     # -- the network
 
     def accepted(self, address: NetAddress, now: Now) -> ConnId | None:
-        """Someone has connected; ``None`` says to close the socket at once, because all slots are taken."""
+        """Someone has connected; ``None`` says to close the socket at once, because the node is stopping.
+
+        It waits in the lobby until its handshake is complete; another one may have to leave it (see ``peers.lobby``).
+        """
         self._tick(now)
         state = self._state
-        if state.stopping or sum(1 for peer in state.peers.values() if peer.inbound) >= state.config.inbound_slots:
+        if state.stopping:
             return None
         peer = links.make(state, state.new_conn(), address, now, inbound=True, named=False)
+        leaving = state.lobby.enter(peer.conn, address.group())
         state.flush(peer, now)
+        if leaving is not None:
+            state.peers[leaving].channel.close("lobby-full")
+            state.wake(leaving)
+            self._settle(now)
         return peer.conn
 
     def connected(self, conn: ConnId, now: Now) -> None:
@@ -143,7 +151,7 @@ class Node:
         if peer is None:
             return
         peer.channel.receive_data(data)
-        self._pump(peer, now)
+        self._pump(peer, now, len(data))
         self._settle(now)
 
     def disconnected(self, conn: ConnId, now: Now) -> None:
@@ -234,6 +242,9 @@ class Node:
                 peer.channel.handle_deadline(now.mono)
             case "headers":
                 on_sync.headers_late(self._state, peer, now)
+            case "throttle":
+                # What was made for it is with the driver now, which has said if that is too much.
+                on_serve.serve(self._state, peer)
             case "advertise":
                 on_gossip.advertise(self._state, peer, now)
         self._pump(peer, now)
@@ -296,6 +307,10 @@ class Node:
         state.tree.check()
         state.download.check()
         state.book.check()
+        state.lobby.check()
+        state.burdens.check()
+        inbound = sum(1 for peer in state.peers.values() if peer.inbound and peer.opened_at is not None)
+        assert inbound == state.inbound_open <= state.config.inbound_slots, "each open inbound link has a slot"
         for conn, held in [(NOBODY, state.low_unowned), *((peer.conn, peer.low_work) for peer in state.peers.values())]:
             assert all(entry.low == conn for entry in held), "low-work accounts are exact"
         assert all(conn in state.peers for conn in state.dial_nonces.values()), "nonces belong to links"
@@ -316,8 +331,8 @@ class Node:
                     on_sync.offer(state, peer, peer.best)
         state.last_now = now
 
-    def _pump(self, peer: Peer, now: Now) -> None:
-        """Pull a link's events until it needs more, is to be paused, or has ended."""
+    def _pump(self, peer: Peer, now: Now, came: int = 0) -> None:
+        """Pull a link's events until it needs more, is to be paused, or has ended. ``came`` bytes have just come."""
         state = self._state
         while True:
             if not self._may_read(peer, now):
@@ -333,6 +348,8 @@ class Node:
             except PeerFault as fault:
                 peer.channel.close(fault.rule, fault.detail, fault=True)
             state.govern(peer, now)
+        peer.channel.trim()
+        state.weigh(peer, came)
         state.flush(peer, now)
 
     def _may_read(self, peer: Peer, now: Now) -> bool:

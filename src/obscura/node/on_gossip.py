@@ -73,16 +73,18 @@ def on_addr(state: NodeState, peer: Peer, message: Addr, now: Now) -> None:
     granted = peer.take_addr_tokens(len(entries), now.mono)
     relay = len(message.entries) <= ADDR_RELAY_ITEMS
     source = peer.address.group()
+    learnt = False
     for entry in entries[:granted]:
         if not _routable(state, entry.address) or entry.address == state.config.advertise:
             continue
         new = state.book.learn(entry, source, now.wall)
-        if new:
-            # Somebody to dial: the schedule of dials looks again.
-            state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links(), len(state.dials)))
+        learnt |= new
         # Only what was new to us is passed on, so that a message dies out.
         if relay and new and now.wall - ADDR_RELAY_AGE <= entry.time <= now.wall + ADDR_RELAY_AGE:
             _pass_on(state, peer, entry, now)
+    if learnt:
+        # Somebody to dial: the schedule of dials looks again.
+        state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links(), len(state.dials)))
 
 
 def _pass_on(state: NodeState, origin: Peer, entry: AddressEntry, now: Now) -> None:

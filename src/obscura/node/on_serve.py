@@ -68,7 +68,7 @@ def on_getdata(state: NodeState, peer: Peer, message: GetData) -> None:
 
 def serve(state: NodeState, peer: Peer) -> None:
     """Read the next blocks for a peer, unless some are being read or it does not take what it has."""
-    if peer.reading or peer.congested or not peer.is_open:
+    if peer.reading or peer.congested or not peer.is_open or state.overflowing(peer):
         return
     hashes: list[BlockHash] = []
     while peer.serve and len(hashes) < SERVE_BATCH_BLOCKS:
@@ -129,5 +129,4 @@ def _not_found(state: NodeState, peer: Peer, item: InventoryItem) -> None:
 
 def _flush_not_found(state: NodeState, peer: Peer) -> None:
     if peer.not_found:
-        state.send(peer, NotFound(tuple(peer.not_found)))
-        peer.not_found.clear()
+        state.send(peer, NotFound(peer.not_found.drain()))

@@ -128,6 +128,11 @@ def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None
         peer.headers_asked_since = now.mono
         if peer.headers_asked == 0:
             state.timers.set(("headers", peer.conn), None)
+        # It may be an announcement that crossed with our question: then the answer is still to come.
+        peer.answer_may_follow = 0 < count <= HEADERS_UNASKED
+    elif peer.answer_may_follow and count > HEADERS_UNASKED:
+        peer.answer_may_follow = False
+        asked = True
     else:
         peer.channel.spend(UNASKED_PRICE * max(1, count), now.mono)
         if count > HEADERS_UNASKED:
@@ -236,6 +241,13 @@ def give_up_low(state: NodeState, peer: Peer) -> None:
     state.low_unowned = state.tree.forget(doomed)
     for entry in state.low_unowned:
         entry.low = NOBODY
+    if not doomed:
+        return
+    # Nothing may point to what is forgotten: it would stay in memory, and blocks would be asked for by it.
+    for other in state.peers.values():
+        if other.best is not None and (held := state.tree.held(other.best)) is not other.best:
+            other.best = held
+            state.download.peer_has(other.conn, held)
 
 
 def offer(state: NodeState, peer: Peer, last: Entry) -> None:

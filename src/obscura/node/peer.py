@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from ..base.instant import Duration, Instant
 from ..base.limits import ADDR_BURST, ADDR_TOKEN
 from ..base.names import BlockHash, ConnId
 from ..channel import Channel
 from ..sync.view import Entry
 from ..wire.address import NetAddress
-from ..wire.inventory import InventoryItem
+from ..wire.vectors import VectorQueue
 
 
 class Peer:
@@ -20,6 +18,7 @@ class Peer:
         "addr_since",
         "addr_tokens",
         "address",
+        "answer_may_follow",
         "answered_addresses",
         "asked_addresses",
         "best",
@@ -63,6 +62,8 @@ class Peer:
         self.headers_asked = 0
         """``getheaders`` of ours that are not answered yet."""
         self.headers_asked_since: Instant = now
+        self.answer_may_follow = False
+        """What counted as the answer to our ``getheaders`` may have been an announcement that crossed with it."""
         self.headers_wanted = False
         """Ask it for headers when the peer that is being asked has finished."""
         self.on_our_network = False
@@ -73,9 +74,9 @@ class Peer:
         """Headers held on its account on branches with no more work than our tip, parents first."""
         self.blocks_received = 0
         # -- serving
-        self.serve: deque[InventoryItem] = deque()
+        self.serve = VectorQueue()
         """What it has asked for and not got yet; while there is any, nothing more is read from it."""
-        self.not_found: list[InventoryItem] = []
+        self.not_found = VectorQueue()
         self.reading: tuple[BlockHash, ...] = ()
         """Blocks that are being read from the store for it."""
         self.continue_at: BlockHash | None = None

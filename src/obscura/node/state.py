@@ -16,7 +16,9 @@ from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
 from ..chain.ledger import Ledger
 from ..peers.book import AddressBook
+from ..peers.burden import Burdens
 from ..peers.dialing import Dialer
+from ..peers.lobby import Lobby
 from ..sync.download import Downloader
 from ..sync.view import Entry, HeaderTree
 from ..wire.address import AddressEntry, NetAddress, Network
@@ -91,6 +93,12 @@ class NodeState:
         self.dialer = dialer
         self.download = Downloader(tree, config.minimum_work)
         self.timers: Timers[TimerKey] = Timers()
+        self.lobby = Lobby()
+        """Inbound links whose handshake is not complete."""
+        self.burdens = Burdens()
+        """What inbound links make us hold, over all of them."""
+        self.inbound_open = 0
+        """Inbound links whose handshake is complete: each has a slot."""
         self.peers: dict[ConnId, Peer] = {}
         self.dials: dict[ConnId, PendingDial] = {}
         self.dial_nonces: dict[int, ConnId] = {}
@@ -172,7 +180,7 @@ class NodeState:
         if wait:
             self.timers.set(("throttle", peer.conn), Instant(now.mono + wait))
         # What was answered in this input is not with the driver yet, so it cannot say that the peer is congested.
-        overflowing = peer.emitted + peer.channel.queued > SEND_BUFFER_BYTES
+        overflowing = self.overflowing(peer)
         if overflowing:
             self.timers.set(("throttle", peer.conn), now.mono)
         hold = bool(wait) or overflowing or peer.congested or bool(peer.serve) or bool(peer.reading)
@@ -189,6 +197,18 @@ class NodeState:
             peer.headers_asked_since = after(peer.headers_asked_since, rested)
             self.download.resume(peer.conn, rested)
             self.effects.append(Resume(peer.conn))
+
+    def overflowing(self, peer: Peer) -> bool:
+        """Whether this input has made more for a peer than it may have waiting; the driver has not seen it yet."""
+        return peer.emitted + peer.channel.queued > SEND_BUFFER_BYTES
+
+    def weigh(self, peer: Peer, came: int) -> None:
+        """Bring an inbound link's account up to date after ``came`` bytes; over the sum's bound a link ends."""
+        if not peer.inbound or peer.channel.is_closed:
+            return
+        for leaving in self.burdens.weigh(peer.conn, peer.channel.buffered + peer.serve.size, came):
+            self.peers[leaving].channel.close("receive-total")
+            self.wake(leaving)
 
     def wake(self, conn: ConnId) -> None:
         """Have a link's events pulled before this input ends."""

@@ -7,6 +7,7 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 from ..base.instant import Instant
+from ..base.limits import TIMERS_SLACK
 
 K = TypeVar("K", bound=Hashable)
 
@@ -14,8 +15,9 @@ K = TypeVar("K", bound=Hashable)
 class Timers(Generic[K]):
     """Each key has at most one deadline. Setting it again, or to ``None``, replaces the old one.
 
-    The heap may hold deadlines that were replaced; they are passed over when they surface. Ties fire in the order in
-    which they were set, so that a run repeats.
+    The heap may hold deadlines that were replaced; they are passed over when they surface, and swept out when they
+    are the most of it, because a flood of short links would leave thousands that are due much later. Ties fire in the
+    order in which they were set, so that a run repeats.
     """
 
     __slots__ = ("_at", "_heap", "_serial")
@@ -37,6 +39,9 @@ class Timers(Generic[K]):
         self._serial += 1
         self._at[key] = (instant, self._serial)
         heapq.heappush(self._heap, (instant, self._serial, key))
+        if len(self._heap) > 2 * len(self._at) + TIMERS_SLACK:
+            self._heap = [(at, serial, key) for key, (at, serial) in self._at.items()]
+            heapq.heapify(self._heap)
 
     def next_deadline(self) -> Instant | None:
         """The earliest deadline."""

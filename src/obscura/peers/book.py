@@ -18,15 +18,14 @@ from ..base.limits import (
     BACKOFF_CAP,
     BOOK_ENTRIES,
     BOOK_PER_SOURCE,
+    EVICT_TRIES,
     GETADDR_SHARE,
+    PICK_TRIES,
 )
 from ..base.randomness import Chance
 from ..wire.address import AddressEntry, NetAddress
 from .backoff import backoff
 from .record import AddressRecord
-
-_PICK_TRIES = 64  # random entries looked at for one dial: a scan of the whole book would tell by its time what is in it
-_EVICT_TRIES = 8
 
 
 class AddressBook:
@@ -89,17 +88,25 @@ class AddressBook:
 
     def pick(self, now: WallTime, usable: Callable[[NetAddress], bool]) -> NetAddress | None:
         """A random address that may be dialled now and that ``usable`` admits, ``None`` if a few tries find none."""
-        for _ in range(min(_PICK_TRIES, 4 * len(self._order))):
+        for _ in range(min(PICK_TRIES, 4 * len(self._order))):
             address = self._chance.choice(self._order)
             if self._records[address].retry_at <= now and usable(address):
                 return address
         return None
 
     def succeeded(self, address: NetAddress, now: WallTime) -> None:
-        """A link that we opened completed its handshake."""
+        """A link that we opened completed its handshake. Failures stand until it has lasted (:meth:`lasted`): a peer
+        whose slots are all taken completes every handshake and ends every link, and must be asked less and less often.
+        """
         known = self._records.get(address)
         if known is not None:
-            self._replace(replace(known, seen=now, succeeded=now, failures=0, retry_at=now))
+            self._replace(replace(known, seen=now, succeeded=now, retry_at=now))
+
+    def lasted(self, address: NetAddress) -> None:
+        """A link that we opened stood long enough to count as a success: the next back-off starts afresh."""
+        known = self._records.get(address)
+        if known is not None and known.failures:
+            self._replace(replace(known, failures=0))
 
     def failed(self, address: NetAddress, now: WallTime, cap: Duration = BACKOFF_CAP) -> Duration:
         """A dial, or the link soon after it, came to nothing. Returns how long to wait before the next try."""
@@ -171,7 +178,7 @@ class AddressBook:
 
     def _make_room(self, now: WallTime) -> None:
         del now
-        tries: Sequence[NetAddress] = [self._chance.choice(self._order) for _ in range(_EVICT_TRIES)]
+        tries: Sequence[NetAddress] = [self._chance.choice(self._order) for _ in range(EVICT_TRIES)]
 
         def worth(address: NetAddress) -> tuple[int, int, int]:
             record = self._records[address]

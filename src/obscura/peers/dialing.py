@@ -10,13 +10,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after, earliest
-from ..base.limits import BACKOFF_CAP_NAMED, DIAL_INTERVAL, DIALS_AT_ONCE, OTHER_NETWORK_WAIT
+from ..base.limits import BACKOFF_CAP_NAMED, DIAL_INTERVAL, DIALS_AT_ONCE, OTHER_NETWORK_WAIT, STEADY_LINK
 from ..base.randomness import Chance
 from ..wire.address import NetAddress
 from .backoff import backoff
 from .book import AddressBook
-
-_STEADY = Duration(60 * MICROSECONDS)  # a link that lived this long was a success; its next dial starts afresh
 
 
 @dataclass(slots=True)
@@ -114,10 +112,12 @@ class Dialer:
     def ended(self, address: NetAddress, lived: Duration, now: Now) -> Duration:
         """A dial failed (``lived`` 0) or a link that we dialled is gone. Returns the wait before the next dial."""
         state = self._named.get(address)
+        if lived >= STEADY_LINK:
+            self._book.lasted(address)
         if state is None:
-            return Duration(0) if lived >= _STEADY else self._book.failed(address, now.wall)
+            return Duration(0) if lived >= STEADY_LINK else self._book.failed(address, now.wall)
         state.busy = False
-        if lived >= _STEADY:
+        if lived >= STEADY_LINK:
             state.failures = 0
         state.failures += 1
         self._book.failed(address, now.wall, BACKOFF_CAP_NAMED)

@@ -21,7 +21,7 @@ from typing import Final
 
 from ..base.errors import BugError
 from ..base.instant import MICROSECONDS, Duration
-from ..base.limits import GRACE_STOP, SEND_BUFFER_BYTES
+from ..base.limits import GRACE_STOP, SEND_BUFFER_BYTES, SIM_PIECE_BYTES
 from ..base.names import ConnId
 from ..base.randomness import Chance
 from ..wire.address import NetAddress
@@ -30,7 +30,6 @@ from .journal import Journal, Kind
 from .lines import FIN, RESET, Line, LineOptions, Station
 from .world import World
 
-PIECE_MAX: Final = 65_536  # no piece is larger: what a socket hands over at once
 _CHANCE_BITS: Final = 20
 _CHANCE_MASK: Final = (1 << _CHANCE_BITS) - 1
 
@@ -278,10 +277,10 @@ class Network:
 
     def _pieces(self, data: bytes) -> Iterator[bytes]:
         size = len(data)
-        if size > PIECE_MAX:
+        if size > SIM_PIECE_BYTES:
             start = 0
             while start < size:
-                end = start + 1 + self._chance.below(PIECE_MAX)
+                end = start + 1 + self._chance.below(SIM_PIECE_BYTES)
                 yield data[start:end]
                 start = end
         elif size > 1 and (draw := self._chance.u64()) & _CHANCE_MASK < self._cut_below:

@@ -174,7 +174,8 @@ class HeaderTree:
                 candidate.invalid = True
                 doomed[candidate.hash] = candidate
         if self.best.invalid:
-            self.best = self.tip
+            # The tip can be among the invalid: the ledger says a moment later which one it has instead.
+            self.best = next(one for one in reversed(self._active) if not one.invalid)
             for candidate in self._entries.values():
                 if candidate.checked:
                     self._consider(candidate)
@@ -193,6 +194,14 @@ class HeaderTree:
                 kept.append(entry)
         kept.reverse()
         return kept
+
+    def held(self, entry: Entry) -> Entry:
+        """``entry``, or its last ancestor that was not forgotten."""
+        at = entry
+        while self._entries.get(at.hash) is not at:
+            assert at.previous is not None, "genesis is never forgotten"
+            at = at.previous
+        return at
 
     def fork(self, entry: Entry) -> Entry:
         """The last entry that ``entry``'s branch shares with the active chain."""

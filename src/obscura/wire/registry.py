@@ -104,8 +104,7 @@ BY_TYPE_FIELD: Final[dict[bytes, Row]] = {type_field(row.name): row for row in R
 """Rows by the 12 bytes of a frame."""
 BY_MESSAGE: Final[dict[type, Row]] = {row.message: row for row in REGISTRY}
 FIELD_OF: Final[dict[type, bytes]] = {row.message: type_field(row.name) for row in REGISTRY}
-UNKNOWN_PRICE: Final = 5
-"""Tokens that a message of an unknown type costs: it is of no use to us."""
+UNKNOWN_PRICE: Final = limits.UNKNOWN_PRICE
 UNKNOWN_SIZE_MAX: Final = limits.BLOCK_BYTES
 """Largest payload of an unknown type: what the largest known one has. It is never buffered."""
 

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from obscura.aio.dial import DialError, connect
 from obscura.aio.listen import Listener, open_listener
-from obscura.aio.stream import READ_BYTES, Stream, adopt_socket
+from obscura.aio.stream import Stream, adopt_socket
 from obscura.base.errors import ConfigError
 from obscura.base.instant import Duration, seconds
+from obscura.base.limits import JOIN_BYTES, READ_BYTES
 from obscura.base.names import ConnId
-from obscura.channel.pieces import JOIN_BYTES, joined
+from obscura.channel.pieces import joined
 from obscura.wire.address import NetAddress, Network, parse_address
 
 

@@ -11,7 +11,8 @@ from obscura.base.limits import SEND_BUFFER_BYTES
 from obscura.base.names import NULL_HASH, BlockHash
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import on_sync
-from obscura.node.effects import Send
+from obscura.node.effects import Ask, BlocksRead, Send
+from obscura.peers import burden
 from obscura.sync import download
 from obscura.sync.view import HeaderTree
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv
@@ -235,3 +236,126 @@ def test_headers_that_a_wrong_clock_refused_are_looked_at_when_it_is_put_right(w
     world.advance(seconds(130))
     assert late.ledger.tip == name(block)
     world.check()
+
+
+def test_an_announcement_that_crosses_with_our_question_is_not_its_answer(world: World) -> None:
+    """The real answer comes after it, and is neither dropped nor charged."""
+    host = world.add()
+    branch = mine_chain(GENESIS, 30, b"", 1_700_000_100)
+    stranger = stranger_at(world, host, 1)
+    assert host.node._state.peers[stranger.conn].headers_asked == 1
+    stranger.say(headers(branch[:1]))
+    stranger.say(headers(branch))
+    [picture] = host.node.snapshot(world.now).peers
+    assert (picture.known_height, picture.faults) == (30, 0)
+    stranger.say(headers(branch))
+    [picture] = host.node.snapshot(world.now).peers
+    assert picture.faults > 0, "once for each question"
+
+
+def test_nothing_points_to_forgotten_headers(world: World) -> None:
+    """A link whose low-work headers were given up while it stands keeps no way to them."""
+    host = world.add()
+    host.mine(60)
+    branch = mine_chain(GENESIS, 8, b"other", 1_700_000_100)
+    stranger = stranger_at(world, host, 1)
+    stranger.say(headers(branch))
+    [peer] = host.node._state.peers.values()
+    assert peer.best is not None
+    assert peer.best.height == 8
+    on_sync.give_up_low(host.node._state, peer)
+    assert len(host.node._state.tree) == 61
+    assert peer.best is host.node._state.tree.genesis
+    assert host.node._state.download._sources[peer.conn].best is peer.best
+    world.check()
+
+
+def test_an_invalid_tip_leaves_a_valid_best() -> None:
+    ledger = MemoryLedger()
+    tree = HeaderTree(ledger.genesis, ledger.identify_header(ledger.genesis))
+    for block in mine_chain(GENESIS, 5, b"", 1_700_000_100):
+        entry = tree.add(block[:80], ledger.identify_header(block[:80]))
+        tree.mark_body(entry)
+        tree.set_tip(entry)
+    middle = tree.at_height(3)
+    assert middle is not None
+    tree.invalidate(middle)
+    assert tree.best is tree.at_height(2)
+
+
+def half_a_block(stranger: Stranger, size: int) -> None:
+    stranger.send(encode_message(Block(bytes(size)))[: size - 100])
+
+
+def test_half_blocks_of_many_links_are_bounded_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who holds the most for longest without progress ends; an honest link that goes on is not touched."""
+    monkeypatch.setattr(burden, "RECEIVE_TOTAL_BYTES", 1_000_000)
+    host = world.add()
+    blocks = mine_chain(GENESIS, 8, bytes(200_000), 1_700_000_100)
+    honest = stranger_at(world, host, 1)
+    honest.say(headers(blocks))
+    stream = b"".join(encode_message(Block(block)) for block in blocks)
+    step = len(stream) // len(blocks)
+    honest.send(stream[: step // 2])
+    hostile = [stranger_at(world, host, number) for number in range(2, 9)]
+    for number, stranger in enumerate(hostile):
+        half_a_block(stranger, 400_000)
+        honest.send(stream[step * number + step // 2 : step * (number + 1) + step // 2])
+        assert host.node._state.burdens.total <= 1_000_000
+        world.check()
+    assert [stranger.closed for stranger in hostile] == [True] * 5 + [False] * 2, "the oldest without progress"
+    assert hostile[0].reason == "receive-total"
+    assert not honest.closed
+    assert host.node.snapshot(world.now).height == len(hostile)
+
+
+def test_a_long_request_counts_while_it_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(burden, "RECEIVE_TOTAL_BYTES", 1_000_000)
+    host = world.add()
+    block = host.mine(1, bytes(SEND_BUFFER_BYTES))[0]
+    asking = GetData(tuple([InventoryItem(2, name(block))] * 20_000))
+    strangers = [stranger_at(world, host, number) for number in range(3)]
+    for stranger in strangers:
+        host.node.congested(stranger.conn, world.now)
+        stranger.say(asking)
+    assert [stranger.closed for stranger in strangers] == [True, True, False]
+    world.check()
+
+
+def test_headers_without_blocks_do_not_silence_a_node(world: World) -> None:
+    """Somebody shows a better branch and keeps its blocks back: what we find is announced all the same."""
+    host = world.add()
+    bait = stranger_at(world, host, 1)
+    bait.say(headers(mine_chain(GENESIS, 30, b"bait", 1_700_000_100)))
+    assert host.node.snapshot(world.now).syncing
+    other = stranger_at(world, host, 2)
+    other.say(Headers(()))
+    host.mine(1)
+    assert any(isinstance(message, Headers | Inv) for message in other.read())
+
+
+def test_the_next_batch_waits_until_the_driver_has_seen_the_last(world: World) -> None:
+    """Whether a peer is congested is known only when the driver has written: until then nothing more is read for it."""
+    host = world.add()
+    [block, other] = host.mine(2, bytes(SEND_BUFFER_BYTES))
+    stranger = stranger_at(world, host, 1)
+    asking = encode_message(GetData((InventoryItem(2, name(block)), InventoryItem(2, name(other)))))
+    host.node.receive(stranger.conn, asking, world.now)
+    [ask] = [effect for effect in host.node.take_effects() if isinstance(effect, Ask)]
+    host.node.answered(ask.ticket, BlocksRead((block,)), world.now)
+    effects = host.node.take_effects()
+    assert sum(len(effect.data) for effect in effects if isinstance(effect, Send)) > SEND_BUFFER_BYTES
+    assert not any(isinstance(effect, Ask) for effect in effects)
+    host.node.handle_deadline(world.now)
+    assert any(isinstance(effect, Ask) for effect in host.node.take_effects()), "it was not congested: the next"
+
+
+def test_a_link_that_waits_keeps_no_buffer(world: World) -> None:
+    host = world.add()
+    [block] = host.mine(1)
+    stranger = stranger_at(world, host, 1)
+    asking = GetData(tuple([InventoryItem(2, name(block))] * 20_000))
+    host.node.receive(stranger.conn, encode_message(asking), world.now)
+    peer = host.node._state.peers[stranger.conn]
+    assert peer.paused
+    assert len(peer.channel._clear) == 0

@@ -8,7 +8,7 @@ from pair import make_version
 from stranger import Stranger
 
 from obscura.base.instant import Instant, Now, WallTime, seconds
-from obscura.base.limits import ADDR_ITEMS, HANDSHAKE_TIMEOUT, TOKENS_BURST
+from obscura.base.limits import ADDR_ITEMS, HANDSHAKE_TIMEOUT, LOBBY_LINKS, LOBBY_PER_GROUP, TOKENS_BURST
 from obscura.node.effects import DialFailed, LinkClosed, LinkOpened, Notice, Pause, Resume
 from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.gossip import Addr
@@ -27,6 +27,12 @@ def peers(host: Host, world: World) -> int:
 
 def public(number: int) -> NetAddress:
     return NetAddress(Network.IPV4, bytes([20, number, 0, 1]), 8333)
+
+
+def crowded(number: int) -> NetAddress:
+    """Two of each network group."""
+    group = number // 2
+    return NetAddress(Network.IPV4, bytes([20 + group // 256, group % 256, number % 2, 1]), 9)
 
 
 class TestDialling:
@@ -69,9 +75,56 @@ class TestDialling:
 
     def test_inbound_slots(self, world: World) -> None:
         host = world.add(inbound_slots=2)
-        Stranger(world, host, "127.101.1.1:1")
+        first = Stranger(world, host, "127.101.1.1:1")
         Stranger(world, host, "127.102.1.1:1")
-        assert host.node.accepted(public(1), world.now) is None
+        third = Stranger(world, host, "127.103.1.1:1", greet=False)
+        heard = third.send(encode_message(make_version(nonce=5)))
+        assert not third.closed, "it waits in the lobby like anybody"
+        assert heard == []
+        third.say(Verack())
+        assert third.reason == "slots-taken"
+        world.check()
+        assert not any(isinstance(event, LinkOpened) and event.conn == third.conn for event in host.events)
+        host.node.disconnected(first.conn, world.now)
+        world.run()
+        Stranger(world, host, "127.104.1.1:1")
+        assert peers(host, world) == 2, "a slot that is free again is given"
+        world.check()
+
+    def test_a_full_group_loses_its_own_oldest(self, world: World) -> None:
+        host = world.add()
+        other = Stranger(world, host, "127.100.1.1:1", greet=False)
+        crowd = [Stranger(world, host, f"127.101.1.{n}:1", greet=False) for n in range(1, LOBBY_PER_GROUP + 2)]
+        world.run()
+        assert crowd[0].reason == "lobby-full"
+        assert not any(one.closed for one in [*crowd[1:], other])
+        other.say(make_version(nonce=5), Verack())
+        assert not other.closed, "who was there before the crowd still gets in"
+        world.check()
+
+    def test_a_full_lobby_loses_of_its_largest_group(self, world: World) -> None:
+        """A flood over many groups evicts its own; the next newcomer of any group finds a place."""
+        host = world.add()
+        honest = Stranger(world, host, "127.100.1.1:1", greet=False)
+        for number in range(LOBBY_LINKS + 100):
+            assert host.node.accepted(crowded(number), world.now) is not None
+        world.run()
+        assert len(host.node._state.lobby) == LOBBY_LINKS
+        assert not honest.closed, "pairs leave before those who stand alone"
+        honest.say(make_version(nonce=5), Verack())
+        assert not honest.closed
+        world.check()
+        world.advance(HANDSHAKE_TIMEOUT)
+        assert len(host.node._state.lobby) == 0
+        assert peers(host, world) == 1
+        world.check()
+
+    def test_a_flood_leaves_no_timers(self, world: World) -> None:
+        host = world.add()
+        for number in range(5_000):
+            host.node.accepted(crowded(number), world.now)
+            host.node.take_effects()
+        assert len(host.node._state.timers._heap) < 4 * LOBBY_LINKS
 
     def test_silent_strangers_are_dropped(self, world: World) -> None:
         host = world.add()

@@ -15,6 +15,7 @@ from obscura.base.limits import (
     BOOK_PER_SOURCE,
     DIAL_INTERVAL,
     OTHER_NETWORK_WAIT,
+    STEADY_LINK,
 )
 from obscura.base.randomness import Chance
 from obscura.peers.backoff import backoff
@@ -195,3 +196,20 @@ class TestDialer:
         deadline = dialer.next_deadline(8, 0)
         assert deadline is not None
         assert deadline > NOW.mono
+
+
+def test_a_full_peer_is_asked_less_and_less_often(book: AddressBook, chance: Chance) -> None:
+    """A peer without a free slot completes every handshake and ends every link: its back-off grows all the same."""
+    dialer = Dialer(book, (), 8, True, chance, Instant(0))
+    book.learn(entry(1), b"s", WALL)
+    for attempt in range(1, 6):
+        dialer.opened(address(1), NOW)
+        dialer.ended(address(1), Duration(1), NOW)
+        record = book.get(address(1))
+        assert record is not None
+        assert record.failures == attempt
+    dialer.opened(address(1), NOW)
+    dialer.ended(address(1), STEADY_LINK, NOW)
+    record = book.get(address(1))
+    assert record is not None
+    assert record.failures == 0, "a link that lasted clears them"

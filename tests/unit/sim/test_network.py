@@ -11,11 +11,10 @@ from sim_stations import PERFECT, Couple, Recorder
 
 from obscura.base.errors import BugError, ConfigError
 from obscura.base.instant import Duration, seconds
-from obscura.base.limits import GRACE_STOP, SEND_BUFFER_BYTES
+from obscura.base.limits import GRACE_STOP, SEND_BUFFER_BYTES, SIM_PIECE_BYTES
 from obscura.base.names import ConnId
 from obscura.sim.host import host_address
 from obscura.sim.lines import LineOptions
-from obscura.sim.network import PIECE_MAX
 
 WEATHERS = st.builds(
     LineOptions,
@@ -51,8 +50,8 @@ class TestStreams:
         couple.network.send(couple.one.line, data)
         couple.world.run_for(seconds(60))
         assert couple.other.data == data
-        assert max(couple.other.cuts) <= PIECE_MAX
-        assert len(couple.other.cuts) > len(data) // PIECE_MAX
+        assert max(couple.other.cuts) <= SIM_PIECE_BYTES
+        assert len(couple.other.cuts) > len(data) // SIM_PIECE_BYTES
 
     def test_small_writes_are_cut_by_chance(self) -> None:
         for cut, expected in ((0.0, {1}), (1.0, {2, 3, 4})):

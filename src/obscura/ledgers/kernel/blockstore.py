@@ -19,9 +19,9 @@ import os
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 from ...base.errors import StoreError
+from ...base.limits import SEGMENT_BYTES
 from ...base.names import BlockHash, display_hash
 from ...chain import HEADER_BYTES, up_to
 from .cleanmark import CleanSegment, read_mark, write_mark
@@ -41,9 +41,6 @@ from .records import (
     payload_is_whole,
 )
 from .segment import Range, scan
-
-SEGMENT_BYTES: Final = 128 << 20
-"""A file is closed before it grows past this (a whole record always fits): as Bitcoin Core's block files."""
 
 Place = tuple[int, int, int]
 """Segment number, offset of the payload, its length."""

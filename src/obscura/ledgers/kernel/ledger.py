@@ -20,6 +20,7 @@ from typing import Final
 
 from ...base.errors import BugError, ConfigError, StoreError
 from ...base.instant import WallTime
+from ...base.limits import CHECKPOINT_BLOCKS, REFUSALS_KEPT
 from ...base.names import BlockHash
 from ...chain.ledger import (
     BlockOutcome,
@@ -40,16 +41,11 @@ from .header import block_hash, identify_block, identify_header
 from .networks import REGTEST, Network
 from .recovery import Replay, copy_missing, headers_in_order, open_kernel
 
-CHECKPOINT_BLOCKS: Final = 2_000
-"""The kernel is closed and opened again after this many blocks, as there is no other way to make it flush.
-
-More would lengthen the replay after a kill (2,000 small blocks: 0.6 s). Fewer would cost an import more than a few per
-cent: a reopening takes 35 ms at height 2,000 and 95 ms at 20,000, where 2,000 small blocks take 0.6 s and full ones
-minutes.
-"""
+# CHECKPOINT_BLOCKS: the kernel is closed and opened again after so many, as there is no other way to make it flush.
+# More would lengthen the replay after a kill (2,000 small blocks: 0.6 s). Fewer would cost an import more than a few
+# per cent: a reopening takes 35 ms at height 2,000 and 95 ms at 20,000, where 2,000 small blocks take 0.6 s and full
+# ones minutes.
 _MEDIAN_SPAN: Final = 11
-_RULES_KEPT: Final = 10_000
-"""Each costs the work of a block, but on regtest that is nothing. One that falls out loses only its rule's name."""
 _NO_PARENT: Final = "prev-blk-not-found"
 _BAD_PARENT: Final = "bad-prevblk"
 _LOG: Final = logging.getLogger(__name__)
@@ -318,7 +314,7 @@ class KernelLedger:
             return self._rules.get(refused.hash) or self._store.refused(refused.hash) or refused.rule
         if _VERDICTS.get(refused.fault) is None:
             self._rules[refused.hash] = refused.rule
-            if len(self._rules) > _RULES_KEPT:
+            if len(self._rules) > REFUSALS_KEPT:
                 del self._rules[next(iter(self._rules))]
         return refused.rule
 

@@ -1,0 +1,52 @@
+"""What inbound links make us hold, over all of them, and which one ends when it is too much.
+
+A link may hold a whole frame of its peer's that is not complete yet, or a long request that waits to be served. One
+such link is bounded by its message's limit; a hundred of them would hold half a gigabyte. So the sum is bounded too,
+and over it the link that has made no progress for longest ends. An honest link in the middle of a block makes progress
+with each block, and honest links together stay far below the bound (limits: RECEIVE_TOTAL_BYTES); who sends half a
+block on each of many links, and waits, is first.
+"""
+
+from __future__ import annotations
+
+from ..base.limits import LIGHT_LINK_BYTES, RECEIVE_TOTAL_BYTES
+from ..base.names import ConnId
+
+
+class Burdens:
+    """The accounts of all inbound links that hold more than LIGHT_LINK_BYTES, least progress first."""
+
+    __slots__ = ("_held", "total")
+
+    def __init__(self) -> None:
+        self._held: dict[ConnId, int] = {}
+        self.total = 0
+        """Bytes in all accounts."""
+
+    def weigh(self, conn: ConnId, held: int, came: int) -> list[ConnId]:
+        """A link holds ``held`` bytes after ``came`` bytes came. Returns the links that are to end, if it is too much;
+        they have no account any more."""
+        before = self._held.get(conn, 0)
+        if held <= LIGHT_LINK_BYTES:
+            if before:
+                self.forget(conn)
+            return []
+        if before and held < before + came:
+            # A message of it was whole, or a part of its request was served.
+            del self._held[conn]
+        self._held[conn] = held
+        self.total += held - before
+        leaving: list[ConnId] = []
+        while self.total > RECEIVE_TOTAL_BYTES:
+            leaving.append(next(iter(self._held)))
+            self.forget(leaving[-1])
+        return leaving
+
+    def forget(self, conn: ConnId) -> None:
+        """A link has ended."""
+        self.total -= self._held.pop(conn, 0)
+
+    def check(self) -> None:
+        """Walk the invariants; for tests and fuzzers."""
+        assert self.total == sum(self._held.values()), "the sum is exact"
+        assert all(held > LIGHT_LINK_BYTES for held in self._held.values()), "only heavy links have an account"
