@@ -6,6 +6,7 @@ again, except keys, which is why the text says where the old file is. A file fro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -202,6 +203,22 @@ class Store:
         self.warnings.append(
             f"{self._path} was unreadable ({why}): set aside as {self._path.name}.corrupt-{stamp} and a new one begun"
         )
+
+
+def peek(path: Path, name: str) -> str | None:
+    """A value of the node's state in a store that may be another process's: no row is changed, nothing is set aside.
+
+    ``None`` if there is no store, no such value, or nothing can be read.
+    """
+    # On a read-only disk SQLite cannot make the file in which readers meet; nobody writes there either.
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True)) as database:
+                row = database.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        except sqlite3.Error:
+            continue
+        return None if row is None else str(row[0])
+    return None
 
 
 def _signed(features: int) -> tuple[int]:

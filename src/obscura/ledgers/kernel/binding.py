@@ -37,6 +37,10 @@ _LOG_VALIDATION: Final = 9
 _LOG_DEBUG: Final = 1
 
 
+class KernelError(StoreError):
+    """The kernel met trouble of its own while it worked: a disk, or its files."""
+
+
 class Fault(IntEnum):
     """``btck_BlockValidationResult``: the class of rule that was broken."""
 
@@ -182,7 +186,7 @@ class Kernel:
         """Flush and release everything. A second call does nothing.
 
         Raises:
-            StoreError: the flush failed.
+            KernelError: the flush failed.
         """
         manager, self._manager = self._manager, None
         context, self._context = self._context, None
@@ -254,7 +258,7 @@ class Kernel:
         """Check a header against the rules that need its ancestors, and keep it for ever if it is fine.
 
         Raises:
-            StoreError: the kernel met trouble of its own.
+            KernelError: the kernel met trouble of its own.
         """
         _LOG.forget()
         handle = k.btck_block_header_create(header, len(header))
@@ -273,7 +277,7 @@ class Kernel:
         Submitting a block anew is harmless.
 
         Raises:
-            StoreError: the kernel met trouble of its own.
+            KernelError: the kernel met trouble of its own.
         """
         with self._parsed(block, len(block)) as handle:
             if handle is None:
@@ -340,7 +344,7 @@ class Kernel:
     def _refused(self, block_hash: BlockHash, mode: int, fault: int) -> Refused:
         if mode == _MODE_ERROR:
             msg = f"the kernel fails at a block: {_LOG.take_errors() or 'no reason given'}"
-            raise StoreError(msg)
+            raise KernelError(msg)
         kind = Fault(fault)
         return Refused(block_hash, kind, _LOG.rule(block_hash) or _RULES.get(kind, "block-invalid"))
 
@@ -351,9 +355,10 @@ class Kernel:
             _CAUGHT.raised.clear()
             raise first
         if self._trouble:
-            msg = f"the kernel cannot go on: {'; '.join(self._trouble)}"
+            said = "; ".join(filter(None, (*self._trouble, _LOG.take_errors())))
             self._trouble.clear()
-            raise StoreError(msg)
+            msg = f"the kernel cannot go on: {said}"
+            raise KernelError(msg)
 
     # -- callbacks: they only store
 
