@@ -11,7 +11,7 @@ import random
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -21,8 +21,8 @@ from cli_nodes import COMMAND, environment
 from obscura.control.client import NoNodeError, ask
 
 CALLS = {
-    "fdatasync": 30, "fsync": 12, "pwritev": 30, "pwrite64": 60, "write": 300, "rename": 4, "ftruncate": 6, "unlink": 8,
-    "openat": 900, "mkdir": 6, "flock": 1, "bind": 2, "listen": 2, "fcntl": 20, "fallocate": 3,
+    "fdatasync": 30, "fsync": 12, "pwritev2": 30, "pwrite64": 60, "write": 300, "rename": 4, "ftruncate": 6,
+    "unlink": 8, "openat": 900, "mkdir": 6, "flock": 1, "bind": 2, "listen": 2, "fcntl": 20, "fallocate": 3,
 }  # fmt: skip
 """What a node does to its disk and sockets, and about how often at most, in a trial, on one thread."""
 HANG_S = 60
@@ -53,12 +53,10 @@ def launch(kill: Kill, log: IO[bytes], *arguments: object) -> subprocess.Popen[b
     """Start a command that ``kill`` will end; :func:`finish` sees to it."""
     command = [*COMMAND, *map(str, arguments)]
     if kill.call:
-        tracer = shutil.which("strace")
-        assert tracer is not None, "crash tests need strace: apt-get install strace"
         # With -D the command is our own child, and strace its bystander.
         trace = ["-D", "-f", "-qqq", "--seccomp-bpf", "-o", "/dev/null", "-e", f"trace={kill.call}"]
         inject = ["-e", f"inject={kill.call}:signal=SIGKILL:when={kill.nth}"]
-        command = [tracer, *trace, *inject, *command]
+        command = [_strace(), *trace, *inject, *command]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
 
 
@@ -72,9 +70,37 @@ def finish(process: subprocess.Popen[bytes], after: float) -> bool:
         return True
 
 
+def _strace() -> str:
+    found = shutil.which("strace")
+    assert found is not None, "crash tests need strace: apt-get install strace"
+    return found
+
+
 @contextlib.contextmanager
-def running(datadir: Path, *arguments: object) -> Any:
-    """A node that runs undisturbed, from its first answer until it is asked to stop, which it must do well."""
+def traced(pid: int, *expressions: str) -> Iterator[None]:
+    """Have strace interfere with a running process while the block lasts, unless the process ends before."""
+    options = [word for expression in expressions for word in ("-e", expression)]
+    command = [_strace(), "-f", "-qqq", "-o", "/dev/null", "-p", str(pid), *options]
+    tracer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + HANG_S
+        # An interference may end the process while we look.
+        with contextlib.suppress(OSError):
+            while any("TracerPid:\t0" in task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/status")):
+                assert time.monotonic() < deadline, "strace does not attach"
+                assert tracer.poll() is None, "strace has ended"
+                time.sleep(0.02)
+        yield
+    finally:
+        # It lets go of a process that still runs.
+        tracer.terminate()
+        tracer.wait()
+
+
+@contextlib.contextmanager
+def running(datadir: Path, *arguments: object, whole: bool = True) -> Any:
+    """A node that runs undisturbed, from its first answer until it is asked to stop, which it must do well. ``whole``
+    says that it has nothing to mend."""
     log = datadir.parent / f"{datadir.name}.log"
     with log.open("ab") as file:
         began = file.tell()
@@ -88,7 +114,7 @@ def running(datadir: Path, *arguments: object) -> Any:
         said = log.read_bytes()[began:].decode()
         assert code == 0, f"a healthy node ends with {code}: {said}"
         assert "Traceback" not in said, said
-        assert "damaged" not in said, f"a kill alone damages nothing: {said}"
+        assert not whole or "damaged" not in said, f"nothing here damages files: {said}"
     finally:
         process.kill()
         process.wait()

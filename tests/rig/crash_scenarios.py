@@ -11,6 +11,7 @@ import json
 import random
 import shutil
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from cli_nodes import DATA, TIP_255, RunningNode, free_port, obscura
 from crash_chain import OTHERS, make_datadir, name_of, row, stored, write_block_file
-from crash_kill import HANG_S, Kill, draw_kill, finish, launch, running, status, wait_for_tip
+from crash_kill import HANG_S, Kill, draw_kill, finish, launch, running, status, traced, wait_for_tip
 
 from obscura.base.errors import LocalError
 from obscura.base.names import display_hash
@@ -196,28 +197,11 @@ CALLS_AT_END = ("fdatasync", "fsync", "write", "rename", "unlink", "munmap", "cl
 """What a node does to its disk while it stops."""
 
 
-def _trace_running(process: object, call: Kill) -> int:
-    """Attach to a node, let SIGTERM come, kill it at the call."""
-    import subprocess
-
-    assert isinstance(process, subprocess.Popen)
-    trace = ["-e", f"trace={call.call}", "-e", f"inject={call.call}:signal=SIGKILL:when={call.nth}"]
-    command = ["strace", "-f", "-qqq", "-o", "/dev/null", "-p", str(process.pid), *trace]
-    tracer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + HANG_S
-        state = Path(f"/proc/{process.pid}/status")
-        # A kill may come already while we attach.
-        with contextlib.suppress(OSError):
-            while "TracerPid:\t0" in state.read_text() and process.poll() is None:
-                assert time.monotonic() < deadline, "strace does not attach"
-                time.sleep(0.02)
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
+def _trace_running(process: subprocess.Popen[bytes], call: Kill) -> int:
+    """Have a node killed at the call while it handles SIGTERM."""
+    with traced(process.pid, f"trace={call.call}", f"inject={call.call}:signal=SIGKILL:when={call.nth}"):
+        process.terminate()
         return int(process.wait(HANG_S) == -signal.SIGKILL)
-    finally:
-        tracer.kill()
-        tracer.wait()
 
 
 def first_start(stage: Stage, place: Path, draw: random.Random, at_call: bool) -> tuple[list[Kill], int, int]:

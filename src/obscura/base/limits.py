@@ -93,6 +93,12 @@ SEND_BUFFER_BYTES: Final = _limit(
 )
 INBOUND_SLOTS: Final = _limit("INBOUND_SLOTS", 114, "links", "as Bitcoin Core: 125 less outbound")
 OUTBOUND_SLOTS: Final = _limit("OUTBOUND_SLOTS", 8, "links", "as Bitcoin Core, full relay")
+FD_RESERVE: Final = _limit(
+    "FD_RESERVE", 160, "descriptors", "never given to inbound links: files, the kernel, dials, links that say goodbye"
+)
+CONTROL_CLIENTS: Final = _limit(
+    "CONTROL_CLIENTS", 32, "links", "to the control socket at once; each holds a descriptor"
+)
 GRACE_STOP: Final = _span("GRACE_STOP", 1, "for peers to take what is queued when a node stops")
 
 # -- addresses

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from ..base.errors import LocalError, StoreError
+from ..base.limits import CONTROL_CLIENTS
 from .wire import LINE_BYTES, socket_path
 
 Answer = Callable[[str, dict[str, Any]], Awaitable[Any]]
@@ -82,6 +83,9 @@ class ControlServer:
                 self._path.unlink()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._tasks) >= CONTROL_CLIENTS:
+            writer.close()
+            return
         task = asyncio.get_running_loop().create_task(self._converse(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

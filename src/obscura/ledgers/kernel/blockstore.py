@@ -14,6 +14,7 @@ One thread appends; reading is safe beside it.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,8 @@ from .segment import Range, scan
 
 SEGMENT_BYTES: Final = 128 << 20
 """A file is closed before it grows past this (a whole record always fits): as Bitcoin Core's block files."""
+
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
 
 Place = tuple[int, int, int]
 """Segment number, offset of the payload, its length."""
@@ -118,7 +121,7 @@ class BlockStore:
         return warnings
 
     def read(self, names: Sequence[BlockHash]) -> tuple[bytes | None, ...]:
-        """The bytes of blocks; ``None`` for one that is absent, refused or damaged."""
+        """The bytes of blocks; ``None`` for one that is absent, refused or damaged, or cannot be read just now."""
         return tuple(self._read(names, None))
 
     def headers(self, names: Sequence[BlockHash]) -> Iterator[bytes | None]:
@@ -267,7 +270,9 @@ class BlockStore:
                         continue
                     data = os.pread(fd, RECORD_BYTES + length, start - RECORD_BYTES)
                 except OSError as error:
-                    self._lose(name, place, f"cannot be read ({error.strerror})")
+                    # Want of descriptors or memory passes, and says nothing about the block.
+                    if error.errno not in _PASSING:
+                        self._lose(name, place, f"cannot be read ({error.strerror})")
                     yield None
                     continue
                 head = parse_record_head(segment.marker, data)

@@ -212,16 +212,22 @@ class KernelLedger:
             return
         kernel, store = self._opened
         self._opened = None
+        failure: StoreError | None = None
         try:
             kernel.close()
         except KernelError as error:
             if not self._broken:
-                raise self._explained(error) from error
-        finally:
+                failure = self._explained(error)
+        try:
             if self._broken:
                 self._broken = False
                 _LOG.warning("the kernel's damaged files are set aside as %s", set_aside(self._kernel_dir))
             store.checkpoint()
+        except StoreError as error:
+            # A disk that has failed fails again: the first failure tells more.
+            failure = failure or error
+        if failure is not None:
+            raise failure
 
     # -- beyond the contract; on the worker like the state verbs
 

@@ -28,6 +28,7 @@ _WORLD: Final = {
     "Permission denied": "give this user the right to write there",
     "Read-only file system": "its disk is read-only: mount it writable, then start again",
     "Too many open files": "allow more open files (ulimit -n), then start again",
+    "Input/output error": "its disk fails: check it; if it is sound, remove this directory, and it is rebuilt",
     "Cannot allocate memory": "this machine has too little memory free",
     "bad_alloc": "this machine has too little memory free",
 }
