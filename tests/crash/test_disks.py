@@ -64,7 +64,7 @@ def test_commands_on_a_full_disk(disk: SmallDisk, tmp_path: Path) -> None:
     disk.fill(0)
     done = obscura(*imported)
     assert done.returncode == 5, done
-    told(done.stderr, "full")
+    told(done.stderr, "make space on its disk")
     # A little is left: enough for a store, not for the kernel.
     disk.free()
     disk.fill(3 << 20)
@@ -81,7 +81,7 @@ def test_commands_on_a_full_disk(disk: SmallDisk, tmp_path: Path) -> None:
     for command in (("node", "--datadir", datadir, "--network", "regtest"), ("mine", "--datadir", datadir), imported):
         done = obscura(*command)
         assert done.returncode == 5, done
-        told(done.stderr, "space")
+        told(done.stderr, "make space on its disk")
         nothing_given_up(datadir)
     disk.free()
     with running(datadir, "--network", "regtest"):

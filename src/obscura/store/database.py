@@ -21,6 +21,8 @@ from ..peers.record import AddressRecord
 from ..wire.address import ADDRESS_LENGTHS, NetAddress, Network
 
 SCHEMA: Final = 1
+_SPACE_BYTES: Final = 1 << 20
+"""With less free space a disk counts as full: the log of one change takes some ten thousand bytes."""
 _TABLES: Final = (
     """CREATE TABLE address (
         network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
@@ -233,4 +235,10 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 
 
 def _trouble(path: Path, error: sqlite3.Error) -> StoreError:
-    return StoreError(f"{path} cannot be used: {error}")
+    # SQLite calls a full disk a full one in some places and an I/O error in others.
+    advice = "check the disk's space and health, and ulimit -n"
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(path.parent)
+        if disk.f_bavail * disk.f_frsize < _SPACE_BYTES:
+            advice = "make space on its disk, then start again"
+    return StoreError(f"{path} cannot be used: {error}: {advice}")
