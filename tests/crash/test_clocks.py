@@ -97,7 +97,7 @@ def test_jumps_of_hours_and_years(nodes: Nodes, tmp_path: Path) -> None:
     assert all(found > CLOCK_JUMP for found in moved)
 
 
-@pytest.mark.parametrize("wall", [-5_000_000_000, 0, 2**31, 2**32 + 5])
+@pytest.mark.parametrize("wall", [-5_000_000_000, 0, 2**32 + 5])
 def test_a_start_at_an_absurd_time(nodes: Nodes, tmp_path: Path, wall: int) -> None:
     where = f"127.78.2.1:{free_port('127.78.2.1')}"
     friend = nodes.start("friend", "--network", "regtest", "--listen", where)

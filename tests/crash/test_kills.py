@@ -14,7 +14,7 @@ SEED = 20
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with staged(tmp_path_factory.mktemp("stage"), "127.73.1.1") as made:
+    with staged(tmp_path_factory.mktemp("stage"), "127.73.1.1", length=2_200, source=700) as made:
         yield made
 
 

@@ -18,9 +18,10 @@ from crash_chain import row, stored, write_block_file
 from crash_kill import HANG_S, running, status, wait_until
 
 from obscura.control.client import LostNodeError, RefusedError, ask
+from obscura.ledgers.kernel.records import HEADS_BYTES
 
 pytestmark = pytest.mark.slow
-COUNT = 7_000
+COUNT = 4_000
 """Blocks of an import that takes long enough to be interrupted."""
 
 
@@ -75,7 +76,8 @@ def test_an_import_is_interrupted(tmp_path: Path, name: str) -> None:
     command = [*COMMAND, "import", "--network", "regtest", "--datadir", str(datadir), str(file), "--json"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment())
     deadline = time.monotonic() + HANG_S
-    while not (datadir / "blocks").exists() or len(stored(datadir)) < 256:
+    segment = datadir / "blocks" / "blk00000.obs"
+    while not segment.exists() or segment.stat().st_size < HEADS_BYTES + 1:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(getattr(signal, name))
@@ -199,7 +201,7 @@ def test_a_stopped_process_is_given_up_and_comes_back(nodes: Nodes) -> None:
         wait_until(lambda at=node.datadir: status(at) is not None, node.process, nodes.directory / f"{name}.log")
         stopped = (a, node)[victim]
         stopped.process.send_signal(signal.SIGSTOP)
-        time.sleep(2)
+        time.sleep(1)
         if stopped is a:
             assert status(node.datadir) is not None, "the other one goes on"
         else:

@@ -54,26 +54,30 @@ class Stage:
     Args:
         directory: for everything that is written.
         host: a loopback address of its own for the source.
+        length: blocks of the imported file.
+        source: blocks of the chain that is synced.
     """
 
-    def __init__(self, directory: Path, host: str = "127.71.1.1") -> None:
+    def __init__(self, directory: Path, host: str, length: int, source: int) -> None:
         self.directory = directory
+        self.length = length
+        self.source = source
         directory.mkdir(parents=True, exist_ok=True)
-        chain = row(LENGTH)
-        self.tip = display_hash(name_of(chain[-1]))
-        self.file = write_block_file(directory / "regtest.dat", chain)
-        self.source_tip = display_hash(name_of(chain[SOURCE - 1]))
+        chain = row(max(length, source))
+        self.tip = display_hash(name_of(chain[length - 1]))
+        self.file = write_block_file(directory / "regtest.dat", chain[:length])
+        self.source_tip = display_hash(name_of(chain[source - 1]))
         self.branches: dict[int, Path] = {}
         for depth in DEPTHS:
-            common = chain[: SOURCE - depth - 2]
+            common = chain[: source - depth - 2]
             rival = row(depth, on=common, script=OTHERS)
             self.branches[depth] = make_datadir(directory / f"branch{depth}", common + rival)
         self.begun = make_datadir(directory / "begun", chain[:BEGUN])
         self.where = f"{host}:{free_port(host)}"
-        make_datadir(directory / "source", chain[:SOURCE])
+        make_datadir(directory / "source", chain[:source])
         options = ("--network", "regtest", "--listen", self.where, "--no-discover")
         self._source = RunningNode(directory / "source", *options)
-        self._source.wait_for(HANG_S, height=SOURCE)
+        self._source.wait_for(HANG_S, height=source)
 
     def close(self) -> None:
         """End the source."""
@@ -93,7 +97,7 @@ def import_real(stage: Stage, place: Path, draw: random.Random, at_call: bool) -
 
 def import_many(stage: Stage, place: Path, draw: random.Random, at_call: bool) -> tuple[list[Kill], int, int]:
     """Thousands of blocks, with checkpoints of the kernel among them."""
-    return _import(place, draw, at_call, "regtest", stage.file, LENGTH, stage.tip)
+    return _import(place, draw, at_call, "regtest", stage.file, stage.length, stage.tip)
 
 
 def _import(
@@ -157,10 +161,10 @@ def reorganisation(stage: Stage, place: Path, draw: random.Random, at_call: bool
     with running(datadir, "--network", "regtest", "--no-discover"):
         height = _height(datadir)
         # The branches differ by two blocks, and the longer one counts only when it is whole.
-        assert height >= SOURCE - 2
+        assert height >= stage.source - 2
     with running(datadir, *options) as process:
         wait_for_tip(datadir, stage.source_tip, process)
-    assert len(stored(datadir)) == SOURCE + depth, "the abandoned branch is kept, too"
+    assert len(stored(datadir)) == stage.source + depth, "the abandoned branch is kept, too"
     return [kill], landed, height
 
 
@@ -298,9 +302,9 @@ def run_trial(stage: Stage, name: str, seed: str, place: Path, *, at_call: bool)
 
 
 @contextlib.contextmanager
-def staged(directory: Path, host: str = "127.71.1.1") -> Iterator[Stage]:
+def staged(directory: Path, host: str = "127.71.1.1", *, length: int = LENGTH, source: int = SOURCE) -> Iterator[Stage]:
     """A stage that is closed at the end."""
-    stage = Stage(directory, host)
+    stage = Stage(directory, host, length, source)
     try:
         yield stage
     finally:
