@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from obscura.control.client import NoNodeError, ask
 
 COMMAND = (sys.executable, "-m", "obscura.cli.main")
 DATA = Path(__file__).resolve().parents[1] / "data" / "bitcoin_mainnet_1_255.dat"
@@ -43,6 +46,12 @@ class RunningNode:
         done = obscura(method, "--datadir", self.datadir, "--json")
         return json.loads(done.stdout) if done.returncode == 0 else None
 
+    def _status(self) -> Any:
+        # By the socket: a command takes half a second to start.
+        with contextlib.suppress(NoNodeError):
+            return ask(self.datadir, "status", timeout_s=10)
+        return None
+
     def log(self) -> str:
         """What it has logged."""
         return (self.datadir.parent / f"{self.datadir.name}.log").read_text()
@@ -53,7 +62,7 @@ class RunningNode:
         status: Any = None
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"the node has ended: {self.log()}"
-            status = self.ask("status")
+            status = self._status()
             if status is not None and all(status[key] == value for key, value in wanted.items()):
                 return status  # type: ignore[no-any-return]
             time.sleep(0.05)

@@ -93,8 +93,15 @@ class Driver:
         finally:
             if acceptor is not None:
                 acceptor.close()
-            await self._shut_down()
-            self._finished.set()
+            try:
+                await self._shut_down()
+            except LocalError as error:
+                # A disk that failed fails again at the end: what stopped us is what the operator must hear of.
+                if self._error is None:
+                    raise
+                log.warning("not-ended-well", extra={"values": {"text": str(error)}})
+            finally:
+                self._finished.set()
         if self._error is not None:
             raise self._error
 

@@ -28,7 +28,7 @@ from ..chain.ledger import BlockVerdict
 from ..control.server import ControlServer, RequestError
 from ..ledgers.kernel.networks import network_named
 from ..node import Node, NodeConfig, PeerSnapshot, Snapshot
-from ..store import Datadir, Store, open_datadir
+from ..store import Datadir, Store, open_datadir, peek
 from ..wire.address import NetAddress, parse_address
 from .logs import log_event
 from .settings import Settings
@@ -75,7 +75,7 @@ def open_ledger(network: str, datadir: Path) -> KernelLedger:
 
 
 def open_store(datadir: Datadir, network: str) -> Store:
-    """The store of a locked datadir, which belongs to one network for ever.
+    """The store of a locked datadir, which belongs to one network for ever. A new one is claimed by :func:`claim`.
 
     Raises:
         ConfigError: it is another network's.
@@ -86,9 +86,7 @@ def open_store(datadir: Datadir, network: str) -> Store:
         for warning in store.warnings:
             log.warning("store", extra={"values": {"text": warning}})
         known = store.get("network")
-        if known is None:
-            store.put("network", network)
-        elif known != network:
+        if known is not None and known != network:
             msg = (
                 f"{datadir.path} belongs to network {known}, not {network}: say --network {known}, or another --datadir"
             )
@@ -97,6 +95,17 @@ def open_store(datadir: Datadir, network: str) -> Store:
         store.close()
         raise
     return store
+
+
+def claim(store: Store, network: str) -> None:
+    """Note whose the datadir is, once the ledger has found no blocks of another network in it: after the loss of the
+    store a wrong ``--network`` must not stick.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    if store.get("network") is None:
+        store.put("network", network)
 
 
 def listen_socket(settings: Settings, store: Store, chance: Chance) -> tuple[socket.socket | None, NetAddress | None]:
@@ -123,7 +132,8 @@ def listen_socket(settings: Settings, store: Store, chance: Chance) -> tuple[soc
 
 
 async def run_node(settings: Settings, datadir: Path, ready: Callable[[NetAddress | None], None]) -> None:
-    """Run a node until SIGINT, SIGTERM or a ``stop`` request. ``ready`` is called once with the listening address.
+    """Run a node until SIGINT, SIGTERM, SIGHUP or a ``stop`` request. ``ready`` is called once, with the address at
+    which it listens.
 
     Raises:
         LocalError: a setting, the datadir or the disk is at fault.
@@ -140,6 +150,7 @@ async def run_node(settings: Settings, datadir: Path, ready: Callable[[NetAddres
         worker = LedgerWorker(ledger)
         try:
             restored = await worker.run(ledger.restore)
+            claim(store, settings.network)
         except BaseException:
             await worker.close()
             raise
@@ -173,8 +184,10 @@ async def run_node(settings: Settings, datadir: Path, ready: Callable[[NetAddres
             raise
         server = ControlServer(datadir / "control.sock", _Requests(driver, worker, ledger).answer)
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, driver.request_stop)
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Under nohup the end of the terminal is none of the node's business.
+            if signal.getsignal(name) is not signal.SIG_IGN:
+                loop.add_signal_handler(name, driver.request_stop)
         async with server:
             ready(address)
             await driver.run()
@@ -261,6 +274,7 @@ def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str,
         ledger = open_ledger(network, datadir)
         stack.callback(ledger.close)
         ledger.restore()
+        claim(store, network)
         for _ in range(count):
             outcome = ledger.accept_blocks([ledger.mine(script, WallTime(wall_now()))]).outcomes[0]
             if outcome.verdict is not BlockVerdict.ACCEPTED:
@@ -270,14 +284,8 @@ def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str,
 
 
 def network_of(datadir: Path) -> str | None:
-    """The network that an existing datadir belongs to."""
-    if not (datadir / "state.db").exists():
-        return None
-    store = Store(datadir / "state.db")
-    try:
-        return store.get("network")
-    finally:
-        store.close()
+    """The network that an existing datadir belongs to; it need not be locked, and nothing in it is changed."""
+    return peek(datadir / "state.db", "network")
 
 
 def status_of(picture: Snapshot) -> dict[str, Any]:

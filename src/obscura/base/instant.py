@@ -16,7 +16,10 @@ Duration = NewType("Duration", int)
 """A span of monotonic time, in microseconds."""
 
 WallTime = NewType("WallTime", int)
-"""Seconds since 1970-01-01 UTC."""
+"""Seconds since 1970-01-01 UTC, from 0 to :data:`WALL_MOST`: a driver whose clock is elsewhere gives the nearer end."""
+
+WALL_MOST = WallTime((1 << 32) - 1)
+"""The last second that an address on the wire, or a block, can name (in 2106)."""
 
 NEVER = WallTime(0)
 """The wall time that stands for "never happened"."""

@@ -131,6 +131,9 @@ LOBBY_PER_GROUP: Final = _limit(
     "LOBBY_PER_GROUP", 16, "links", "of them from one network group; an honest handshake is over in a round trip"
 )
 OUTBOUND_SLOTS: Final = _limit("OUTBOUND_SLOTS", 8, "links", "as Bitcoin Core, full relay")
+FD_RESERVE: Final = _limit(
+    "FD_RESERVE", 160, "descriptors", "never given to inbound links: files, the kernel, dials, links that say goodbye"
+)
 GRACE_STOP: Final = _span("GRACE_STOP", 1, "for peers to take what is queued when a node stops")
 
 MAPPED_BYTES: Final = _limit(

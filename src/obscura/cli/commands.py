@@ -10,6 +10,7 @@ from rich.console import Console
 
 from .. import __version__
 from ..app.compose import run_loop, run_node
+from ..app.descriptors import fitted
 from ..app.logs import configure
 from ..app.settings import load
 from ..wire.address import NetAddress
@@ -77,6 +78,7 @@ def node(
     }
     settings = load(datadir, os.environ, given)
     configure(settings.log_level, as_json=settings.log_json)
+    settings = fitted(settings)
     console = Console(stderr=True, highlight=False)
 
     def ready(address: NetAddress | None) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..app.compose import network_of, open_ledger, open_store
+from ..app.compose import claim, network_of, open_ledger, open_store
 from ..base.names import display_hash
 from ..ledgers.importer import ImportFailure, ImportProgress, ImportReport, import_files
 from ..ledgers.kernel.networks import network_named
@@ -33,10 +33,12 @@ def import_blocks(
     console = Console(stderr=True, highlight=False)
     with contextlib.ExitStack() as stack:
         locked = stack.enter_context(open_datadir(datadir))
-        stack.callback(open_store(locked, rules.name).close)
+        store = open_store(locked, rules.name)
+        stack.callback(store.close)
         ledger = open_ledger(rules.name, datadir)
         stack.callback(ledger.close)
         ledger.restore()
+        claim(store, rules.name)
         columns = (TextColumn("importing"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[blocks]} blocks"))
         bar = Progress(*columns, TimeRemainingColumn(), console=console, disable=as_json, transient=True)
         stack.enter_context(bar)

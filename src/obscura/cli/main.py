@@ -6,6 +6,7 @@ Exit codes (docs/operate.md): 0 done, 1 failed, 2 wrong usage or setting, 3 no n
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..base.errors import ConfigError, LocalError, ObscuraError, StoreError
 
 def main() -> None:
     """Run the command line and exit."""
+    _fill_standard_descriptors()
     try:
         import typer  # noqa: PLC0415 an optional extra
     except ModuleNotFoundError:
@@ -36,6 +38,19 @@ def main() -> None:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_code(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fill_standard_descriptors() -> None:
+    """Give 0, 1 and 2 a place to go to if they are closed: otherwise the next file to be opened, a database perhaps,
+    gets the number, and what is meant for people is written into it."""
+    for fd, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest free number is given, and those below are filled already.
+            os.open(os.devnull, mode)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 as long as the process
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _code(error: ObscuraError) -> int:

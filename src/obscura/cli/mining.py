@@ -9,7 +9,7 @@ import typer
 
 from ..app.compose import mine_alone, network_of
 from ..base.errors import ConfigError
-from ..control.client import NoNodeError, RefusedError, ask
+from ..control.client import LostNodeError, NoNodeError, RefusedError, ask
 from ..control.server import RequestError
 from .options import DEFAULT_DATADIR, DatadirOption, JsonOption
 
@@ -27,6 +27,9 @@ def mine(
     values = {"count": count, "to": to}
     try:
         answer = ask(datadir, "mine", values, timeout_s=600)
+    except LostNodeError:
+        # It may have mined some of them: to mine anew, here and now, would be more than was asked for.
+        raise
     except NoNodeError:
         network = network_of(datadir)
         if network is None:
@@ -37,6 +40,8 @@ def mine(
         except RequestError as error:
             raise ConfigError(error.text) from error
     except RefusedError as error:
+        if error.code == "failed":
+            raise
         raise ConfigError(str(error)) from error
     if as_json:
         typer.echo(json.dumps(answer))

@@ -15,6 +15,10 @@ class NoNodeError(LocalError):
     """No node runs on the data directory."""
 
 
+class LostNodeError(NoNodeError):
+    """A node took the request and ended, or fell silent, before it answered: what became of it is unknown."""
+
+
 class RefusedError(LocalError):
     """The node answered with an error; ``code`` is its stable name."""
 
@@ -27,7 +31,8 @@ def ask(datadir: Path, method: str, values: dict[str, Any] | None = None, *, tim
     """Ask the node of ``datadir`` and return its result.
 
     Raises:
-        NoNodeError: none runs there, or it ended before it answered.
+        NoNodeError: none runs there.
+        LostNodeError: it ended before it answered.
         RefusedError: it answered with an error.
     """
     path = datadir / "control.sock"
@@ -37,17 +42,24 @@ def ask(datadir: Path, method: str, values: dict[str, Any] | None = None, *, tim
         try:
             with socket_path(path) as where:
                 sock.connect(where)
-            sock.sendall(request)
-            with sock.makefile("rb") as stream:
-                line = stream.readline()
         except (FileNotFoundError, ConnectionError, NotADirectoryError) as error:
             raise NoNodeError(f"no node runs on {datadir}") from error
         except TimeoutError as error:
-            raise NoNodeError(f"the node on {datadir} did not answer within {timeout_s:.0f} s") from error
+            raise LostNodeError(f"the node on {datadir} does not take requests: it is stopped or overloaded") from error
         except OSError as error:
             raise NoNodeError(f"the node on {datadir} cannot be asked: {error.strerror}") from error
+        line = b""
+        try:
+            sock.sendall(request)
+            with sock.makefile("rb") as stream:
+                line = stream.readline()
+        except TimeoutError as error:
+            raise LostNodeError(f"the node on {datadir} did not answer within {timeout_s:.0f} s") from error
+        except OSError:
+            # Reset: it ended. What came before is at most half an answer.
+            pass
     if not line.endswith(b"\n"):
-        raise NoNodeError(f"the node on {datadir} ended before it answered")
+        raise LostNodeError(f"the node on {datadir} ended before it answered: its log says why")
     answer = json.loads(line)
     if "error" in answer:
         raise RefusedError(answer["error"]["code"], answer["error"]["text"])

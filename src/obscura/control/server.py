@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..base.errors import StoreError
+from ..base.errors import LocalError, StoreError
 from ..base.instant import MICROSECONDS
 from ..base.limits import CONTROL_CLIENTS, CONTROL_IDLE, CONTROL_LINE_BYTES
 from .wire import socket_path
@@ -42,6 +42,7 @@ class ControlServer:
         self._answer = answer
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._inode = -1
 
     async def __aenter__(self) -> Self:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -54,6 +55,7 @@ class ControlServer:
                     sock.bind(where)
             finally:
                 os.umask(mask)
+            self._inode = self._path.stat().st_ino
             sock.listen(16)
             sock.setblocking(False)
         except OSError as error:
@@ -75,7 +77,10 @@ class ControlServer:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._path.unlink(missing_ok=True)
+        # The directory may have been removed meanwhile, and another node's may stand in its place.
+        with contextlib.suppress(OSError):
+            if self._path.stat().st_ino == self._inode:
+                self._path.unlink()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._tasks) >= CONTROL_CLIENTS:
@@ -117,3 +122,6 @@ class ControlServer:
             return {"result": await self._answer(method, values)}
         except RequestError as error:
             return {"error": {"code": error.code, "text": error.text}}
+        except LocalError as error:
+            # The node stops, or its disk fails, while it works on the request.
+            return {"error": {"code": "failed", "text": str(error)}}

@@ -20,6 +20,7 @@ from ..base.limits import (
     BOOK_PER_SOURCE,
     EVICT_TRIES,
     GETADDR_SHARE,
+    OTHER_NETWORK_WAIT,
     PICK_TRIES,
 )
 from ..base.randomness import Chance
@@ -58,16 +59,13 @@ class AddressBook:
 
     def learn(self, entry: AddressEntry, source: bytes, now: WallTime) -> bool:
         """Take an address from gossip; ``True`` if it is new. One whose time is impossible counts as five days old."""
-        seen = entry.time
-        if seen > now + ADDR_FUTURE:
-            # As in Bitcoin Core: a lie about freshness earns staleness.
-            seen = WallTime(max(0, now - 5 * 86_400))
+        seen = _believable(entry.time, now)
         if seen < now - ADDR_AGE:
             return False
         known = self._records.get(entry.address)
         if known is not None:
             # Only a clearly newer sighting is worth a change.
-            if seen > known.seen + 3_600:
+            if seen > _believable(known.seen, now) + 3_600:
                 self._replace(replace(known, seen=seen, features=entry.features))
             return False
         if self._per_source.get(source, 0) >= BOOK_PER_SOURCE:
@@ -90,7 +88,7 @@ class AddressBook:
         """A random address that may be dialled now and that ``usable`` admits, ``None`` if a few tries find none."""
         for _ in range(min(PICK_TRIES, 4 * len(self._order))):
             address = self._chance.choice(self._order)
-            if self._records[address].retry_at <= now and usable(address):
+            if _may_retry(self._records[address], now) and usable(address):
                 return address
         return None
 
@@ -132,8 +130,9 @@ class AddressBook:
             if len(chosen) >= bound:
                 break
             record = self._records[address]
-            if record.seen >= now - ADDR_AGE and routable(address):
-                chosen.append(AddressEntry(record.seen, record.features, address))
+            seen = _believable(record.seen, now)
+            if seen >= now - ADDR_AGE and routable(address):
+                chosen.append(AddressEntry(seen, record.features, address))
         return tuple(chosen)
 
     def rebase(self, shift: int) -> None:
@@ -185,3 +184,15 @@ class AddressBook:
             return (1 if record.succeeded else 0, -record.failures, record.seen)
 
         self._remove(min(tries, key=worth))
+
+
+def _believable(seen: WallTime, now: WallTime) -> WallTime:
+    """A time of last sight. One ahead of our clock is a lie, or our clock was wrong when we noted it: as in Bitcoin
+    Core, it counts as five days old."""
+    return seen if seen <= now + ADDR_FUTURE else WallTime(max(0, now - 5 * 86_400))
+
+
+def _may_retry(record: AddressRecord, now: WallTime) -> bool:
+    """Whether an address may be dialled. No wait is longer than OTHER_NETWORK_WAIT: one that ends later was noted while
+    the clock was ahead, by a run that ended before it was set right."""
+    return not now < record.retry_at <= now + OTHER_NETWORK_WAIT

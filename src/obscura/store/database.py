@@ -6,6 +6,7 @@ again, except keys, which is why the text says where the old file is. A file fro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -20,6 +21,8 @@ from ..peers.record import AddressRecord
 from ..wire.address import ADDRESS_LENGTHS, NetAddress, Network
 
 SCHEMA: Final = 1
+_SPACE_BYTES: Final = 1 << 20
+"""With less free space a disk counts as full: the log of one change takes some ten thousand bytes."""
 _TABLES: Final = (
     """CREATE TABLE address (
         network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
@@ -204,6 +207,22 @@ class Store:
         )
 
 
+def peek(path: Path, name: str) -> str | None:
+    """A value of the node's state in a store that may be another process's: no row is changed, nothing is set aside.
+
+    ``None`` if there is no store, no such value, or nothing can be read.
+    """
+    # On a read-only disk SQLite cannot make the file in which readers meet; nobody writes there either.
+    for options in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True)) as database:
+                row = database.execute("SELECT value FROM state WHERE name = ?", (name,)).fetchone()
+        except sqlite3.Error:
+            continue
+        return None if row is None else str(row[0])
+    return None
+
+
 def _signed(features: int) -> tuple[int]:
     """SQLite's integers are signed; the bits stay the same."""
     return (features - (1 << 64) if features >= 1 << 63 else features,)
@@ -216,4 +235,10 @@ def _is_damage(error: sqlite3.DatabaseError) -> bool:
 
 
 def _trouble(path: Path, error: sqlite3.Error) -> StoreError:
-    return StoreError(f"{path} cannot be used: {error}")
+    # SQLite calls a full disk a full one in some places and an I/O error in others.
+    advice = "check the disk's space and health, and ulimit -n"
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(path.parent)
+        if disk.f_bavail * disk.f_frsize < _SPACE_BYTES:
+            advice = "make space on its disk, then start again"
+    return StoreError(f"{path} cannot be used: {error}: {advice}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -14,7 +15,7 @@ from aio_nodes import LOOPS, Factory, RealNode, chain, dialled, free_host, ledge
 
 from obscura.aio.clock import read_clock
 from obscura.aio.saver import AddressSaver
-from obscura.base.errors import BugError, StoreError
+from obscura.base.errors import BugError, LocalError, StoreError
 from obscura.base.instant import Instant, Now
 from obscura.base.names import ConnId
 from obscura.chain import BlockReport
@@ -235,6 +236,35 @@ def test_a_ledger_that_fails_stops_the_node(factory: Factory, ledger: type[Full]
     with pytest.raises(kind, match=r"no space|oops"):
         run(factory, main())
     assert chained.closed
+
+
+class FullToTheEnd(Full):
+    """Cannot be closed well either, as the disk is still full."""
+
+    def close(self) -> None:
+        raise StoreError("the clean mark cannot be written")
+
+
+@LOOPS
+def test_what_stopped_the_node_is_told_not_what_followed(factory: Factory, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        node = RealNode(ledger=FullToTheEnd())
+        task = asyncio.create_task(node.driver.run())
+        with contextlib.suppress(LocalError):
+            await node.driver.submit_block(chain(1)[0])
+        with pytest.raises(StoreError, match="no space left"):
+            await task
+
+    run(factory, main())
+    assert "not-ended-well" in caplog.text
+
+    async def alone() -> None:
+        node = RealNode(ledger=FullToTheEnd())
+        node.driver.request_stop()
+        with pytest.raises(StoreError, match="clean mark"):
+            await node.driver.run()
+
+    run(factory, alone())
 
 
 @LOOPS

@@ -233,6 +233,22 @@ class TestDamage:
         flip(segment(outer), HEADS_BYTES + 9)
         assert contents(open_store(outer)) == dict([BLOCKS[1]])
 
+    @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+    def test_want_of_descriptors_costs_no_block(
+        self, whole: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        store = open_store(whole)
+        before = contents(store)
+
+        def refuse(*_: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", refuse)
+            assert store.read([BLOCKS[0][0]]) == (None,)
+        assert contents(store) == before
+        assert store.take_warnings() == []
+
 
 class TestStrangers:
     def test_a_newer_format(self, tmp_path: Path) -> None:

@@ -112,6 +112,25 @@ class TestBook:
     def test_repr_of_a_record_hides_the_address(self) -> None:
         assert "20." not in repr(AddressRecord(address=address(1)))
 
+    def test_times_of_a_clock_that_was_wrong(self, chance: Chance) -> None:
+        # The last run ended while the clock was years ahead; it is right now.
+        ahead = WallTime(WALL + 10 * 365 * 86_400)
+        kept = AddressRecord(address=address(1), seen=ahead, succeeded=ahead, failures=3, retry_at=ahead, source=b"s")
+        book = AddressBook([kept], chance)
+        assert book.pick(WALL, lambda _: True) == address(1), "no wait lasts for years"
+        [told] = book.answer(WALL, lambda _: True)
+        assert told.time == WALL - 5 * 86_400
+        book.learn(entry(1, WALL - 60), b"s", WALL)
+        record = book.get(address(1))
+        assert record is not None
+        assert record.seen == WALL - 60, "what is heard now counts more"
+
+    def test_the_longest_wait_is_kept(self, chance: Chance) -> None:
+        until = WallTime(WALL + OTHER_NETWORK_WAIT)
+        book = AddressBook([AddressRecord(address=address(1), retry_at=until)], chance)
+        assert book.pick(WALL, lambda _: True) is None
+        assert book.pick(until, lambda _: True) == address(1)
+
 
 class TestBackoff:
     def test_full_jitter_grows_and_is_capped(self, chance: Chance) -> None:

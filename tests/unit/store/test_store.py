@@ -16,7 +16,7 @@ from obscura.base.errors import StoreError
 from obscura.base.instant import WallTime
 from obscura.peers.record import AddressRecord
 from obscura.store import Store, open_datadir
-from obscura.store.database import SCHEMA, NewerStoreError
+from obscura.store.database import SCHEMA, NewerStoreError, peek
 from obscura.store.datadir import DatadirLockedError
 from obscura.wire.address import ADDRESS_LENGTHS, NetAddress, Network
 
@@ -137,3 +137,18 @@ def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be used"):
         open_datadir(tmp_path / "file")
+
+
+def test_a_look_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    assert peek(path, "network") is None
+    assert not path.exists()
+    store = Store(path)
+    assert peek(path, "network") is None
+    store.put("network", "regtest")
+    assert peek(path, "network") == "regtest", "beside the process that has it open"
+    store.close()
+    assert peek(path, "network") == "regtest"
+    path.write_bytes(b"not a database at all" * 100)
+    assert peek(path, "network") is None
+    assert not any("corrupt" in one.name for one in tmp_path.iterdir()), "only its owner sets a damaged store aside"

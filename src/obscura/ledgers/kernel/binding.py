@@ -6,7 +6,7 @@ The C calls of the package ``py-bitcoinkernel`` are used directly: its Python cl
 * ``process_block`` returns 0 also when the block fails later, at connecting. The truth comes through the callback
   ``block_checked``, as the class of the fault; the *name* of the rule only through the log (:mod:`.kernel_log`).
 * An exception in a callback would be printed and lost. Callbacks here only store; what they store is raised when the C
-  call has returned.
+  call has returned. Ctrl-C waits for that, too (:mod:`.interrupts`).
 * Bytes after the end of a block are ignored by its parser. A block is taken only if it cannot be parsed any more with
   its last byte missing.
 * A block tree entry and the chain are views into the manager: they are turned into bytes at once and never kept.
@@ -27,6 +27,7 @@ import pbk.capi.bindings as k
 
 from ...base.errors import BugError, StoreError
 from ...base.names import BlockHash
+from .interrupts import interrupts_wait
 from .kernel_log import KernelLog
 
 _Buffer32: Final = ctypes.c_ubyte * 32
@@ -35,6 +36,10 @@ _MODE_VALID: Final = 0
 _MODE_ERROR: Final = 2
 _LOG_VALIDATION: Final = 9
 _LOG_DEBUG: Final = 1
+
+
+class KernelError(StoreError):
+    """The kernel met trouble of its own while it worked: a disk, or its files."""
 
 
 class Fault(IntEnum):
@@ -169,7 +174,8 @@ class Kernel:
         settings = k.btck_chainstate_manager_options_create(self._context, data, len(data), blocks, len(blocks))
         if settings:
             k.btck_chainstate_manager_options_set_worker_threads_num(settings, workers)
-            self._manager = k.btck_chainstate_manager_create(settings)
+            with interrupts_wait():
+                self._manager = k.btck_chainstate_manager_create(settings)
             k.btck_chainstate_manager_options_destroy(settings)
         if not self._manager:
             self._manager = None
@@ -182,14 +188,15 @@ class Kernel:
         """Flush and release everything. A second call does nothing.
 
         Raises:
-            StoreError: the flush failed.
+            KernelError: the flush failed.
         """
         manager, self._manager = self._manager, None
         context, self._context = self._context, None
-        if manager is not None:
-            k.btck_chainstate_manager_destroy(manager)
-        if context:
-            k.btck_context_destroy(context)
+        with interrupts_wait():
+            if manager is not None:
+                k.btck_chainstate_manager_destroy(manager)
+            if context:
+                k.btck_context_destroy(context)
         if manager is not None:
             self._settle()
 
@@ -254,12 +261,13 @@ class Kernel:
         """Check a header against the rules that need its ancestors, and keep it for ever if it is fine.
 
         Raises:
-            StoreError: the kernel met trouble of its own.
+            KernelError: the kernel met trouble of its own.
         """
         _LOG.forget()
         handle = k.btck_block_header_create(header, len(header))
         state = k.btck_block_validation_state_create()
-        k.btck_chainstate_manager_process_block_header(self._open_manager, handle, state)
+        with interrupts_wait():
+            k.btck_chainstate_manager_process_block_header(self._open_manager, handle, state)
         mode = int(k.btck_block_validation_state_get_validation_mode(state))
         fault = int(k.btck_block_validation_state_get_block_validation_result(state))
         k.btck_block_validation_state_destroy(state)
@@ -273,7 +281,7 @@ class Kernel:
         Submitting a block anew is harmless.
 
         Raises:
-            StoreError: the kernel met trouble of its own.
+            KernelError: the kernel met trouble of its own.
         """
         with self._parsed(block, len(block)) as handle:
             if handle is None:
@@ -283,7 +291,9 @@ class Kernel:
                     return Processed(Refused(block_hash, Fault.MUTATED, "block-trailing-bytes"))
             _LOG.forget()
             self._checked.clear()
-            failed = k.btck_chainstate_manager_process_block(self._open_manager, handle, ctypes.byref(ctypes.c_int32()))
+            new = ctypes.byref(ctypes.c_int32())
+            with interrupts_wait():
+                failed = k.btck_chainstate_manager_process_block(self._open_manager, handle, new)
         self._settle()
         own: Refused | None = None
         others: list[Refused] = []
@@ -340,7 +350,7 @@ class Kernel:
     def _refused(self, block_hash: BlockHash, mode: int, fault: int) -> Refused:
         if mode == _MODE_ERROR:
             msg = f"the kernel fails at a block: {_LOG.take_errors() or 'no reason given'}"
-            raise StoreError(msg)
+            raise KernelError(msg)
         kind = Fault(fault)
         return Refused(block_hash, kind, _LOG.rule(block_hash) or _RULES.get(kind, "block-invalid"))
 
@@ -351,9 +361,10 @@ class Kernel:
             _CAUGHT.raised.clear()
             raise first
         if self._trouble:
-            msg = f"the kernel cannot go on: {'; '.join(self._trouble)}"
+            said = "; ".join(filter(None, (*self._trouble, _LOG.take_errors())))
             self._trouble.clear()
-            raise StoreError(msg)
+            msg = f"the kernel cannot go on: {said}"
+            raise KernelError(msg)
 
     # -- callbacks: they only store
 

@@ -15,10 +15,12 @@ One thread appends; reading is safe beside it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from ...base.errors import StoreError
 from ...base.limits import SEGMENT_BYTES
@@ -41,6 +43,8 @@ from .records import (
     payload_is_whole,
 )
 from .segment import Range, scan
+
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR, errno.EAGAIN})
 
 Place = tuple[int, int, int]
 """Segment number, offset of the payload, its length."""
@@ -116,8 +120,8 @@ class BlockStore:
         return warnings
 
     def read(self, names: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
-        """The bytes of blocks; ``None`` for one that is absent, refused or damaged. Fewer than were asked for where
-        more would hold over ``bytes_max`` bytes; the first always fits."""
+        """The bytes of blocks; ``None`` for one that is absent, refused or damaged, or cannot be read just now. Fewer
+        than were asked for where more would hold over ``bytes_max`` bytes; the first always fits."""
         with contextlib.closing(self._read(names, None)) as blocks:
             return up_to(blocks, bytes_max)
 
@@ -267,7 +271,9 @@ class BlockStore:
                         continue
                     data = os.pread(fd, RECORD_BYTES + length, start - RECORD_BYTES)
                 except OSError as error:
-                    self._lose(name, place, f"cannot be read ({error.strerror})")
+                    # Want of descriptors or memory passes, and says nothing about the block.
+                    if error.errno not in _PASSING:
+                        self._lose(name, place, f"cannot be read ({error.strerror})")
                     yield None
                     continue
                 head = parse_record_head(segment.marker, data)

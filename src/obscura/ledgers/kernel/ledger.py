@@ -13,8 +13,9 @@ heal by replay (:mod:`.recovery`).
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -33,13 +34,14 @@ from ...chain.ledger import (
     Refusal,
     Restored,
 )
-from .binding import Fault, Kernel, Refused
+from .binding import Fault, Kernel, KernelError, Refused
 from .blockstore import BlockStore
 from .build import build_block
 from .disk import Disk
 from .header import block_hash, identify_block, identify_header
 from .networks import REGTEST, Network
 from .recovery import Replay, copy_missing, headers_in_order, open_kernel
+from .trouble import set_aside, world_trouble
 
 # CHECKPOINT_BLOCKS: the kernel is closed and opened again after so many, as there is no other way to make it flush.
 # More would lengthen the replay after a kill (2,000 small blocks: 0.6 s). Fewer would cost an import more than a few
@@ -103,6 +105,8 @@ class KernelLedger:
         self._rules: dict[BlockHash, str] = {}
         """Why hashes of this run are invalid; the kernel remembers only that they are."""
         self._unflushed = 0
+        self._broken = False
+        """Whether the kernel's files turned out to be damaged while it worked."""
 
     # -- identifying
 
@@ -136,11 +140,14 @@ class KernelLedger:
         self._report(store)
         self._opened = (open_kernel(self.network, self._kernel_dir), store)
         try:
-            copied = copy_missing(self._kernel, store)
-            replay = Replay(store, lambda: self._kernel, self._taken)
-            detached = self._detached = replay.run()
+            with self._watched():
+                copied = copy_missing(self._kernel, store)
+                replay = Replay(store, lambda: self._kernel, self._taken)
+                detached = self._detached = replay.run()
         except BaseException:
-            self.close()
+            # What stopped us counts, not what ending on top of it brings.
+            with contextlib.suppress(StoreError):
+                self.close()
             raise
         self._report(store)
         if copied or replay.submitted:
@@ -155,7 +162,8 @@ class KernelLedger:
                 info = self.identify_header(header)
             except InvalidHeader as fault:
                 return HeaderReport(count, fault.rule)
-            refused = self._kernel.submit_header(info.hash, header)
+            with self._watched():
+                refused = self._kernel.submit_header(info.hash, header)
             if refused is not None:
                 permanent = refused.fault not in (Fault.TIME_FUTURE, Fault.MISSING_PREV)
                 return HeaderReport(count, self._rule(refused), permanent)
@@ -168,8 +176,9 @@ class KernelLedger:
             StoreError: the disk is full or fails, or the kernel cannot go on. Nothing of the batch is acknowledged.
         """
         batch = _Batch()
-        for block in blocks:
-            self._judge(block, batch)
+        with self._watched():
+            for block in blocks:
+                self._judge(block, batch)
         for index, outcome in enumerate(batch.outcomes):
             rule = batch.doomed.get(outcome.hash)
             if rule is not None and outcome.hash in batch.fresh:
@@ -182,7 +191,8 @@ class KernelLedger:
         if invalidated:
             self._store.refuse(invalidated)
         self._detached.difference_update(batch.fresh)
-        self._taken(len(batch.fresh))
+        with self._watched():
+            self._taken(len(batch.fresh))
         return BlockReport(tuple(batch.outcomes), self.tip[1], tuple(Refusal(name, rule) for name, rule in invalidated))
 
     def read_blocks(self, hashes: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
@@ -198,10 +208,22 @@ class KernelLedger:
             return
         kernel, store = self._opened
         self._opened = None
+        failure: StoreError | None = None
         try:
             kernel.close()
-        finally:
+        except KernelError as error:
+            if not self._broken:
+                failure = self._explained(error)
+        try:
+            if self._broken:
+                self._broken = False
+                _LOG.warning("the kernel's damaged files are set aside as %s", set_aside(self._kernel_dir))
             store.checkpoint()
+        except StoreError as error:
+            # A disk that has failed fails again: the first failure tells more.
+            failure = failure or error
+        if failure is not None:
+            raise failure
 
     # -- beyond the contract; on the worker like the state verbs
 
@@ -250,6 +272,22 @@ class KernelLedger:
             msg = "a ledger's restore() comes first, and close() last"
             raise BugError(msg)
         return self._opened
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """While the kernel works: a failure of its own is explained, and damaged files are given up."""
+        try:
+            yield
+        except KernelError as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: KernelError) -> StoreError:
+        advice = world_trouble(self._kernel_dir, str(error))
+        if advice is None:
+            # Damage deep in its files shows only when a reorganisation reads them. Closing moves them out of the way.
+            self._broken = True
+            advice = f"its files in {self._kernel_dir} are damaged: start again, they are rebuilt from the block store"
+        return StoreError(f"{error}: {advice}")
 
     def _judge(self, block: bytes, batch: _Batch) -> None:
         """Submit one block and note the outcome."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -23,19 +24,10 @@ from .binding import Fault, Kernel
 from .blockstore import BlockStore
 from .header import block_hash
 from .networks import Network
+from .trouble import set_aside, world_trouble
 
 _BATCH: Final = 64
 """Blocks in memory at once while copying or submitting: at most 256 MB, and one sync for each such batch."""
-_ENVIRONMENT: Final = (
-    "already held by process",
-    "temporarily unavailable",
-    "No space left",
-    "Permission denied",
-    "Read-only file system",
-    "Too many open files",
-    "Cannot allocate memory",
-)
-"""What the kernel says when its files may be fine but the world is not: nothing is set aside then."""
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -43,31 +35,50 @@ def open_kernel(network: Network, directory: Path) -> Kernel:
     """The kernel on its directory; if its files there are damaged, on an empty one, the old being set aside.
 
     Raises:
-        StoreError: another process uses the directory, or the disk refuses.
+        StoreError: another process uses the directory, the disk is full or refuses.
     """
-    workers = max(0, min(4, os.cpu_count() or 1) - 1)
     try:
-        return Kernel(network.chain_type, directory, workers=workers)
-    except OSError as error:
-        msg = f"the kernel's directory {directory} cannot be made: {error.strerror}"
-        raise StoreError(msg) from error
+        return _open(network, directory)
     except StoreError as error:
-        if any(text in str(error) for text in _ENVIRONMENT):
-            msg = f"the kernel cannot open {directory}: {error}. Is another node running on this data directory?"
-            raise StoreError(msg) from error
-        aside = _free_name(directory)
-        try:
-            directory.rename(aside)
-        except OSError as refusal:
-            msg = f"the kernel's files in {directory} are unusable ({error}) and cannot be moved: {refusal.strerror}"
-            raise StoreError(msg) from error
+        _complain(directory, error)
+        if _never_opened(directory):
+            _LOG.info("the kernel's files were being made when the last run ended: they are begun anew")
+            shutil.rmtree(directory, ignore_errors=True)
+            return _open(network, directory)
+        aside = set_aside(directory)
         _LOG.warning(
             "the kernel's files were unusable (%s); they are set aside as %s, and rebuilt from the block store "
             "(delete them when you have had your look)",
             error,
             aside,
         )
-    return Kernel(network.chain_type, directory, workers=workers)
+    try:
+        return _open(network, directory)
+    except StoreError as error:
+        _complain(directory, error)
+        raise
+
+
+def _open(network: Network, directory: Path) -> Kernel:
+    workers = max(0, min(4, os.cpu_count() or 1) - 1)
+    try:
+        return Kernel(network.chain_type, directory, workers=workers)
+    except OSError as error:
+        msg = f"the kernel's directory cannot be made: {error.strerror}"
+        raise StoreError(msg) from error
+
+
+def _never_opened(directory: Path) -> bool:
+    """Whether a kill fell into the making of the kernel's files, before the first block file: nothing is in them."""
+    return not (directory / "chainstate" / "CURRENT").exists() and not any(directory.glob("blocks/blk*.dat"))
+
+
+def _complain(directory: Path, error: StoreError) -> None:
+    """Raise a clear error if it is not the kernel's files that are at fault."""
+    advice = world_trouble(directory, str(error))
+    if advice is not None:
+        msg = f"the kernel cannot open {directory}: {error}: {advice}"
+        raise StoreError(msg) from error
 
 
 def copy_missing(kernel: Kernel, store: BlockStore) -> int:
@@ -195,10 +206,3 @@ def _in_order(
                 shown.add(name)
                 yield header
                 line.extend(waiting.pop(name, ()))
-
-
-def _free_name(directory: Path) -> Path:
-    number = 1
-    while (aside := directory.with_name(f"{directory.name}.damaged-{number}")).exists():
-        number += 1
-    return aside
