@@ -59,6 +59,12 @@ class _Segment:
         self.size = size
         self.damage = damage
 
+    @property
+    def ends_damaged(self) -> bool:
+        """Nothing is appended here any more: what stands at the end may be a head whose record would seem to hold it.
+        A file ends so when its last verified record is damaged and a torn write follows."""
+        return bool(self.damage) and self.damage[-1][1] == self.size
+
 
 class BlockStore:
     """See the module's text.
@@ -305,7 +311,11 @@ class BlockStore:
                 segment = self._segments.get(number)
                 end = 0 if segment is None else grown[number][1] if number in grown else segment.size
                 whole = RECORD_BYTES + len(payload)
-                if segment is None or (end > HEADS_BYTES and end + whole > self._segment_bytes):
+                if (
+                    segment is None
+                    or (number not in grown and segment.ends_damaged)
+                    or (end > HEADS_BYTES and end + whole > self._segment_bytes)
+                ):
                     number += 1
                     segment = self._create(number, fds)
                     end = HEADS_BYTES
