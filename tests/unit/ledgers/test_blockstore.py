@@ -178,12 +178,15 @@ class TestDamage:
         assert segment(whole).read_bytes() == before
         assert contents(open_store(whole)) == dict(BLOCKS[:2])
 
-    @pytest.mark.parametrize("size", [0, 1, 64, HEADS_BYTES - 1, HEADS_BYTES])
+    @pytest.mark.parametrize("size", [0, 1, 64, 92, HEADS_BYTES - 1, HEADS_BYTES])
     def test_a_file_whose_creation_was_cut_off(self, tmp_path: Path, size: int) -> None:
-        tmp_path.joinpath("blk00000.obs").write_bytes(bytes(size))
-        store = open_store(tmp_path)
-        store.append(BLOCKS[:2])
-        assert contents(open_store(tmp_path)) == dict(BLOCKS[:2])
+        for name, content in (("zeros", bytes(size)), ("head", pack_heads(b"12345678", CHAIN)[:size])):
+            directory = tmp_path / name
+            directory.mkdir()
+            directory.joinpath("blk00000.obs").write_bytes(content)
+            store = open_store(directory)
+            store.append(BLOCKS[:2])
+            assert contents(open_store(directory)) == dict(BLOCKS[:2])
 
     def test_damage_that_appears_while_open(self, whole: Path) -> None:
         store = open_store(whole)

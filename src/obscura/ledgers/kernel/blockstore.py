@@ -190,10 +190,13 @@ class BlockStore:
             fd = os.open(path, os.O_RDWR)
             try:
                 head = parse_heads(os.pread(fd, HEADS_BYTES, 0))
-                if head is None:
-                    self._skip_headless(number, path, os.fstat(fd).st_size)
+                if head is not None:
+                    self._check_head(path, head)
+                size = os.fstat(fd).st_size
+                if head is None or size < HEADS_BYTES:
+                    # With one copy of its head and half of the other it is not ready for records either.
+                    self._skip_headless(number, path, size)
                     continue
-                self._check_head(path, head)
                 self._load_segment(number, path, fd, head.marker, mark.get(number))
             finally:
                 os.close(fd)
