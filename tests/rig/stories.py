@@ -1,6 +1,6 @@
 """What may happen to a node, as verbs that take small numbers: a random story is a list of (verb, who, a, b).
 
-Hypothesis draws such lists, a fuzzer's bytes are read as such a list, four bytes each, so that both play the same stage.
+Hypothesis draws such lists, and a fuzzer's bytes are read as one, four bytes each, so that both play on one stage.
 """
 
 from __future__ import annotations
@@ -9,7 +9,23 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from pair import make_version
-from play import A, BLOCKS, C, CHAINS, FAT, FUTURE, GENESIS, HONEST, LOW, Link, Play, address, headers_after, item, name_of
+from play import (
+    BLOCKS,
+    CHAINS,
+    FAT,
+    FUTURE,
+    GENESIS,
+    HONEST,
+    LOW,
+    A,
+    C,
+    Link,
+    Play,
+    address,
+    headers_after,
+    item,
+    name_of,
+)
 
 from obscura.base.instant import WallTime
 from obscura.base.names import NULL_HASH, BlockHash, ConnId

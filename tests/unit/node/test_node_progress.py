@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from play import A, C, HONEST, Play, address, headers_after
+from play import HONEST, A, C, Play, address, headers_after
 
 from obscura.wire.blocks import Block, Headers
 
