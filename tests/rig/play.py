@@ -8,6 +8,7 @@ answered, a deadline that is named for ever. ``verbs`` in :mod:`stories` are wha
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nodes import mine_chain
@@ -105,7 +106,8 @@ class Link:
     rest: bytes = b""
     """The half of a message that has not been sent yet."""
     stream: bytes = b""
-    said: int = 0
+    heard: deque[Message] = field(default_factory=lambda: deque(maxlen=200))
+    """The latest messages of the node."""
     wanted: list[BlockHash] = field(default_factory=list)
     locators: list[tuple[BlockHash, ...]] = field(default_factory=list)
     pings: list[int] = field(default_factory=list)
@@ -114,9 +116,10 @@ class Link:
 class Play:
     """A node with its chain in memory, its links and one clock. Each verb is one input to the node, or time."""
 
-    def __init__(self, *, named: int = 1, slots: int = 6, seed: int = 0) -> None:
+    def __init__(self, *, named: int = 1, slots: int = 6, seed: int = 0, chain: Sequence[bytes] = ()) -> None:
         self.now = Now(Instant(5_000_000), WALL)
         self.ledger = MemoryLedger(wall=lambda: self.now.wall)
+        self.ledger.accept_blocks(chain)
         self.slots = slots
         self.outbound_slots = 3
         self.named = [address(230 + number, 1) for number in range(named)]
@@ -402,15 +405,16 @@ class Play:
             assert size <= BY_TYPE_FIELD[kind].size_max
             assert checksum(payload) == check
             at += HEADER_SIZE + size
-            link.said += 1
-            match BY_TYPE_FIELD[kind].message.from_payload(payload):
+            message = BY_TYPE_FIELD[kind].message.from_payload(payload)
+            link.heard.append(message)
+            match message:
                 case GetData(items):
                     assert len(items) <= BLOCKS_IN_FLIGHT
                     link.wanted.extend(BlockHash(item.hash) for item in items)
                 case GetHeaders(_, locator, _):
                     assert locator[-1] == GENESIS, "a locator ends in our genesis"
                     link.locators.append(locator)
-                case Ping(nonce) as message if type(message) is Ping:
+                case Ping(nonce) if type(message) is Ping:
                     link.pings.append(nonce)
         link.stream = stream[at:]
 
