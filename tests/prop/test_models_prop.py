@@ -353,7 +353,7 @@ class BookMachine(RuleBasedStateMachine):
         assert not {one.group() for one in others} & {one.group() for one in in_use}, "one link for a network group"
         for one in others:
             assert self.book.get(one).retry_at <= self.now.wall  # type: ignore[union-attr]
-        deadline = self.dialer.next_deadline(automatic, dialling)
+        deadline = self.dialer.next_deadline(automatic + len(others), dialling + len(chosen))
         if deadline is not None and not set(self.named) & set(in_use):
             assert deadline > self.now.mono, "what was due has been done"
         for one in chosen:
