@@ -5,6 +5,7 @@ environment, then the command line; the later one wins. A key that does not exis
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -65,11 +66,9 @@ class Settings:
 
     def work(self) -> int:
         """``minimum_work`` as a number."""
-        try:
-            return int(self.minimum_work, 16)
-        except ValueError:
-            _refuse("minimum_work", self.minimum_work, "hexadecimal digits")
-            raise AssertionError from None
+        if not _HEX.fullmatch(self.minimum_work):
+            _refuse("minimum_work", self.minimum_work, "hexadecimal digits, 64 at most")
+        return int(self.minimum_work, 16)
 
     def peers(self) -> tuple[NetAddress, ...]:
         """``connect`` as addresses."""
@@ -103,6 +102,8 @@ class Settings:
         return self.network == "regtest" if self.allow_local is None else self.allow_local
 
 
+_HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _TYPES: Final[dict[str, str]] = {field.name: str(field.type) for field in fields(Settings)}
 
@@ -124,7 +125,8 @@ def load(datadir: Path, environment: Mapping[str, str], given: Mapping[str, Any]
         table = tomllib.loads(path.read_text())
     except FileNotFoundError:
         table = {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # Not UTF-8, not TOML, a number of thousands of digits, or nested deeper than the parser goes.
         msg = f"{path} is not valid TOML: {error}"
         raise ConfigError(msg) from error
     except OSError as error:
@@ -180,6 +182,6 @@ def _from_text(key: str, text: str) -> Any:
         return [part.strip() for part in text.split(",") if part.strip()]
     if wanted.startswith("bool"):
         return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower(), text)
-    if wanted == "int" and text.lstrip("-").isdigit():
+    if wanted == "int" and _INTEGER.fullmatch(text):
         return int(text)
     return text

@@ -386,8 +386,8 @@ class Downloader:
                     holders = self._holders[block_hash]
                     if (
                         entry is not None
-                        # Another peer's copy may have come, and wait for its parent.
-                        and not (entry.body or block_hash in self._buffered)
+                        # Another holder may have delivered it meanwhile: then nobody waits for it.
+                        and not (entry.body or entry.invalid or block_hash in self._buffered)
                         and len(holders) < BLOCK_HOLDERS
                         and self.on_path(entry)
                         and all(self._is_late(self._sources[conn], now) for conn in holders)
@@ -430,7 +430,8 @@ class Downloader:
                 or source.paused
             ):
                 continue
-            now_like = (best, tip, len(self._holders), len(self._buffered))
+            # With the checks: headers are mostly looked at here before the ledger has judged them.
+            now_like = (best, tip, self._tree.checks, len(self._holders), len(self._buffered))
             if source.nothing_beside == now_like:
                 continue
             missing: list[Entry] = []

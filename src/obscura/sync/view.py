@@ -77,6 +77,8 @@ class HeaderTree:
         self._entries: dict[BlockHash, Entry] = {root.hash: root}
         self._active: list[Entry] = [root]
         self.best = root
+        self.checks = 0
+        """Counts :meth:`mark_checked`: who found nothing to do with unchecked headers looks again when it has grown."""
 
     @property
     def genesis(self) -> Entry:
@@ -132,6 +134,7 @@ class HeaderTree:
 
     def mark_checked(self, entry: Entry) -> None:
         """The ledger found an entry's context fine; it may be the new ``best``."""
+        self.checks += not entry.checked
         entry.checked = True
         self._consider(entry)
 

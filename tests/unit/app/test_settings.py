@@ -49,6 +49,10 @@ def test_environment_lists_and_switches(tmp_path: Path) -> None:
         ('connect = ["1.2.3.4:0"]', "port 0"),
         ("outbound = 5000", "0 to 1000"),
         ('minimum_work = "xyz"', "hexadecimal"),
+        ('minimum_work = "-1"', "hexadecimal"),
+        ('minimum_work = "1_0"', "hexadecimal"),
+        ("outbound = " + "[" * 2_000, "not valid TOML"),
+        ("outbound = " + "9" * 5_000, "not valid TOML"),
         ('log_level = "loud"', "debug, info"),
         ('transport = "veiled"', "only plain"),
         ("network = [", "not valid TOML"),
@@ -65,3 +69,9 @@ def test_environment_refusals(tmp_path: Path) -> None:
         load(tmp_path, {"OBSCURA_OUTBUOND": "5"}, {})
     with pytest.raises(ConfigError, match="whole number"):
         load(tmp_path, {"OBSCURA_OUTBOUND": "many"}, {})
+
+
+@pytest.mark.parametrize("text", ["--5", "\u00b2", "9" * 5_000, "5 ", ""])
+def test_environment_numbers_that_python_reads_or_chokes_on(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="whole number"):
+        load(tmp_path, {"OBSCURA_OUTBOUND": text}, {})

@@ -178,12 +178,15 @@ class TestDamage:
         assert segment(whole).read_bytes() == before
         assert contents(open_store(whole)) == dict(BLOCKS[:2])
 
-    @pytest.mark.parametrize("size", [0, 1, 64, HEADS_BYTES - 1, HEADS_BYTES])
+    @pytest.mark.parametrize("size", [0, 1, 64, 92, HEADS_BYTES - 1, HEADS_BYTES])
     def test_a_file_whose_creation_was_cut_off(self, tmp_path: Path, size: int) -> None:
-        tmp_path.joinpath("blk00000.obs").write_bytes(bytes(size))
-        store = open_store(tmp_path)
-        store.append(BLOCKS[:2])
-        assert contents(open_store(tmp_path)) == dict(BLOCKS[:2])
+        for name, content in (("zeros", bytes(size)), ("head", pack_heads(b"12345678", CHAIN)[:size])):
+            directory = tmp_path / name
+            directory.mkdir()
+            directory.joinpath("blk00000.obs").write_bytes(content)
+            store = open_store(directory)
+            store.append(BLOCKS[:2])
+            assert contents(open_store(directory)) == dict(BLOCKS[:2])
 
     def test_damage_that_appears_while_open(self, whole: Path) -> None:
         store = open_store(whole)
@@ -205,6 +208,35 @@ class TestDamage:
         flip(segment(whole), HEADS_BYTES + RECORD_BYTES + 100)  # in the first payload, seen only by its checksum
         (whole / "clean").write_bytes(mark)
         assert len(open_store(whole)) == 3
+
+    @pytest.mark.parametrize("size", ["200", '"x"', "-1", "true"])
+    @pytest.mark.parametrize("spans", ["[]", "[[128,128]]", "[[140,128]]", "[[128,150],[128,140]]", '[["a",1]]', "[7]"])
+    def test_a_mark_of_nonsense_is_ignored(self, whole: Path, size: str, spans: str) -> None:
+        if (size, spans) == ("200", "[]"):
+            return  # that one is good
+        flip(segment(whole), HEADS_BYTES + RECORD_BYTES + 100)
+        marker = segment(whole).read_bytes()[16:24].hex()
+        body = f'{{"format":1,"segments":[[0,"{marker}",{size},{spans}]]}}'.encode()
+        (whole / "clean").write_bytes(b"%08x\n%s\n" % (zlib.crc32(body), body))
+        assert len(open_store(whole)) == 3
+
+    def test_a_mark_nested_without_end_is_ignored(self, whole: Path) -> None:
+        body = b"[" * 100_000
+        (whole / "clean").write_bytes(b"%08x\n%s\n" % (zlib.crc32(body), body))
+        assert len(open_store(whole)) == 4
+
+    def test_nothing_is_appended_behind_a_torn_head(self, whole: Path) -> None:
+        """A damaged record that was verified before, then a torn write: the torn head must not swallow what follows."""
+        open_store(whole).checkpoint()
+        path = segment(whole)
+        good = path.stat().st_size
+        open_store(whole).append([BLOCKS[4]])
+        os.truncate(path, good + RECORD_BYTES + 10)
+        flip(path, good - len(BLOCKS[3][1]) - RECORD_BYTES)
+        store = open_store(whole)
+        assert contents(store) == dict(BLOCKS[:3])
+        store.append(BLOCKS[3:8])
+        assert contents(open_store(whole)) == dict(BLOCKS[:8])
 
     def test_the_mark_saves_reading_payloads(self, whole: Path) -> None:
         open_store(whole).checkpoint()

@@ -61,6 +61,12 @@ class _Segment:
         self.size = size
         self.damage = damage
 
+    @property
+    def ends_damaged(self) -> bool:
+        """Nothing is appended here any more: what stands at the end may be a head whose record would seem to hold it.
+        A file ends so when its last verified record is damaged and a torn write follows."""
+        return bool(self.damage) and self.damage[-1][1] == self.size
+
 
 class BlockStore:
     """See the module's text.
@@ -188,10 +194,13 @@ class BlockStore:
             fd = os.open(path, os.O_RDWR)
             try:
                 head = parse_heads(os.pread(fd, HEADS_BYTES, 0))
-                if head is None:
-                    self._skip_headless(number, path, os.fstat(fd).st_size)
+                if head is not None:
+                    self._check_head(path, head)
+                size = os.fstat(fd).st_size
+                if head is None or size < HEADS_BYTES:
+                    # With one copy of its head and half of the other it is not ready for records either.
+                    self._skip_headless(number, path, size)
                     continue
-                self._check_head(path, head)
                 self._load_segment(number, path, fd, head.marker, mark.get(number))
             finally:
                 os.close(fd)
@@ -311,7 +320,11 @@ class BlockStore:
                 segment = self._segments.get(number)
                 end = 0 if segment is None else grown[number][1] if number in grown else segment.size
                 whole = RECORD_BYTES + len(payload)
-                if segment is None or (end > HEADS_BYTES and end + whole > self._segment_bytes):
+                if (
+                    segment is None
+                    or (number not in grown and segment.ends_damaged)
+                    or (end > HEADS_BYTES and end + whole > self._segment_bytes)
+                ):
                     number += 1
                     segment = self._create(number, fds)
                     end = HEADS_BYTES

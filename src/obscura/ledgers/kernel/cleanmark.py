@@ -59,13 +59,28 @@ def write_mark(directory: Path, segments: dict[int, CleanSegment]) -> None:
 
 def read_mark(directory: Path) -> dict[int, CleanSegment]:
     """What the last run wrote down; empty if there is nothing that can be trusted."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         checksum, body, _ = (directory / _NAME).read_bytes().split(b"\n")
         if int(checksum, 16) == zlib.crc32(body):
             mark = json.loads(body)
             if mark["format"] == _FORMAT:
                 return {
-                    number: CleanSegment(bytes.fromhex(marker), size, tuple((start, end) for start, end in damage))
+                    number: CleanSegment(bytes.fromhex(marker), _offset(size), _ranges(damage))
                     for number, marker, size, damage in mark["segments"]
                 }
     return {}
+
+
+def _offset(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError
+    return value
+
+
+def _ranges(damage: list[list[object]]) -> tuple[Range, ...]:
+    """Damaged ranges, each after the one before: a scan jumps over them, so one that leads back would never end."""
+    ranges = tuple((_offset(start), _offset(end)) for start, end in damage)
+    offsets = [offset for span in ranges for offset in span]
+    if any(start >= end for start, end in ranges) or offsets != sorted(offsets):
+        raise ValueError
+    return ranges

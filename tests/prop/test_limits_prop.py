@@ -1,0 +1,490 @@
+"""Every bound of base/limits.py from both sides: the largest allowed is taken, the next one is not.
+
+A row of the table that has no test here, no test elsewhere and no reason for having none fails the last test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from nodes import mine_chain
+from pair import START, closing_rule, feed, make_channel, make_version
+from play import GENESIS, WALL, Link, Play, address, item, name_of
+
+from obscura.base import limits
+from obscura.base.cursor import compact_size
+from obscura.base.errors import Malformed, Violation
+from obscura.base.instant import Duration, Instant, Now, WallTime, after
+from obscura.base.names import NULL_HASH, ConnId
+from obscura.base.randomness import Chance
+from obscura.channel import Channel, MessageFault, Role
+from obscura.channel.budget import FaultBudget, TokenBucket
+from obscura.ledgers.memory import MemoryLedger
+from obscura.peers.backoff import backoff
+from obscura.peers.book import AddressBook
+from obscura.peers.dialing import Dialer
+from obscura.sync.download import Downloader
+from obscura.sync.view import HeaderTree
+from obscura.wire.address import AddressEntry
+from obscura.wire.blocks import GetBlocks, GetData, Headers, Inv, NotFound
+from obscura.wire.gossip import Addr
+from obscura.wire.greeting import Ping, Verack, Version
+from obscura.wire.registry import BY_MESSAGE, FIELD_OF, REGISTRY, UNKNOWN_SIZE_MAX, encode_message
+
+T = TypeVar("T", bound=Callable[..., None])
+TESTED: dict[str, str] = {}
+
+
+def bounds(*names: str) -> Callable[[T], T]:
+    """Say which rows of the table a test holds from both sides."""
+
+    def mark(test: T) -> T:
+        TESTED.update(dict.fromkeys(names, test.__name__))
+        return test
+
+    return mark
+
+
+def opened() -> Channel:
+    channel = make_channel(Role.RESPONDER)
+    feed(channel, encode_message(make_version(9)) + encode_message(Verack()))
+    channel.take_data()
+    return channel
+
+
+# -- messages
+
+
+@bounds(
+    "PRE_HANDSHAKE_BYTES", "ADDR_BYTES", "INV_BYTES", "BLOCK_BYTES", "TX_BYTES", "LOCATOR_BYTES", "HEADERS_BYTES"
+)  # fmt: skip
+@pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.name)
+def test_bytes_of_a_payload(row: object) -> None:
+    kind, limit = row.message, row.size_max  # type: ignore[attr-defined]
+    for size, fits in ((limit, True), (limit + 1, False)):
+        channel = make_channel(Role.RESPONDER)
+        if kind is not Version:
+            feed(channel, encode_message(make_version(9)))
+        if kind not in (Version, Verack):
+            feed(channel, encode_message(Verack()))
+        events = feed(channel, size.to_bytes(4, "little") + FIELD_OF[kind] + bytes(4) + bytes(min(size, limit)))
+        if fits:
+            assert not channel.is_closed
+            assert all(isinstance(event, MessageFault) for event in events)
+        else:
+            assert closing_rule(events) == "frame-oversized"
+    sizes = {row.name: row.size_max for row in REGISTRY}
+    assert sizes["version"] == limits.PRE_HANDSHAKE_BYTES
+    assert sizes["addr"] == limits.ADDR_BYTES
+    assert sizes["inv"] == sizes["getdata"] == sizes["notfound"] == limits.INV_BYTES
+    assert (sizes["block"], UNKNOWN_SIZE_MAX) == (limits.BLOCK_BYTES, limits.BLOCK_BYTES)
+    assert sizes["tx"] == limits.TX_BYTES
+    assert sizes["getblocks"] == sizes["getheaders"] == limits.LOCATOR_BYTES
+    assert sizes["headers"] == limits.HEADERS_BYTES
+
+
+ENTRY = (
+    bytes(4) + b"\xff" + b"\xff" * 8 + b"\x63" + compact_size(limits.ADDRESS_BYTES) + bytes(limits.ADDRESS_BYTES + 2)
+)
+LISTS = {
+    "addr": (limits.ADDR_ITEMS, ENTRY, b"", b""),
+    "inv": (limits.INV_ITEMS, bytes(36), b"", b""),
+    "getdata": (limits.INV_ITEMS, bytes(36), b"", b""),
+    "notfound": (limits.INV_ITEMS, bytes(36), b"", b""),
+    "headers": (limits.HEADERS_ITEMS, bytes(81), b"", b""),
+    "getblocks": (limits.LOCATOR_ITEMS, bytes(32), bytes(4), bytes(32)),
+    "getheaders": (limits.LOCATOR_ITEMS, bytes(32), bytes(4), bytes(32)),
+}
+
+
+@bounds("ADDR_ITEMS", "INV_ITEMS", "HEADERS_ITEMS", "LOCATOR_ITEMS")
+@pytest.mark.parametrize("name", LISTS)
+def test_items_of_a_list(name: str) -> None:
+    most, one, before, behind = LISTS[name]
+    kind = next(row.message for row in REGISTRY if row.name == name)
+    payload = before + compact_size(most) + one * most + behind
+    assert len(payload) == BY_MESSAGE[kind].size_max, "the largest list of the largest items fills the limit"
+    kind.from_payload(payload)
+    with pytest.raises(Violation, match="list-too-long"):
+        kind.from_payload(before + compact_size(most + 1) + one * (most + 1) + behind)
+    with pytest.raises(Violation, match="list-too-long"):
+        kind.from_payload(before + compact_size(most + 1))
+
+
+@bounds("ADDRESS_BYTES")
+def test_bytes_of_an_address() -> None:
+    head = b"\x01" + bytes(4) + b"\0\x63"
+    assert Addr.from_payload(head + compact_size(512) + bytes(514)).entries == ()
+    with pytest.raises(Violation, match="address-too-long"):
+        Addr.from_payload(head + compact_size(513) + bytes(515))
+
+
+@bounds("USER_AGENT_BYTES")
+def test_bytes_of_a_user_agent() -> None:
+    longest = make_version(agent="a" * limits.USER_AGENT_BYTES)
+    assert Version.from_payload(longest.to_payload()) == longest
+    payload = bytearray(longest.to_payload())
+    payload[20:22] = (limits.USER_AGENT_BYTES + 1).to_bytes(2, "little")
+    with pytest.raises(Violation, match="user-agent-too-long"):
+        Version.from_payload(bytes(payload[:22]) + b"a" + bytes(payload[22:]))
+
+
+def test_a_payload_of_one_byte_less_is_malformed() -> None:
+    for name, (most, one, before, behind) in LISTS.items():
+        kind = next(row.message for row in REGISTRY if row.name == name)
+        with pytest.raises(Malformed):
+            kind.from_payload((before + compact_size(most) + one * most + behind)[:-1])
+
+
+# -- accounts of a link
+
+
+@bounds("FAULT_BUDGET", "FAULT_DECAY")
+def test_fault_budget() -> None:
+    budget = FaultBudget(START)
+    assert not budget.charge(limits.FAULT_BUDGET - 1, START)
+    assert not budget.charge(0, START)
+    early = Instant(START + limits.FAULT_DECAY - 1)
+    assert FaultBudget(START).charge(limits.FAULT_BUDGET, START)
+    assert budget.points(early) == limits.FAULT_BUDGET - 1
+    assert budget.points(Instant(early + 1)) == limits.FAULT_BUDGET - 2
+    assert not budget.charge(1, Instant(early + 1))
+    assert budget.charge(1, Instant(early + 1))
+
+
+@bounds("TOKENS_BURST", "TOKENS_PER_SECOND")
+def test_tokens() -> None:
+    bucket = TokenBucket(START)
+    bucket.take(limits.TOKENS_BURST, START)
+    assert bucket.wait(START) == 0
+    bucket.take(1, START)
+    wait = bucket.wait(START)
+    assert wait == 1_000_000 // limits.TOKENS_PER_SECOND
+    assert bucket.wait(Instant(START + wait - 1)) > 0
+    assert bucket.wait(Instant(START + wait)) == 0
+    late = after(START, Duration(10**15))
+    bucket.take(limits.TOKENS_BURST + 1, late)
+    assert bucket.wait(late) > 0, "it never holds more than a burst"
+
+
+@bounds("PRICE_BYTES")
+def test_a_price_grows_by_the_size() -> None:
+    for size, tokens in ((limits.PRICE_BYTES - 1, 0), (limits.PRICE_BYTES, 1), (2 * limits.PRICE_BYTES, 2)):
+        channel = opened()
+        payload = bytes(size)
+        row = next(row for row in REGISTRY if row.name == "tx")
+        channel.spend(limits.TOKENS_BURST - 2 - row.price - tokens, START)  # version and verack cost one each
+        frame = size.to_bytes(4, "little") + FIELD_OF[row.message] + bytes(4) + payload
+        feed(channel, frame)
+        assert channel.throttle(START) == 0
+        channel.spend(1, START)
+        assert channel.throttle(START) > 0
+
+
+# -- addresses and dials
+
+
+def entry(number: int, seen: int = WALL) -> AddressEntry:
+    return AddressEntry(WallTime(seen), 0, address(number // 200, number % 200))
+
+
+def book_of(count: int, sources: int = 1 << 30) -> AddressBook:
+    book = AddressBook((), Chance.from_seed(1))
+    for number in range(count):
+        book.learn(entry(number), (number % sources).to_bytes(4, "big"), WALL)
+        assert len(book) <= limits.BOOK_ENTRIES
+    book.check()
+    return book
+
+
+@bounds("BOOK_ENTRIES", "BOOK_PER_SOURCE")
+def test_entries_of_the_book() -> None:
+    assert len(book_of(limits.BOOK_ENTRIES)) == limits.BOOK_ENTRIES
+    assert len(book_of(limits.BOOK_ENTRIES + 100)) == limits.BOOK_ENTRIES
+    assert len(book_of(limits.BOOK_PER_SOURCE, 1)) == limits.BOOK_PER_SOURCE
+    assert len(book_of(limits.BOOK_PER_SOURCE + 1, 1)) == limits.BOOK_PER_SOURCE
+
+
+@bounds("ADDR_AGE", "ADDR_FUTURE")
+def test_ages_of_an_address() -> None:
+    book = AddressBook((), Chance.from_seed(1))
+    assert book.learn(entry(1, WALL - limits.ADDR_AGE), b"", WALL)
+    assert not book.learn(entry(2, WALL - limits.ADDR_AGE - 1), b"", WALL)
+    book.learn(entry(3, WALL + limits.ADDR_FUTURE), b"", WALL)
+    book.learn(entry(4, WALL + limits.ADDR_FUTURE + 1), b"", WALL)
+    seen = [book.get(entry(number).address).seen for number in (3, 4)]  # type: ignore[union-attr]
+    assert seen == [WALL + limits.ADDR_FUTURE, WALL - 5 * 86_400]
+
+
+@bounds("GETADDR_SHARE")
+@pytest.mark.parametrize("count", [1, 4, 5, 100, 101, limits.BOOK_ENTRIES])
+def test_share_of_an_answer(count: int) -> None:
+    answer = book_of(count).answer(WALL, lambda _: True)
+    assert len(answer) == min(limits.ADDR_ITEMS, -(-count * limits.GETADDR_SHARE // 100))
+
+
+@bounds("DIALS_AT_ONCE", "DIAL_INTERVAL")
+def test_dials_at_once() -> None:
+    dialer = Dialer(book_of(1_000), (), 100, True, Chance.from_seed(2), START)
+    now = Now(START, WALL)
+    assert dialer.due(now, (), 0, limits.DIALS_AT_ONCE) == []
+    assert len(dialer.due(now, (), 0, limits.DIALS_AT_ONCE - 1)) == 1
+    assert dialer.due(Now(Instant(START + limits.DIAL_INTERVAL - 1), WALL), (), 0, 0) == []
+    assert len(dialer.due(Now(Instant(START + limits.DIAL_INTERVAL), WALL), (), 0, 0)) == 1
+
+
+@bounds("BACKOFF_BASE", "BACKOFF_CAP", "BACKOFF_CAP_NAMED", "BACKOFF_DOUBLINGS")
+def test_backoff() -> None:
+    chance = Chance.from_seed(3)
+    for cap in (limits.BACKOFF_CAP, limits.BACKOFF_CAP_NAMED):
+        for failures in (1, 2, 5, 16, 17, 10_000):
+            bound = min(cap, limits.BACKOFF_BASE << min(failures, 40))
+            assert all(0 <= backoff(failures, cap, chance) <= bound for _ in range(50))
+    assert limits.BACKOFF_BASE << limits.BACKOFF_DOUBLINGS > limits.BACKOFF_CAP
+
+
+@bounds("INBOUND_SLOTS")
+def test_inbound_links() -> None:
+    play = Play(named=0, slots=limits.INBOUND_SLOTS)
+    for number in range(limits.INBOUND_SLOTS):
+        assert play.accept(address(number, 1)) is not None
+    assert play.accept(address(200, 1)) is None
+
+
+# -- sync
+
+
+def tree_of(count: int) -> tuple[HeaderTree, MemoryLedger]:
+    ledger = MemoryLedger()
+    tree = HeaderTree(ledger.genesis, ledger.identify_header(ledger.genesis))
+    for block in mine_chain(GENESIS, count, b"limits", 1_700_000_100):
+        tree.mark_checked(tree.add(block[:80], ledger.identify_header(block[:80])))
+    return tree, ledger
+
+
+@bounds("BLOCKS_IN_FLIGHT", "DOWNLOAD_WINDOW")
+def test_requests_of_a_peer_and_the_window() -> None:
+    tree, _ = tree_of(limits.DOWNLOAD_WINDOW + 40)
+    download = Downloader(tree)
+    download.peer_has(ConnId(1), tree.best)
+    asked = wanted = download.plan(START)
+    assert len(asked) == limits.BLOCKS_IN_FLIGHT
+    while asked:
+        assert download.arrived(*asked[0], 100, START)
+        asked = asked[1:] + (fresh := download.plan(START))
+        assert len(asked) <= limits.BLOCKS_IN_FLIGHT
+        wanted = wanted + fresh
+        download.check()
+    assert len(wanted) == limits.DOWNLOAD_WINDOW, "what lies above the window waits for the first missing block"
+    first = wanted[0][1]
+    download.settled(first)
+    tree.mark_body(first)
+    assert [one.height for _, one in download.plan(START)] == [limits.DOWNLOAD_WINDOW + 1]
+
+
+@bounds("SYNC_BUFFER_BYTES")
+def test_bytes_that_wait() -> None:
+    tree, _ = tree_of(100)
+    download = Downloader(tree)
+    for conn in (1, 2, 3):
+        download.peer_has(ConnId(conn), tree.best)
+    room = limits.SYNC_BUFFER_BYTES // limits.BLOCK_BYTES
+    asked = download.plan(START)
+    assert len(asked) == room, "before a size is known, each block may be the largest"
+    assert all(download.arrived(conn, one, limits.BLOCK_BYTES, START) for conn, one in asked)
+    assert download.plan(START) == []
+    download.settled(asked[0][1])
+    tree.mark_body(asked[0][1])
+    assert len(download.plan(START)) == 1
+
+
+@bounds("BLOCK_HOLDERS")
+def test_holders_of_a_block() -> None:
+    tree, _ = tree_of(1)
+    download = Downloader(tree)
+    for conn in range(limits.BLOCK_HOLDERS + 4):
+        download.peer_has(ConnId(conn), tree.best)
+    now, asked = START, 0
+    for _ in range(limits.BLOCK_HOLDERS + 4):
+        asked += len(download.plan(now))
+        download.check()
+        now = after(now, limits.STALL_CAP)
+    assert asked == limits.BLOCK_HOLDERS
+
+
+# -- the node
+
+
+CHAIN = mine_chain(GENESIS, limits.GETBLOCKS_ITEMS + 1, b"limits", 1_700_000_100)
+
+
+def greeted(play: Play) -> Link:
+    link = play.accept(address(len(play.links), 1))
+    assert link is not None
+    play.greet(link)
+    link.heard.clear()
+    return link
+
+
+@bounds("GETBLOCKS_ITEMS", "INV_ITEMS_SENT")
+def test_items_of_an_answer_to_getblocks() -> None:
+    for count, answered in ((500, 500), (501, 500)):
+        link = greeted(play := Play(named=0, chain=CHAIN[:count]))
+        play.say(link, GetBlocks(1, (GENESIS,), NULL_HASH))
+        assert [len(one.items) for one in link.heard if type(one) is Inv] == [answered]
+    assert limits.GETBLOCKS_ITEMS <= limits.INV_ITEMS_SENT
+
+
+@bounds("HEADERS_UNASKED", "FAULT_UNSOLICITED")
+def test_headers_that_nobody_asked_for() -> None:
+    for count, points in ((limits.HEADERS_UNASKED, 0), (limits.HEADERS_UNASKED + 1, limits.FAULT_UNSOLICITED)):
+        link = greeted(play := Play(named=0))
+        play.say(link, Headers(()))  # the answer to what it was asked at the start
+        play.say(link, Headers(tuple(block[:80] for block in CHAIN[:count])))
+        picture = play.node.snapshot(play.now)
+        assert (picture.peers[0].faults, picture.peers[0].known_height) == (points, -1 if points else count)
+
+
+@bounds("NOTFOUND_ITEMS", "GETDATA_QUEUE")
+def test_items_of_what_is_not_found() -> None:
+    link = greeted(play := Play(named=0))
+    play.say(link, GetData((item(bytes(32)),) * limits.INV_ITEMS))
+    sizes = [len(one.items) for one in link.heard if isinstance(one, NotFound)]
+    assert max(sizes) == limits.NOTFOUND_ITEMS
+    assert sum(sizes) == limits.INV_ITEMS == limits.GETDATA_QUEUE, "the largest getdata is answered whole"
+
+
+@bounds("SERVE_BATCH_BLOCKS", "SERVE_BATCH_BYTES")
+def test_blocks_of_one_read() -> None:
+    small, large = CHAIN, mine_chain(GENESIS, 4, bytes(1_900_000), 1_700_000_100)
+    for chain, most in ((small, limits.SERVE_BATCH_BLOCKS), (large, 2)):
+        link = greeted(play := Play(named=0, chain=chain))
+        play.say(link, GetData(tuple(item(name_of(block)) for block in chain[: 3 * most])))
+        sizes = []
+        while play.reads:
+            sizes.append(len(play.reads[0][1].hashes))
+            play.read(0)
+            play.advance(1)
+        assert sizes[0] == 1, "the first tells how large they are"
+        assert max(sizes) == most
+
+
+@bounds("LEDGER_BATCH_BLOCKS", "LEDGER_BATCH_BYTES")
+def test_blocks_of_one_batch() -> None:
+    for body, count, most in ((b"", 300, limits.LEDGER_BATCH_BLOCKS), (bytes(2_000_000), 8, 4)):
+        play = Play(named=0)
+        for block in mine_chain(GENESIS, count, body, 1_700_000_100):
+            play.submit(block)
+        sizes = []
+        while play.asks:
+            sizes.append(len(play.asks[0][1].blocks))  # type: ignore[union-attr]
+            play.work()
+            play.deliver()
+        assert sizes[0] == 1, "it does not wait for more"
+        assert max(sizes) == most
+        assert play.ledger.height == count
+
+
+@bounds("ADDR_RELAY_ITEMS", "ADDR_RELAY_AGE", "ADDR_RELAY_PEERS")
+def test_gossip_that_is_passed_on() -> None:
+    for count, age, passed in (
+        (10, 600, True),
+        (11, 600, False),
+        (10, 601, False),
+        (10, -600, True),
+        (10, -601, False),
+    ):
+        play = Play(named=0)
+        links = [greeted(play) for _ in range(5)]
+        for link in links * 2:
+            play.serve(link, [])
+        play.advance(200, late=True)  # tokens for addresses: one comes every ten seconds
+        play.say(links[0], Addr(tuple(entry(900 + number, play.now.wall - age) for number in range(count))))
+        heard = [
+            sum(isinstance(one, Addr) and one.entries[0].address != address(9, 1) for one in link.heard)
+            for link in links
+        ]
+        assert heard[0] == 0, "not back to where it came from"
+        assert sum(heard) == (count * limits.ADDR_RELAY_PEERS if passed else 0)
+
+
+@bounds("MEMPOOL_INTERVAL")
+def test_mempool_is_answered_once_a_minute() -> None:
+    from obscura.wire.greeting import Mempool
+
+    link = greeted(play := Play(named=0))
+    for wait, answers in ((0, 1), (59, 1), (1, 2)):
+        play.advance(wait)
+        play.say(link, Mempool(), Ping(1))
+        assert sum(type(one) is Inv for one in link.heard) == answers
+
+
+@bounds("CLOCK_JUMP")
+def test_a_jump_of_the_clock() -> None:
+    from obscura.node.effects import Notice, Tell
+
+    for seconds, noticed in ((600, False), (601, True), (-600, False), (-601, True)):
+        play = Play(named=0)
+        play.jump(seconds)
+        play.node.handle_deadline(play.now)
+        told = [
+            one.event.name
+            for one in play.node.take_effects()
+            if isinstance(one, Tell) and isinstance(one.event, Notice)
+        ]
+        assert told == (["clock-jump"] if noticed else [])
+
+
+ELSEWHERE = {
+    "FAULT_MALFORMED": "tests/prop/test_channel_table.py",
+    "FAULT_UNCONNECTED": "tests/rig/bad_input.py: headers on nothing known, 10 points",
+    "HANDSHAKE_TIMEOUT": "tests/unit/channel/test_channel.py",
+    "PING_INTERVAL": "tests/unit/channel/test_channel.py",
+    "PING_TIMEOUT": "tests/unit/channel/test_channel.py",
+    "RECEIVE_BUFFER_BYTES": "tests/net/test_driver_hostile.py",
+    "SEND_BUFFER_BYTES": "tests/unit/sim/test_network.py",
+    "GRACE_STOP": "tests/unit/sim/test_network.py",
+    "ADDR_BURST": "tests/unit/node/test_node_links.py: what one link may tell",
+    "ADDR_TOKEN": "tests/unit/node/test_node_links.py: what one link may tell",
+    "OTHER_NETWORK_WAIT": "tests/unit/peers/test_book_and_dialer.py",
+    "HEADERS_TIMEOUT": "tests/unit/node/test_node_sync.py",
+    "SECOND_HEADER_PEER": "tests/unit/node/test_node_sync.py",
+    "LOW_WORK_PER_PEER": "tests/unit/node/test_node_sync.py",
+    "LOW_WORK_TOTAL": "tests/unit/node/test_node_attacks.py",
+}
+"""Rows whose two sides another file tests; it exists, and a text behind the colon says where to look in it."""
+UNBOUNDING = {
+    "CONNECT_TIMEOUT": "handed to the driver with each Dial; bounds no memory",
+    "OUTBOUND_SLOTS": "a default of the configuration: tests/unit/peers dials up to the slots that it is given",
+    "ADDR_RELAY_EPOCH": "a span of the wall clock in a hash: nothing grows with it",
+    "GETADDR_CACHE_LOW": "how long an answer is kept: one answer for each network, whatever the span",
+    "GETADDR_CACHE_HIGH": "as GETADDR_CACHE_LOW",
+    "SELF_ADVERTISE": "the mean of a random wait: one timer for each link",
+    "SAVE_DELAY": "a timer: one save each",
+    "STALL_BASE": "patience with a late block; the property is that of test_holders_of_a_block",
+    "STALL_CAP": "as STALL_BASE",
+    "BLOCK_TIMEOUT": "patience; the stories of tests/prop end within it",
+    "HEADER_PEER_TURN": "patience; bounds no memory",
+    "HEADERS_PER_TOKEN": "a price",
+    "UNASKED_PRICE": "a price",
+    "RETRY_SAME_PEER": "a rest; bounds no memory",
+    "STALE_SERVED": "what is not told, for privacy: tests/unit/node",
+    "VERSION_ROUNDING": "rounding, for privacy",
+}
+"""Rows that bound no message, list or account, with what they do instead."""
+
+
+def test_no_limit_is_forgotten() -> None:
+    names = {one.name for one in limits.LIMITS}
+    tables = [set(TESTED), set(ELSEWHERE), set(UNBOUNDING)]
+    assert set().union(*tables) == names, "each row has a test or a reason; no other name has"
+    assert sum(map(len, tables)) == len(names), "and only one of them"
+    root = Path(__file__).resolve().parents[2]
+    for name, where in ELSEWHERE.items():
+        path, _, hint = where.partition(":")
+        text = (root / path).read_text()
+        assert hint or name in text, f"{name} is not in {path}"
+    assert all(UNBOUNDING.values())
