@@ -13,8 +13,8 @@ from typing import Any
 
 from obscura.app.compose import mine_request
 from obscura.base.errors import LocalError
+from obscura.base.limits import CONTROL_LINE_BYTES
 from obscura.control.server import ControlServer, RequestError
-from obscura.control.wire import LINE_BYTES
 from obscura.wire.address import parse_address
 
 MAX_LEN = 4_096
@@ -81,14 +81,14 @@ def run(data: bytes) -> None:
     if not _served:
         _served.append(Served())
     served = _served[0]
-    repeat = 1 if not data or data[0] < 0xF0 else 1 + LINE_BYTES // max(1, len(data) - 1)
+    repeat = 1 if not data or data[0] < 0xF0 else 1 + CONTROL_LINE_BYTES // max(1, len(data) - 1)
     said = data[1:] * repeat
     told = served.loop.run_until_complete(served.say(said))
     answers = told.splitlines()
     lines = said.split(b"\n")
     if not lines[-1]:
         lines.pop()
-    if all(len(line) < LINE_BYTES for line in lines):
+    if all(len(line) < CONTROL_LINE_BYTES for line in lines):
         assert len(answers) == len(lines), "one answer for each line"
     else:
         assert len(answers) <= len(lines)

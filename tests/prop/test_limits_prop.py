@@ -249,9 +249,9 @@ def test_backoff() -> None:
 @bounds("INBOUND_SLOTS")
 def test_inbound_links() -> None:
     play = Play(named=0, slots=limits.INBOUND_SLOTS)
-    for number in range(limits.INBOUND_SLOTS):
-        assert play.accept(address(number, 1)) is not None
-    assert play.accept(address(200, 1)) is None
+    links = [greeted(play) for _ in range(limits.INBOUND_SLOTS)]
+    assert all(link.live for link in links)
+    assert not greeted(play).live, "it has no slot when its handshake is complete"
 
 
 # -- sync
@@ -265,19 +265,21 @@ def tree_of(count: int) -> tuple[HeaderTree, MemoryLedger]:
     return tree, ledger
 
 
-@bounds("BLOCKS_IN_FLIGHT", "DOWNLOAD_WINDOW")
+@bounds("BLOCKS_IN_FLIGHT", "SMALL_IN_FLIGHT", "IN_FLIGHT_BYTES", "DOWNLOAD_WINDOW")
 def test_requests_of_a_peer_and_the_window() -> None:
     tree, _ = tree_of(limits.DOWNLOAD_WINDOW + 40)
     download = Downloader(tree)
     download.peer_has(ConnId(1), tree.best)
     asked = wanted = download.plan(START)
-    assert len(asked) == limits.BLOCKS_IN_FLIGHT
+    assert len(asked) == limits.BLOCKS_IN_FLIGHT, "each may be the largest"
+    most = 0
     while asked:
-        assert download.arrived(*asked[0], 100, START)
+        assert download.arrived(*asked[0], 10_000, START)
         asked = asked[1:] + (fresh := download.plan(START))
-        assert len(asked) <= limits.BLOCKS_IN_FLIGHT
+        most = max(most, len(asked))
         wanted = wanted + fresh
         download.check()
+    assert most == limits.IN_FLIGHT_BYTES // 10_000 < limits.SMALL_IN_FLIGHT, "more, once they are known to be small"
     assert len(wanted) == limits.DOWNLOAD_WINDOW, "what lies above the window waits for the first missing block"
     first = wanted[0][1]
     download.settled(first)
@@ -359,17 +361,20 @@ def test_items_of_what_is_not_found() -> None:
 
 @bounds("SERVE_BATCH_BLOCKS", "SERVE_BATCH_BYTES")
 def test_blocks_of_one_read() -> None:
-    small, large = CHAIN, mine_chain(GENESIS, 4, bytes(1_900_000), 1_700_000_100)
+    small = mine_chain(GENESIS, limits.SERVE_BATCH_BLOCKS + 10, b"", 1_700_000_100)
+    large = mine_chain(GENESIS, 5, bytes(limits.SERVE_BATCH_BYTES * 2 // 5), 1_700_000_100)
     for chain, most in ((small, limits.SERVE_BATCH_BLOCKS), (large, 2)):
         link = greeted(play := Play(named=0, chain=chain))
-        play.say(link, GetData(tuple(item(name_of(block)) for block in chain[: 3 * most])))
+        play.say(link, GetData(tuple(item(name_of(block)) for block in chain)))
         sizes = []
         while play.reads:
-            sizes.append(len(play.reads[0][1].hashes))
+            request = play.reads[0][1]
+            assert len(request.hashes) <= limits.SERVE_BATCH_BLOCKS
+            sizes.append(len(play.ledger.read_blocks(request.hashes, request.bytes_max)))
             play.read(0)
             play.advance(1)
-        assert sizes[0] == 1, "the first tells how large they are"
         assert max(sizes) == most
+        assert sum(sizes) == len(chain)
 
 
 @bounds("LEDGER_BATCH_BLOCKS", "LEDGER_BATCH_BYTES")
@@ -454,6 +459,23 @@ ELSEWHERE = {
     "SECOND_HEADER_PEER": "tests/unit/node/test_node_sync.py",
     "LOW_WORK_PER_PEER": "tests/unit/node/test_node_sync.py",
     "LOW_WORK_TOTAL": "tests/unit/node/test_node_attacks.py",
+    "RECEIVE_TOTAL_BYTES": "tests/unit/node/test_node_attacks.py",
+    "LIGHT_LINK_BYTES": "tests/rig/memory_scenarios.py",
+    "READ_BYTES": "tests/rig/memory_scenarios.py",
+    "JOIN_BYTES": "tests/unit/aio/test_sockets.py",
+    "ACCEPT_REST": "tests/crash/test_short_of_files.py:accept",
+    "ENDING_LINKS": "tests/net/test_driver_hostile.py",
+    "TIMER_FAILURES": "tests/unit/aio/test_driver.py:in a row",
+    "LOBBY_LINKS": "tests/unit/peers/test_lobby.py",
+    "LOBBY_PER_GROUP": "tests/unit/peers/test_lobby.py",
+    "FD_RESERVE": "tests/unit/app/test_descriptors.py",
+    "TIMERS_SLACK": "tests/unit/node/test_node_links.py:timers._heap",
+    "STEADY_LINK": "tests/unit/peers/test_book_and_dialer.py",
+    "LOG_LINES_BURST": "tests/unit/app/test_logs.py",
+    "LOG_LINE_EVERY": "tests/unit/app/test_logs.py:LOG_LINES_BURST",
+    "SEGMENT_BYTES": "tests/unit/ledgers/test_blockstore.py:segment_bytes",
+    "CHECKPOINT_BLOCKS": "tests/unit/ledgers/test_kernel_ledger.py:checkpoint_blocks",
+    "CONTROL_LINE_BYTES": "tests/fuzz/fuzz_control.py",
 }
 """Rows whose two sides another file tests; it exists, and a text behind the colon says where to look in it."""
 UNBOUNDING = {
@@ -473,6 +495,20 @@ UNBOUNDING = {
     "RETRY_SAME_PEER": "a rest; bounds no memory",
     "STALE_SERVED": "what is not told, for privacy: tests/unit/node",
     "VERSION_ROUNDING": "rounding, for privacy",
+    "UNKNOWN_PRICE": "a price",
+    "LISTEN_BACKLOG": "the system's queue, not ours",
+    "ACCEPT_BURST": "work of one turn of the loop; the rest is accepted in the next",
+    "MAPPED_BYTES": "a setting of the C library's allocator",
+    "KEPT_BYTES": "as MAPPED_BYTES",
+    "PICK_TRIES": "work for one dial",
+    "EVICT_TRIES": "work for one new address",
+    "CONTROL_IDLE": "patience with an operator's own program",
+    "CONTROL_CLIENTS": "an operator's own programs; more are told that it is busy",
+    "MINE_BLOCKS": "an operator's own request",
+    "IMPORT_BATCH_BLOCKS": "an operator's own file, read batch by batch",
+    "IMPORT_BATCH_BYTES": "as IMPORT_BATCH_BLOCKS",
+    "REFUSALS_KEPT": "a cache of names of rules: each entry costs the work of a block",
+    "SIM_PIECE_BYTES": "simulated sockets only",
 }
 """Rows that bound no message, list or account, with what they do instead."""
 

@@ -15,12 +15,13 @@ from obscura.base.instant import MICROSECONDS, Duration, Instant, Now, WallTime,
 from obscura.base.limits import (
     ADDR_AGE,
     BLOCK_HOLDERS,
-    BLOCKS_IN_FLIGHT,
     BOOK_PER_SOURCE,
     FAULT_BUDGET,
     FAULT_DECAY,
+    OTHER_NETWORK_WAIT,
     PING_INTERVAL,
     PING_TIMEOUT,
+    SMALL_IN_FLIGHT,
     TOKENS_BURST,
     TOKENS_PER_SECOND,
 )
@@ -281,7 +282,7 @@ class DownloadMachine(RuleBasedStateMachine):
         self.tree.check()
         holders: dict[BlockHash, int] = {}
         for conn, asked in self.asked.items():
-            assert self.download.in_flight(ConnId(conn)) == len(asked) <= BLOCKS_IN_FLIGHT
+            assert self.download.in_flight(ConnId(conn)) == len(asked) <= SMALL_IN_FLIGHT
             for entry in asked:
                 assert self.download.requested_from(ConnId(conn), entry.hash)
                 holders[entry.hash] = holders.get(entry.hash, 0) + 1
@@ -315,8 +316,12 @@ class BookMachine(RuleBasedStateMachine):
         assert new == (where not in self.model and age <= ADDR_AGE)
         if new:
             self.model[where] = {"seen": seen, "failures": 0, "succeeded": 0}
-        elif where in self.model and age <= ADDR_AGE and seen > self.model[where]["seen"] + 3_600:
+        elif where in self.model and age <= ADDR_AGE and seen > self.believed(self.model[where]["seen"]) + 3_600:
             self.model[where]["seen"] = seen
+
+    def believed(self, seen: int) -> int:
+        """What a time of last sight is worth that was noted when the clock was ahead."""
+        return seen if seen <= self.now.wall + 600 else self.now.wall - 5 * 86_400
 
     @rule(number=st.integers(0, 5))
     def name(self, number: int) -> None:
@@ -332,6 +337,8 @@ class BookMachine(RuleBasedStateMachine):
         where = list(self.model)[which % len(self.model)]
         wait = self.dialer.ended(where, Duration(lived_s * MICROSECONDS), self.now)
         assert wait >= 0
+        if lived_s >= 60:
+            self.model[where]["failures"] = 0
         if where in self.named or lived_s < 60:
             self.model[where]["failures"] += 1
 
@@ -340,7 +347,7 @@ class BookMachine(RuleBasedStateMachine):
         if self.model:
             where = list(self.model)[which % len(self.model)]
             self.dialer.opened(where, self.now)
-            self.model[where].update(failures=0, succeeded=self.now.wall, seen=self.now.wall)
+            self.model[where].update(succeeded=self.now.wall, seen=self.now.wall)
 
     @rule(automatic=st.integers(0, 4), dialling=st.integers(0, 9), busy=st.integers(0, 3))
     def dial(self, automatic: int, dialling: int, busy: int) -> None:
@@ -352,7 +359,8 @@ class BookMachine(RuleBasedStateMachine):
         assert len(others) <= (1 if automatic < 3 and dialling < 8 else 0)
         assert not {one.group() for one in others} & {one.group() for one in in_use}, "one link for a network group"
         for one in others:
-            assert self.book.get(one).retry_at <= self.now.wall  # type: ignore[union-attr]
+            retry_at = self.book.get(one).retry_at  # type: ignore[union-attr]
+            assert not self.now.wall < retry_at <= self.now.wall + OTHER_NETWORK_WAIT
         deadline = self.dialer.next_deadline(automatic + len(others), dialling + len(chosen))
         if deadline is not None and not set(self.named) & set(in_use):
             assert deadline > self.now.mono, "what was due has been done"

@@ -148,6 +148,7 @@ class _Inventory:
     form is checked at once, but 50,000 objects are made only for a reader."""
 
     __slots__ = ("_items", "_payload")
+    __match_args__ = ("items",)
 
     _items: tuple[InventoryItem, ...] | None
     _payload: bytes
