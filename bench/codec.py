@@ -27,15 +27,16 @@ CASES: tuple[tuple[str, Message, int], ...] = (
 )
 
 
-def _version(nonce: int) -> Version:
+def version(nonce: int) -> Version:
+    """What a side of a benchmark says of itself."""
     return Version(1, WallTime(0), NO_FEATURES, "/Obscura:bench/", BlockHash(bytes(32)), 0, nonce)
 
 
 def open_pair() -> tuple[Channel, Channel]:
     """Two channels whose handshake is done."""
     chance = Chance.from_seed(1)
-    near = Channel(Role.INITIATOR, _version(1), lambda _: False, chance.fork("near"), NOW)
-    far = Channel(Role.RESPONDER, _version(2), lambda _: False, chance.fork("far"), NOW)
+    near = Channel(Role.INITIATOR, version(1), lambda _: False, chance.fork("near"), NOW)
+    far = Channel(Role.RESPONDER, version(2), lambda _: False, chance.fork("far"), NOW)
     for _ in range(3):
         for one, other in ((near, far), (far, near)):
             other.receive_data(one.take_data())

@@ -21,7 +21,7 @@ from ..aio.listen import open_listener
 from ..aio.worker import LedgerWorker
 from ..base.errors import ConfigError, LocalError, StoreError
 from ..base.instant import MICROSECONDS, Now, WallTime
-from ..base.limits import MINE_BLOCKS
+from ..base.limits import LOBBY_LINKS, MINE_BLOCKS
 from ..base.names import display_hash
 from ..base.randomness import Chance
 from ..chain.ledger import BlockVerdict
@@ -131,7 +131,12 @@ def listen_socket(settings: Settings, store: Store, chance: Chance) -> tuple[soc
     return open_listener(wanted), wanted
 
 
-async def run_node(settings: Settings, datadir: Path, ready: Callable[[NetAddress | None], None]) -> None:
+async def run_node(
+    settings: Settings,
+    datadir: Path,
+    ready: Callable[[NetAddress | None], None],
+    lobby_links: int = LOBBY_LINKS,
+) -> None:
     """Run a node until SIGINT, SIGTERM, SIGHUP or a ``stop`` request. ``ready`` is called once, with the address at
     which it listens.
 
@@ -164,6 +169,7 @@ async def run_node(settings: Settings, datadir: Path, ready: Callable[[NetAddres
             discover=settings.discover,
             outbound_slots=settings.outbound,
             inbound_slots=settings.inbound,
+            lobby_links=lobby_links,
             minimum_work=settings.work(),
         )
 

@@ -1,7 +1,8 @@
 """Seeing to it that strangers' connections never take the file descriptors that the node needs for its own files.
 
 Without one of those a block cannot be stored, and the node would have to end: anybody could stop it by connecting often
-enough. So the system's limit is raised as far as it goes, and if it is still too low, there are fewer inbound slots.
+enough. So the system's limit is raised as far as it goes. If it is still too low, fewer connections may wait for their
+handshake, and then there are fewer inbound slots.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from ..base.errors import ConfigError
-from ..base.limits import FD_RESERVE
+from ..base.limits import FD_RESERVE, LOBBY_LINKS, LOBBY_PER_GROUP
 from .settings import Settings
 
 log = logging.getLogger("obscura")
@@ -21,24 +22,27 @@ _UNLIMITED: Final = 1 << 20
 """What an unlimited number is taken for."""
 
 
-def fitted(settings: Settings) -> Settings:
-    """``settings`` with no more inbound slots than there are descriptors for.
+def fitted(settings: Settings) -> tuple[Settings, int]:
+    """``settings`` with no more inbound slots than there are descriptors for, and how many connections may wait for
+    their handshake: LOBBY_LINKS, or what is left, but one network group's at least (those few the reserve can bear).
 
     Raises:
         ConfigError: the limit is too low for a node without any.
     """
     own = FD_RESERVE + settings.outbound + len(settings.peers())
-    wanted = own + settings.inbound
+    wanted = own + settings.inbound + LOBBY_LINKS
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft, hard = (_UNLIMITED if one == resource.RLIM_INFINITY else one for one in limits)
     if soft < wanted:
         soft = min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, limits[1]))
     if soft >= wanted:
-        return settings
+        return settings, LOBBY_LINKS
     if soft < own:
         msg = f"{soft} open files are allowed here (ulimit -n), a node needs {own}, and one more for each inbound link"
         raise ConfigError(msg)
+    if soft >= own + settings.inbound:
+        return settings, max(LOBBY_PER_GROUP, soft - own - settings.inbound)
     text = f"{soft} open files are allowed (ulimit -n): {soft - own} inbound links instead of {settings.inbound}"
     log.warning("few-descriptors", extra={"values": {"text": text}})
-    return replace(settings, inbound=soft - own)
+    return replace(settings, inbound=soft - own), LOBBY_PER_GROUP

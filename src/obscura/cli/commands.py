@@ -78,14 +78,14 @@ def node(
     }
     settings = load(datadir, os.environ, given)
     configure(settings.log_level, as_json=settings.log_json)
-    settings = fitted(settings)
+    settings, lobby_links = fitted(settings)
     console = Console(stderr=True, highlight=False)
 
     def ready(address: NetAddress | None) -> None:
         where = f"listening on {address.reveal()}" if address is not None else "not listening"
         console.print(f"obscura {__version__} on {settings.network}, {where}; Ctrl-C stops it", soft_wrap=True)
 
-    run_loop(run_node(settings, datadir, ready))
+    run_loop(run_node(settings, datadir, ready, lobby_links))
 
 
 app.command("import")(importing.import_blocks)

@@ -28,5 +28,7 @@ class NodeConfig:
     """Links that discovery keeps, besides named ones."""
     inbound_slots: int = limits.INBOUND_SLOTS
     """Links that others may open to us."""
+    lobby_links: int = limits.LOBBY_LINKS
+    """Inbound connections that may wait for their handshake; fewer where descriptors are short."""
     minimum_work: int = 0
     """Bodies are downloaded only for a chain with at least this much work (design §8)."""

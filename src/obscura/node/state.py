@@ -93,7 +93,7 @@ class NodeState:
         self.dialer = dialer
         self.download = Downloader(tree, config.minimum_work)
         self.timers: Timers[TimerKey] = Timers()
-        self.lobby = Lobby()
+        self.lobby = Lobby(config.lobby_links)
         """Inbound links whose handshake is not complete."""
         self.burdens = Burdens()
         """What inbound links make us hold, over all of them."""

@@ -18,11 +18,16 @@ from ..base.names import ConnId
 
 
 class Lobby:
-    """Who waits, by group and age. One for each node."""
+    """Who waits, by group and age. One for each node.
 
-    __slots__ = ("_group_of", "_members", "_sizes")
+    Args:
+        links: how many may wait; at least one.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_group_of", "_links", "_members", "_sizes")
+
+    def __init__(self, links: int = LOBBY_LINKS) -> None:
+        self._links = links
         self._group_of: dict[ConnId, bytes] = {}
         self._members: dict[bytes, dict[ConnId, None]] = {}
         """The connections of each group, oldest first."""
@@ -37,7 +42,7 @@ class Lobby:
         leaving: ConnId | None = None
         if len(self._members.get(group, ())) >= LOBBY_PER_GROUP:
             leaving = next(iter(self._members[group]))
-        elif len(self._group_of) >= LOBBY_LINKS:
+        elif len(self._group_of) >= self._links:
             largest = next(groups for groups in reversed(self._sizes) if groups)
             leaving = next(iter(self._members[next(iter(largest))]))
         if leaving is not None:
@@ -68,7 +73,7 @@ class Lobby:
 
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
-        assert len(self._group_of) <= LOBBY_LINKS, "the lobby is bounded"
+        assert len(self._group_of) <= self._links, "the lobby is bounded"
         assert len(self._group_of) == sum(map(len, self._members.values())), "both views hold the same connections"
         assert sum(map(len, self._sizes)) == len(self._members), "each group has one size"
         for size, groups in enumerate(self._sizes):

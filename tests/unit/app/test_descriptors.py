@@ -10,7 +10,7 @@ import pytest
 from obscura.app.descriptors import fitted
 from obscura.app.settings import Settings
 from obscura.base.errors import ConfigError
-from obscura.base.limits import FD_RESERVE
+from obscura.base.limits import FD_RESERVE, LOBBY_LINKS, LOBBY_PER_GROUP
 
 OWN = FD_RESERVE + Settings().outbound + 1
 """Of a node that names one peer."""
@@ -30,25 +30,32 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return kept  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("hard", [OWN + 114, 100_000, resource.RLIM_INFINITY])
+@pytest.mark.parametrize("hard", [OWN + 114 + LOBBY_LINKS, 100_000, resource.RLIM_INFINITY])
 def test_the_limit_is_raised(limits: list[int], hard: int) -> None:
     limits[:] = [OWN, hard]
-    assert fitted(SETTINGS) == SETTINGS
-    assert limits == [OWN + 114, hard]
+    assert fitted(SETTINGS) == (SETTINGS, LOBBY_LINKS)
+    assert limits == [OWN + 114 + LOBBY_LINKS, hard]
+
+
+@pytest.mark.parametrize(("left", "lobby"), [(0, 16), (16, 16), (17, 17), (LOBBY_LINKS - 1, LOBBY_LINKS - 1)])
+def test_a_lower_one_costs_the_lobby(limits: list[int], left: int, lobby: int) -> None:
+    limits[:] = [20, OWN + 114 + left]
+    assert fitted(SETTINGS) == (SETTINGS, lobby)
 
 
 def test_a_large_limit_is_left_alone(limits: list[int]) -> None:
     limits[:] = [5_000, 5_000]
-    assert fitted(SETTINGS) == SETTINGS
+    assert fitted(SETTINGS) == (SETTINGS, LOBBY_LINKS)
     assert limits == [5_000, 5_000]
     limits[:] = [resource.RLIM_INFINITY, resource.RLIM_INFINITY]
-    assert fitted(SETTINGS) == SETTINGS
+    assert fitted(SETTINGS) == (SETTINGS, LOBBY_LINKS)
 
 
 @pytest.mark.parametrize("left", [0, 1, 113])
 def test_a_low_one_costs_inbound_slots(limits: list[int], left: int) -> None:
     limits[:] = [20, OWN + left]
-    assert fitted(SETTINGS).inbound == left
+    settings, lobby = fitted(SETTINGS)
+    assert (settings.inbound, lobby) == (left, LOBBY_PER_GROUP)
     assert limits[0] == OWN + left
 
 

@@ -57,3 +57,10 @@ def test_every_history_keeps_the_invariants(history: list[tuple[bool, int, int]]
             assert lobby.leave(conn)
         assert len(lobby) == len(waiting)
         lobby.check()
+
+
+def test_a_smaller_lobby() -> None:
+    """Where descriptors are short."""
+    lobby = Lobby(3)
+    assert [lobby.enter(ConnId(n), b"%d" % n) for n in range(5)] == [None, None, None, ConnId(0), ConnId(1)]
+    lobby.check()

@@ -1,0 +1,100 @@
+"""One process of the memory benchmark: holds links that its own child opens, and says what one costs.
+
+``bare N``: a uvloop server. ``node N``: a whole node with a ledger in memory. ``dial HOST PORT N KIND``: the child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import uvloop
+
+from obscura.aio import Driver
+from obscura.aio.entropy import system_chance
+from obscura.aio.listen import open_listener
+from obscura.aio.worker import LedgerWorker
+from obscura.base.instant import Instant
+from obscura.base.randomness import Chance
+from obscura.channel import Channel, Opened, Role
+from obscura.ledgers.memory import MemoryLedger
+from obscura.node import Node, NodeConfig
+from obscura.wire.address import parse_address
+
+from .codec import version
+
+GROUPS = 8  # local addresses that links are opened from: a network group may have only so many unfinished handshakes
+
+
+def _resident() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def _dial(host: str, port: int, count: int, kind: str) -> None:
+    """Open links one after the other, complete each handshake, and hold them until stdin ends."""
+    held: list[socket.socket] = []
+    now = Instant(0)
+    for number in range(count):
+        sock = socket.create_connection((host, port), source_address=(f"127.0.{number % GROUPS + 1}.1", 0))
+        held.append(sock)
+        if kind == "node":
+            channel = Channel(Role.INITIATOR, version(number + 1), lambda _: False, Chance.from_seed(number), now)
+            event = None
+            while not isinstance(event, Opened):
+                sock.sendall(channel.take_data())
+                channel.receive_data(sock.recv(65_536))
+                event = channel.next_event(now)
+            sock.sendall(channel.take_data())
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.read()
+
+
+async def _hold(kind: str, count: int) -> None:
+    loop = asyncio.get_running_loop()
+    driver = server = running = None
+    if kind == "node":
+        listener = open_listener(parse_address("127.0.0.1:0"))
+        port = listener.getsockname()[1]
+        ledger = MemoryLedger()
+        worker = LedgerWorker(ledger)
+        restored = await worker.run(ledger.restore)
+        config = NodeConfig(network="memory", user_agent="/Obscura:bench/", discover=False, inbound_slots=count)
+        driver = Driver(lambda now: Node(config, ledger, system_chance(), restored, (), now), worker, listener=listener)
+        running = asyncio.ensure_future(driver.run())
+    else:
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+    await asyncio.sleep(0.1)
+    gc.collect()
+    before = _resident()
+    command = [sys.executable, "-m", "bench.idle_peer", "dial", "127.0.0.1", str(port), str(count), kind]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdin is not None
+    await loop.run_in_executor(None, child.stdout.readline)
+    await asyncio.sleep(0.5)
+    gc.collect()
+    if driver is not None:
+        links = sum(peer.state == "open" for peer in driver.snapshot().peers)
+        assert links == count, f"{links} links stand"
+    sys.stdout.write(json.dumps({"bytes_per_link": (_resident() - before) / count}) + "\n")
+    child.stdin.close()
+    child.wait()
+    if driver is not None and running is not None:
+        await driver.stop()
+        await running
+    if server is not None:
+        server.close()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "dial":
+        _dial(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+    else:
+        uvloop.run(_hold(sys.argv[1], int(sys.argv[2])))
