@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from cli_nodes import COMMAND, environment
 
-from obscura.control.client import NoNodeError, ask
+from obscura.control.client import NoNodeError, RefusedError, ask
 
 CALLS = {
     "fdatasync": 30, "fsync": 12, "pwritev2": 30, "pwrite64": 60, "write": 300, "rename": 4, "ftruncate": 6,
@@ -126,6 +126,10 @@ def status(datadir: Path) -> dict[str, Any] | None:
         return ask(datadir, "status", timeout_s=10)  # type: ignore[no-any-return]
     except NoNodeError:
         return None
+    except RefusedError as error:
+        if error.code == "busy":
+            return None
+        raise
 
 
 def wait_until(done: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
