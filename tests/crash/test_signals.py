@@ -174,7 +174,7 @@ def test_control_clients_that_hang_or_talk_nonsense(nodes: Nodes) -> None:
             sock.connect(str(node.datadir / "control.sock"))
             sock.sendall(os.urandom(2_000).replace(b"\n", b"") if len(hanging) % 2 else b'{"method"')
         # The slots are taken: others are told so at once, and do not hang.
-        with pytest.raises((RefusedError, LostNodeError), match="too many clients|ended before it answered"):
+        with pytest.raises((RefusedError, LostNodeError), match=r"too many clients|ended before it answered"):
             ask(node.datadir, "status", timeout_s=HANG_S)
         for sock in hanging:
             sock.close()
