@@ -14,6 +14,7 @@ from obscura.base.instant import WallTime
 from obscura.base.names import BlockHash
 from obscura.chain import HEADER_BYTES, InvalidHeader, Ledger
 from obscura.ledgers.kernel import build
+from obscura.ledgers.kernel import ledger as kernel_ledger
 from obscura.ledgers.kernel.header import block_hash
 from obscura.ledgers.kernel.ledger import KernelLedger
 from obscura.ledgers.kernel.networks import REGTEST
@@ -102,6 +103,15 @@ class KernelRig:
 class TestKernel(LedgerContract):
     @pytest.fixture
     def rig(self, tmp_path: Path) -> KernelRig:
+        return KernelRig(tmp_path / "node")
+
+
+class TestKernelThatWritesBeside(LedgerContract):
+    """Each block is a portion of its own, written while the next one is judged."""
+
+    @pytest.fixture
+    def rig(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KernelRig:
+        monkeypatch.setattr(kernel_ledger, "WRITE_BESIDE_BYTES", 1)
         return KernelRig(tmp_path / "node")
 
 

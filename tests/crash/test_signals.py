@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -172,7 +173,9 @@ def test_control_clients_that_hang_or_talk_nonsense(nodes: Nodes) -> None:
             sock = socket.socket(socket.AF_UNIX)
             hanging.append(sock)
             sock.connect(str(node.datadir / "control.sock"))
-            sock.sendall(os.urandom(2_000).replace(b"\n", b"") if len(hanging) % 2 else b'{"method"')
+            # Those above the bound are turned away, some before they have said anything.
+            with contextlib.suppress(BrokenPipeError):
+                sock.sendall(os.urandom(2_000).replace(b"\n", b"") if len(hanging) % 2 else b'{"method"')
         # The slots are taken: others are told so at once, and do not hang.
         with pytest.raises((RefusedError, LostNodeError), match=r"too many clients|ended before it answered"):
             ask(node.datadir, "status", timeout_s=HANG_S)

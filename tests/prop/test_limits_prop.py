@@ -474,6 +474,7 @@ ELSEWHERE = {
     "LOG_LINES_BURST": "tests/unit/app/test_logs.py",
     "LOG_LINE_EVERY": "tests/unit/app/test_logs.py:LOG_LINES_BURST",
     "SEGMENT_BYTES": "tests/unit/ledgers/test_blockstore.py:segment_bytes",
+    "WRITE_BESIDE_BYTES": "tests/unit/ledgers/test_kernel_ledger.py",
     "CHECKPOINT_BLOCKS": "tests/unit/ledgers/test_kernel_ledger.py:checkpoint_blocks",
     "CONTROL_LINE_BYTES": "tests/fuzz/fuzz_control.py",
 }

@@ -267,6 +267,9 @@ IMPORT_BATCH_BYTES: Final = _limit(
 SEGMENT_BYTES: Final = _limit(
     "SEGMENT_BYTES", 128 << 20, "bytes", "a block file is closed before it grows past it: as Bitcoin Core's"
 )
+WRITE_BESIDE_BYTES: Final = _limit(
+    "WRITE_BESIDE_BYTES", 2_000_000, "bytes", "of accepted blocks are written while the next are judged; one sync each"
+)
 CHECKPOINT_BLOCKS: Final = _limit(
     "CHECKPOINT_BLOCKS", 2_000, "blocks", "between flushes of the kernel in an import: bounds the replay after a kill"
 )

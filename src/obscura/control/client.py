@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from pathlib import Path
@@ -50,7 +51,9 @@ def ask(datadir: Path, method: str, values: dict[str, Any] | None = None, *, tim
             raise NoNodeError(f"the node on {datadir} cannot be asked: {error.strerror}") from error
         line = b""
         try:
-            sock.sendall(request)
+            # A node whose slots are taken says so and closes without having read: its answer is there nevertheless.
+            with contextlib.suppress(BrokenPipeError):
+                sock.sendall(request)
             with sock.makefile("rb") as stream:
                 line = stream.readline()
         except TimeoutError as error:

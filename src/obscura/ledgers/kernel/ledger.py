@@ -21,7 +21,7 @@ from typing import Final
 
 from ...base.errors import BugError, ConfigError, StoreError
 from ...base.instant import WallTime
-from ...base.limits import CHECKPOINT_BLOCKS, REFUSALS_KEPT
+from ...base.limits import CHECKPOINT_BLOCKS, REFUSALS_KEPT, WRITE_BESIDE_BYTES
 from ...base.names import BlockHash
 from ...chain.ledger import (
     BlockOutcome,
@@ -42,6 +42,7 @@ from .header import block_hash, identify_block, identify_header
 from .networks import REGTEST, Network
 from .recovery import Replay, copy_missing, headers_in_order, open_kernel
 from .trouble import set_aside, world_trouble
+from .writer import StoreWriter
 
 # CHECKPOINT_BLOCKS: the kernel is closed and opened again after so many, as there is no other way to make it flush.
 # More would lengthen the replay after a kill (2,000 small blocks: 0.6 s). Fewer would cost an import more than a few
@@ -69,10 +70,29 @@ class _Batch:
 
     def __init__(self) -> None:
         self.outcomes: list[BlockOutcome] = []
-        self.fresh: dict[BlockHash, bytes] = {}
-        """Accepted by the kernel and not yet in the store."""
+        self.fresh: dict[BlockHash, None] = {}
+        """Accepted by the kernel in this batch."""
+        self._unwritten: list[tuple[BlockHash, bytes]] = []
+        self._unwritten_bytes = 0
         self.doomed: dict[BlockHash, str] = {}
         """Blocks taken earlier that the kernel finds invalid now, and those between them and the branch's end."""
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes of accepted blocks that were not taken to be written."""
+        return self._unwritten_bytes
+
+    def accept(self, name: BlockHash, block: bytes) -> None:
+        """Note a block that the kernel has taken."""
+        self.fresh[name] = None
+        self._unwritten.append((name, block))
+        self._unwritten_bytes += len(block)
+        self.decide(name, BlockVerdict.ACCEPTED)
+
+    def take_unwritten(self) -> list[tuple[BlockHash, bytes]]:
+        """Accepted blocks that are to be written now."""
+        taken, self._unwritten, self._unwritten_bytes = self._unwritten, [], 0
+        return taken
 
     def decide(self, name: BlockHash, verdict: BlockVerdict, rule: str = "") -> None:
         self.outcomes.append(BlockOutcome(name, verdict, rule))
@@ -176,9 +196,17 @@ class KernelLedger:
             StoreError: the disk is full or fails, or the kernel cannot go on. Nothing of the batch is acknowledged.
         """
         batch = _Batch()
-        with self._watched():
-            for block in blocks:
-                self._judge(block, batch)
+        writer = StoreWriter(self._store)
+        try:
+            with self._watched():
+                for block in blocks:
+                    self._judge(block, batch)
+                    if batch.unwritten >= WRITE_BESIDE_BYTES:
+                        writer.begin(batch.take_unwritten())
+            writer.finish()
+        finally:
+            writer.close()
+        found_out: list[tuple[BlockHash, str]] = []
         for index, outcome in enumerate(batch.outcomes):
             rule = batch.doomed.get(outcome.hash)
             if rule is not None and outcome.hash in batch.fresh:
@@ -186,10 +214,12 @@ class KernelLedger:
                 del batch.fresh[outcome.hash]
                 del batch.doomed[outcome.hash]
                 batch.outcomes[index] = BlockOutcome(outcome.hash, _verdict_of(rule), rule)
-        self._store.append(list(batch.fresh.items()))
+                if outcome.hash in self._store:
+                    found_out.append((outcome.hash, rule))
+        self._store.append([(name, block) for name, block in batch.take_unwritten() if name in batch.fresh])
         invalidated = [(name, rule) for name, rule in batch.doomed.items() if name in self._store]
-        if invalidated:
-            self._store.refuse(invalidated)
+        if invalidated or found_out:
+            self._store.refuse(found_out + invalidated)
         self._detached.difference_update(batch.fresh)
         with self._watched():
             self._taken(len(batch.fresh))
@@ -330,8 +360,7 @@ class KernelLedger:
         elif info.previous in batch.doomed:
             batch.decide(info.hash, BlockVerdict.ORPHAN, _BAD_PARENT)
         else:
-            batch.fresh[info.hash] = block
-            batch.decide(info.hash, BlockVerdict.ACCEPTED)
+            batch.accept(info.hash, block)
 
     def _between(self, start: BlockHash, culprit: BlockHash) -> list[BlockHash]:
         """The blocks from ``start`` down to ``culprit`` (excluded), if it is an ancestor; else none."""
