@@ -238,6 +238,35 @@ class TestDamage:
         store.append(BLOCKS[3:8])
         assert contents(open_store(whole)) == dict(BLOCKS[:8])
 
+    def test_nor_when_damage_before_it_is_found_later(self, whole: Path) -> None:
+        """A torn write that is not cut off, as a younger file stands behind it; then damage is read in front of it."""
+        open_store(whole).checkpoint()
+        path = segment(whole)
+        good = path.stat().st_size
+        open_store(whole).append([BLOCKS[4]])
+        os.truncate(path, good + RECORD_BYTES + 10)
+        flip(path, HEADS_BYTES + RECORD_BYTES + 85)  # below the mark: seen when it is read
+        segment(whole, 1).write_bytes(b"half a head")
+        store = open_store(whole)
+        assert contents(store)[BLOCKS[0][0]] is None
+        store.append(BLOCKS[:8])
+        assert contents(open_store(whole)) == contents(store) == dict(BLOCKS[1:4] + BLOCKS[:1] + BLOCKS[4:8])
+
+    def test_a_mark_that_does_not_fit_never_fits_again(self, tmp_path: Path) -> None:
+        """Its damaged ranges are those of bytes that have been cut off, and others stand there now."""
+        store = open_store(tmp_path)
+        store.append(BLOCKS[:4])
+        path = segment(tmp_path)
+        short = path.stat().st_size
+        store.append(BLOCKS[4:6])
+        flip(path, short + RECORD_BYTES + 85)
+        contents(store)
+        store.checkpoint()
+        os.truncate(path, short)
+        store = open_store(tmp_path)
+        store.append(BLOCKS[6:12])
+        assert contents(open_store(tmp_path)) == dict(BLOCKS[:4] + BLOCKS[6:12])
+
     def test_the_mark_saves_reading_payloads(self, whole: Path) -> None:
         open_store(whole).checkpoint()
         flip(segment(whole), HEADS_BYTES + RECORD_BYTES + 85)

@@ -18,6 +18,7 @@ import contextlib
 import errno
 import os
 import threading
+from bisect import insort
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -26,7 +27,7 @@ from ...base.errors import StoreError
 from ...base.limits import SEGMENT_BYTES
 from ...base.names import BlockHash, display_hash
 from ...chain import HEADER_BYTES, up_to
-from .cleanmark import CleanSegment, read_mark, write_mark
+from .cleanmark import CleanSegment, read_mark, remove_mark, write_mark
 from .disk import Disk, disk_error, sync_directory
 from .header import block_hash
 from .records import (
@@ -66,6 +67,10 @@ class _Segment:
         """Nothing is appended here any more: what stands at the end may be a head whose record would seem to hold it.
         A file ends so when its last verified record is damaged and a torn write follows."""
         return bool(self.damage) and self.damage[-1][1] == self.size
+
+    def fits(self, clean: CleanSegment) -> bool:
+        """Whether what was written down of a segment can be about this one."""
+        return clean.marker == self.marker and clean.size <= self.size
 
 
 class BlockStore:
@@ -204,6 +209,10 @@ class BlockStore:
                 self._load_segment(number, path, fd, head.marker, mark.get(number))
             finally:
                 os.close(fd)
+        if any(
+            number not in self._segments or not self._segments[number].fits(clean) for number, clean in mark.items()
+        ):
+            remove_mark(self._directory)
 
     def _check_head(self, path: Path, head: FileHead) -> None:
         if head.format > FORMAT:
@@ -229,8 +238,8 @@ class BlockStore:
             self._warnings.append(f"{path}: the head of this block file is damaged; it is left alone and not used")
 
     def _load_segment(self, number: int, path: Path, fd: int, marker: bytes, clean: CleanSegment | None) -> None:
-        known = clean is not None and clean.marker == marker and clean.size <= os.fstat(fd).st_size
-        trusted, known_damage = (clean.size, clean.damage) if clean is not None and known else (0, ())
+        whole = _Segment(path, marker, os.fstat(fd).st_size, [])
+        trusted, known_damage = (clean.size, clean.damage) if clean is not None and whole.fits(clean) else (0, ())
         result = scan(fd, marker, trusted, known_damage)
         size, torn = result.size, result.torn
         if torn is not None and torn >= trusted and number == self._last:
@@ -304,7 +313,7 @@ class BlockStore:
                 return
             del self._index[name]
             segment = self._segments[number]
-            segment.damage.append((start - RECORD_BYTES, start + length))
+            insort(segment.damage, (start - RECORD_BYTES, start + length))
             self._warnings.append(f"{segment.path}: block {display_hash(name)} at byte {start} {how}")
 
     # -- writing

@@ -3,7 +3,8 @@
 Verifying every checksum at every start would read the whole chain. So at a checkpoint and at a clean close the store
 writes down, per segment, up to which byte everything was verified or written by itself, and which ranges in there are
 damaged. The next start reads only record heads below that, and verifies all above. A mark that is missing, damaged or
-does not fit the files is ignored: then everything is verified, which is slow but never wrong.
+does not fit the files is ignored: then everything is verified, which is slow but never wrong. One that does not fit is
+removed before anything is written: the files may grow until it would fit again, and speak of bytes that are no more.
 """
 
 from __future__ import annotations
@@ -69,6 +70,16 @@ def read_mark(directory: Path) -> dict[int, CleanSegment]:
                     for number, marker, size, damage in mark["segments"]
                 }
     return {}
+
+
+def remove_mark(directory: Path) -> None:
+    """Have the next start verify everything, unless a new mark is written before.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    (directory / _NAME).unlink(missing_ok=True)
+    sync_directory(directory)
 
 
 def _offset(value: object) -> int:
