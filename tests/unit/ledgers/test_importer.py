@@ -205,6 +205,7 @@ def test_a_flipped_byte_is_refused(ledger: KernelLedger, file: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_any_flipped_byte_is_refused(ledger: KernelLedger, file: Path) -> None:
     refuse_all(ledger, file, flips(everything=True))
     assert display_hash(ledger.tip[1]) == TIP
