@@ -278,4 +278,38 @@ REFUSALS_KEPT: Final = _limit(
 )
 SIM_PIECE_BYTES: Final = _limit("SIM_PIECE_BYTES", 65_536, "bytes", "what a simulated socket hands over at once")
 
+# -- the encrypted transport
+
+GARBAGE_BYTES: Final = _limit(
+    "GARBAGE_BYTES",
+    4_095,
+    "bytes",
+    "random bytes after an ephemeral key: no first packet has a fixed length; as BIP324",
+)
+RECORD_BODY_BYTES: Final = _limit(
+    "RECORD_BODY_BYTES",
+    65_519,
+    "bytes",
+    "with its tag a body is at most 65,535 bytes: Noise's largest message",
+)
+RECORDS_PER_KEY: Final = _limit(
+    "RECORDS_PER_KEY",
+    1 << 16,
+    "records",
+    "then a sender replaces its key: one that is seized opens no more than these",
+)
+REKEY_AFTER: Final = _span("REKEY_AFTER", 600, "and so it does for the first record that it sends after this time")
+RECORDS_UNREKEYED: Final = _limit(
+    "RECORDS_UNREKEYED",
+    1 << 20,
+    "records",
+    "a sender that has not replaced its key by then is at fault: 16 times late",
+)
+HANDSHAKE_POOL: Final = _limit(
+    "HANDSHAKE_POOL",
+    64,
+    "pairs",
+    "of each kind, made while idle: a burst of handshakes meets ready keys; 0.5 MB",
+)
+
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)
