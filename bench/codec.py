@@ -39,7 +39,7 @@ def open_pair() -> tuple[Channel, Channel]:
     far = Channel(Role.RESPONDER, version(2), lambda _: False, chance.fork("far"), NOW)
     for _ in range(3):
         for one, other in ((near, far), (far, near)):
-            other.receive_data(one.take_data())
+            other.receive_data(one.take_data(NOW), NOW)
             while other.next_event(NOW) is not None:
                 pass
     return near, far
@@ -49,7 +49,7 @@ def read_all(channel: Channel, stream: bytes, count: int) -> None:
     """Feed a stream in the pieces in which a driver reads it, and pull every event."""
     got = 0
     for start in range(0, len(stream), READ_BYTES):
-        channel.receive_data(stream[start : start + READ_BYTES])
+        channel.receive_data(stream[start : start + READ_BYTES], NOW)
         while channel.next_event(NOW) is not None:
             got += 1
     assert got == count, "every message is read"

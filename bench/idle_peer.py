@@ -47,10 +47,10 @@ def _dial(host: str, port: int, count: int, kind: str) -> None:
             channel = Channel(Role.INITIATOR, version(number + 1), lambda _: False, Chance.from_seed(number), now)
             event = None
             while not isinstance(event, Opened):
-                sock.sendall(channel.take_data())
-                channel.receive_data(sock.recv(65_536))
+                sock.sendall(channel.take_data(now))
+                channel.receive_data(sock.recv(65_536), now)
                 event = channel.next_event(now)
-            sock.sendall(channel.take_data())
+            sock.sendall(channel.take_data(now))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.read()

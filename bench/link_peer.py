@@ -37,7 +37,7 @@ class _Reader:
         """See ``StreamOwner``."""
         self._began = self._began or time.perf_counter()
         channel = self._channel
-        channel.receive_data(data)
+        channel.receive_data(data, NOW)
         left = self._left
         while channel.next_event(NOW) is not None:
             left -= 1
@@ -85,7 +85,7 @@ async def _write(count: int, port: int) -> None:
     for start in range(0, count, BATCH):
         for _ in range(min(BATCH, count - start)):
             channel.send(message)
-        writer.write(channel.take_data())
+        writer.write(channel.take_data(NOW))
         await writer.drain()
     writer.write_eof()
     await reader.read()

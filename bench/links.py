@@ -36,7 +36,7 @@ def _pair(count: int) -> float:
     for _ in range(count // BATCH):
         for _ in range(BATCH):
             near.send(message)
-        far.receive_data(near.take_data())
+        far.receive_data(near.take_data(NOW), NOW)
         while far.next_event(NOW) is not None:
             got += 1
     seconds = time.perf_counter() - start

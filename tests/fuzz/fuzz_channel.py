@@ -56,7 +56,7 @@ class Line:
 
     def feed(self, data: bytes, now: Instant) -> None:
         for at in range(0, len(data), self.step):
-            self.channel.receive_data(data[at : at + self.step])
+            self.channel.receive_data(data[at : at + self.step], now)
             self.pull(now)
 
     def pull(self, now: Instant) -> None:
@@ -72,7 +72,7 @@ class Line:
         assert channel.is_closed or channel.fault_points(now) < FAULT_BUDGET
         assert channel.is_closed == (channel.next_deadline() is None)
         assert channel.throttle(now) >= 0
-        self.out += channel.take_data()
+        self.out += channel.take_data(now)
         assert channel.queued == 0
 
 

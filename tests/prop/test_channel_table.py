@@ -51,7 +51,7 @@ def in_state(state: str, role: Role) -> Channel:
     if state == "closed":
         channel.close("done")
         assert channel.next_event(START) == Closed("done")
-    channel.take_data()
+    channel.take_data(START)
     assert channel.state.value == state
     return channel
 
@@ -86,7 +86,7 @@ def test_whole_message(state: str, role: Role, name: str) -> None:
     channel = in_state(state, role)
     message = MESSAGES[name]
     events = feed(channel, encode_message(message))
-    out = channel.take_data()
+    out = channel.take_data(START)
     version = encode_message(make_version(1 if role is Role.INITIATOR else 2))
     match expected := whole(state, name, role):
         case "nothing":
@@ -108,7 +108,7 @@ def test_whole_message(state: str, role: Role, name: str) -> None:
     # Whatever it was, an ended link stays ended and silent.
     if channel.is_closed:
         assert feed(channel, encode_message(message)) == []
-        assert channel.take_data() == b""
+        assert channel.take_data(START) == b""
 
 
 @pytest.mark.parametrize(("state", "role", "name"), EVERY, ids=IDS)
@@ -220,7 +220,7 @@ def disturb(channel: Channel, what: str, state: str) -> list[object]:
             channel.handle_deadline(START)
             channel.handle_deadline(after(START, PING_TIMEOUT))
         case "nothing":
-            channel.receive_data(b"")
+            channel.receive_data(b"", now)
     return list(iter(lambda: channel.next_event(now), None))
 
 
@@ -232,7 +232,7 @@ def test_other_inputs(state: str, role: Role, what: str) -> None:
     events = disturb(channel, what, state)
     if state == "closed":
         assert events == []
-        assert channel.take_data() == b""
+        assert channel.take_data(START) == b""
         assert channel.next_deadline() is None
         return
     outcome = OTHER[what][state]
@@ -247,7 +247,9 @@ def test_other_inputs(state: str, role: Role, what: str) -> None:
         assert events == []
         assert channel.state.value == state
         assert channel.next_deadline() is not None
-        assert bool(channel.take_data()) == (what == "deadline late"), "a ping that is due goes out, and nothing else"
+        assert bool(channel.take_data(START)) == (what == "deadline late"), (
+            "a ping that is due goes out, and nothing else"
+        )
 
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
@@ -260,11 +262,11 @@ def test_sending(state: str, role: Role, message: Message) -> None:
         channel.send(message)
         assert channel.queued == len(frame)
         channel.send_frame(frame)
-        assert channel.take_data() == frame * 2
+        assert channel.take_data(START) == frame * 2
         assert channel.queued == 0
         return
     with pytest.raises(BugError, match=state):
         channel.send(message)
     with pytest.raises(BugError, match=state):
         channel.send_frame(frame)
-    assert channel.take_data() == b""
+    assert channel.take_data(START) == b""

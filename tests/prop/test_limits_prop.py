@@ -51,7 +51,7 @@ def bounds(*names: str) -> Callable[[T], T]:
 def opened() -> Channel:
     channel = make_channel(Role.RESPONDER)
     feed(channel, encode_message(make_version(9)) + encode_message(Verack()))
-    channel.take_data()
+    channel.take_data(START)
     return channel
 
 

@@ -500,24 +500,24 @@ def test_a_recorded_session_cut_anywhere_gives_the_same(
         while moved:
             moved = False
             for source, target in ((record.initiator, record.responder), (record.responder, record.initiator)):
-                data = source.take_data()
+                data = source.take_data(START)
                 moved = moved or bool(data)
                 told[source.role] += data
-                target.receive_data(data)
+                target.receive_data(data, START)
                 drain(target, events[target.role], START)
     if broken:
         told[Role.INITIATOR] += b"\xff" * 40
-        record.responder.receive_data(b"\xff" * 40)
+        record.responder.receive_data(b"\xff" * 40, START)
         drain(record.responder, events[Role.RESPONDER], START)
     for role in Role:
         other = Role.RESPONDER if role is Role.INITIATOR else Role.INITIATOR
         channel = make_channel(role)
         again: list[ChannelEvent] = []
-        out = channel.take_data()
+        out = channel.take_data(START)
         for piece in pieces(told[other], itertools.cycle(cuts)):
-            channel.receive_data(piece)
+            channel.receive_data(piece, START)
             drain(channel, again, START)
-            out += channel.take_data()
+            out += channel.take_data(START)
         assert again == events[role], "the same events"
         if not any(by_initiator == (role is Role.INITIATOR) for by_initiator, _ in spoken):
             assert out == told[role][: len(out)], "and the same bytes, as far as they are answers"

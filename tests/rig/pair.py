@@ -48,10 +48,10 @@ class Pair:
                 (self.initiator, self.responder, self.at_responder),
                 (self.responder, self.initiator, self.at_initiator),
             ):
-                data = source.take_data()
+                data = source.take_data(self.now)
                 for at in range(0, len(data), step):
                     moved = True
-                    target.receive_data(data[at : at + step])
+                    target.receive_data(data[at : at + step], self.now)
                     drain(target, events, self.now)
             drain(self.initiator, self.at_initiator, self.now)
             drain(self.responder, self.at_responder, self.now)
@@ -72,7 +72,7 @@ def opened_pair(step: int = 1 << 30) -> Pair:
 
 def feed(channel: Channel, data: bytes, now: Instant = START) -> list[ChannelEvent]:
     """Give bytes and pull all events."""
-    channel.receive_data(data)
+    channel.receive_data(data, now)
     events: list[ChannelEvent] = []
     drain(channel, events, now)
     return events

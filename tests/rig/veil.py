@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 
 import monocypher
+from pair import START as START_AT
+from pair import make_version
 
 from obscura.base.randomness import Chance
+from obscura.channel import Channel, ChannelEvent, Role
 from obscura.channel.handshake import InitiatorHandshake, Mode, ResponderHandshake, Secured, prologue
+from obscura.channel.secure import SecureTransport
 from obscura.crypto.agreement import KeyPair
 from obscura.crypto.elligator import HiddenPair
 from obscura.crypto.kem import KemPair, encapsulate
+from obscura.wire.features import Feature, FeatureSet
 
 GENESIS = hashlib.sha256(b"genesis").digest()
 START = prologue(GENESIS, Mode.VEILED)
@@ -62,3 +67,59 @@ def shake(initiator: InitiatorHandshake, responder: ResponderHandshake) -> tuple
     assert one is not None
     assert other is not None
     return one, other
+
+
+PRIVATE = FeatureSet(int(Feature.PRIVACY_FEATURES), 0)
+
+
+def secure_channel(
+    role: Role,
+    mode: Mode = Mode.VEILED,
+    *,
+    features: FeatureSet = PRIVATE,
+    seed: int = 0,
+    pin: bytes | None = None,
+    own: tuple[bytes, ...] = (),
+    static: KeyPair = STATIC,
+    genesis: bytes = GENESIS,
+) -> Channel:
+    """A channel over keys that repeat."""
+    keys = SeededKeys(2 * seed + (role is Role.RESPONDER))
+    garbage = keys.chance.fork("garbage").take_bytes(30 + seed % 100)
+
+    def begin(start: bytes) -> InitiatorHandshake | ResponderHandshake:
+        if role is Role.INITIATOR:
+            return InitiatorHandshake(keys, start, garbage, pin=pin, own=own)
+        return ResponderHandshake(keys, start, static, garbage)
+
+    transport = SecureTransport(begin, genesis, mode, dialled=role is Role.INITIATOR)
+    nonce = 1 if role is Role.INITIATOR else 2
+    return Channel(role, make_version(nonce, features), lambda _: False, Chance.from_seed(1), START_AT, transport)
+
+
+class SecurePair:
+    """Two channels and what each has told; :meth:`pump` moves bytes until there are none, and answers handshakes."""
+
+    def __init__(self, initiator: Channel, responder: Channel, step: int = 1 << 20) -> None:
+        self.sides = {Role.INITIATOR: initiator, Role.RESPONDER: responder}
+        self.told: dict[Role, list[ChannelEvent]] = {role: [] for role in Role}
+        self.wire: dict[Role, bytes] = dict.fromkeys(Role, b"")
+        self.step = step
+
+    def pump(self) -> None:
+        moved = True
+        while moved:
+            moved = False
+            for role, other in ((Role.INITIATOR, Role.RESPONDER), (Role.RESPONDER, Role.INITIATOR)):
+                data = self.sides[role].take_data(START_AT)
+                self.wire[role] += data
+                target = self.sides[other]
+                for at in range(0, len(data), self.step):
+                    moved = True
+                    target.receive_data(data[at : at + self.step], START_AT)
+                    while (event := target.next_event(START_AT)) is not None:
+                        self.told[other].append(event)
+                    if target.may_answer:
+                        target.answer()
+                while (event := target.next_event(START_AT)) is not None:
+                    self.told[other].append(event)

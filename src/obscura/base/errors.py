@@ -52,3 +52,8 @@ class Malformed(PeerFault):
 
 class Violation(PeerFault):
     """A broken rule that ends the link at once (design §3.5)."""
+
+
+class SilentFault(PeerFault):
+    """The encrypted transport has failed. The link has ended, and the peer must not be told by a byte or by the moment
+    of the end (transport: "Silence"): it may be a prober, or somebody on the path who has flipped a bit."""

@@ -26,11 +26,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, TypeAlias
 
-from ..base.errors import BugError, Malformed, PeerFault, Violation
+from ..base.errors import BugError, Malformed, PeerFault, SilentFault, Violation
 from ..base.instant import Duration, Instant, after, earliest
 from ..base.limits import FAULT_MALFORMED, HANDSHAKE_TIMEOUT, PRE_HANDSHAKE_BYTES, PRICE_BYTES
 from ..base.randomness import Chance
-from ..wire.features import NO_FEATURES, FeatureSet
+from ..wire.features import NO_FEATURES, Feature, FeatureSet
 from ..wire.frame import HEADER_SIZE, check_type_field, parse_header
 from ..wire.greeting import PROTOCOL_VERSION_MIN, Ping, Pong, Verack, Version
 from ..wire.registry import (
@@ -122,6 +122,7 @@ class Channel:
         "_skip",
         "_spent",
         "_tokens",
+        "_verify",
         "_version",
         "bytes_in",
         "bytes_out",
@@ -163,6 +164,7 @@ class Channel:
         self._more = Pieces()
         self._skip = 0
         self._spent = 0
+        self._verify = True
         self._frames: list[bytes] = []
         self._closed: Closed | None = None
         if role is Role.INITIATOR:
@@ -170,16 +172,21 @@ class Channel:
 
     # -- the network
 
-    def receive_data(self, data: bytes) -> None:
-        """Take bytes in any cut. Pull :meth:`next_event` afterwards. Nothing is judged yet."""
+    def receive_data(self, data: bytes, now: Instant) -> None:
+        """Take bytes in any cut. Pull :meth:`next_event` afterwards. Nothing of a frame is judged yet."""
         self.bytes_in += len(data)
         if self.state is State.CLOSED:
             return
+        self._take_stream(data, now)
+
+    def _take_stream(self, data: bytes, now: Instant) -> None:
         try:
-            clear = self.transport.open(data)
+            clear = self.transport.open(data, now)
         except PeerFault as fault:
             self._fail(fault)
             return
+        # Speed: the records' tags have authenticated the frames; their checksums are not computed once more.
+        self._verify = not self.transport.secured
         if self._position == len(self._clear) and not self._more.size:
             # Speed: the usual case, every frame of the last bytes was whole. Nothing is copied.
             self._clear = clear
@@ -262,16 +269,15 @@ class Channel:
 
     # -- what comes out
 
-    def take_data(self) -> bytes:
+    def take_data(self, now: Instant) -> bytes:
         """Drain the bytes to be written to the socket."""
-        return b"".join(self.take_parts())
+        return b"".join(self.take_parts(now))
 
-    def take_parts(self) -> list[bytes]:
+    def take_parts(self, now: Instant) -> list[bytes]:
         """As :meth:`take_data`, in pieces: small ones joined, large ones not copied."""
-        own = self.transport.take_own()
-        parts = [own] if own else []
-        if self._frames:
-            parts += joined(self.transport.seal(self._frames))
+        parts = self.transport.take_own()
+        if self._frames and self.transport.ready:
+            parts += joined(self.transport.seal(self._frames, now))
             self._frames = []
         self.bytes_out += sum(map(len, parts))
         return parts
@@ -309,7 +315,7 @@ class Channel:
                     payload, self._clear, self._position = self._more.take_payload(memoryview(clear)[body:], size)
                 if price:
                     self._spent += price + size // PRICE_BYTES
-                if _sha256(_sha256(payload).digest()).digest()[:4] != check:
+                if self._verify and _sha256(_sha256(payload).digest()).digest()[:4] != check:
                     raise Malformed("checksum-wrong", f"{name} of {size} bytes")
                 message = read(payload)
                 if passed_on:
@@ -325,6 +331,19 @@ class Channel:
                 self._fail(fault)
         closed, self._closed = self._closed, None
         return closed
+
+    @property
+    def may_answer(self) -> bool:
+        """A transport handshake waits for the owner's leave: :meth:`answer`."""
+        return self.state is not State.CLOSED and self.transport.may_answer
+
+    def answer(self) -> None:
+        """Answer the transport's handshake; its bytes are in :meth:`take_data`.
+
+        Raises:
+            BugError: :attr:`may_answer` is not set.
+        """
+        self.transport.answer()
 
     @property
     def is_closed(self) -> bool:
@@ -377,13 +396,17 @@ class Channel:
         self._more.clear()
 
     def _fail(self, fault: PeerFault) -> None:
-        self._end(Closed(fault.rule, fault.detail, fault=True))
+        silent = isinstance(fault, SilentFault)
+        if silent:
+            self._frames.clear()
+            self.transport.forget()
+        self._end(Closed(fault.rule, fault.detail, fault=True, silent=silent))
 
     def _deal_with(self, message: Message, now: Instant) -> Opened | None:
         """A message that is not handed out."""
         match message:
             case Version():
-                self._greet(message)
+                self._greet(message, now)
             case Verack():
                 return self._open(now)
             case Pong():
@@ -425,7 +448,7 @@ class Channel:
             self._clear = self._more.take_front(b"", 1)
             self._position = 0
 
-    def _greet(self, version: Version) -> None:
+    def _greet(self, version: Version, now: Instant) -> None:
         """Validate the peer's ``version``, then answer as our role does."""
         if version.protocol < PROTOCOL_VERSION_MIN:
             raise Violation("version-obsolete", f"{version.protocol}, {PROTOCOL_VERSION_MIN} is the oldest we speak")
@@ -433,12 +456,28 @@ class Channel:
             self.own_nonce_seen = version.nonce
             self._end(Closed("self-connection"))
             return
+        in_force = self._version.features.common(version.features)
+        private = bool(in_force.features & Feature.PRIVACY_FEATURES)
+        if self.transport.must_secure and not (self.transport.secured or private):
+            raise SilentFault("privacy-features-missing")
         self.peer_version = version
-        self.in_force = self._version.features.common(version.features)
+        self.in_force = in_force
         self._enter(_NEXT_STATE[self.state, Version])
         if self.role is Role.RESPONDER:
             self._queue(self._version)
+        if private and not self.transport.secured:
+            self._secure(version, now)
         self._queue(Verack())
+
+    def _secure(self, version: Version, now: Instant) -> None:
+        """Go on encrypted: what was queued goes out in clear, what has come behind ``version`` is no frame any more."""
+        ours, theirs = self._version.to_payload(), version.to_payload()
+        clear, self._frames = self._frames, []
+        self.transport.secure(clear, (ours, theirs) if self.role is Role.INITIATOR else (theirs, ours))
+        rest = self._more.take_front(self._clear[self._position :], self.buffered)
+        self._clear = b""
+        self._position = 0
+        self._take_stream(rest, now)
 
     def _open(self, now: Instant) -> Opened:
         self._enter(_NEXT_STATE[self.state, Verack])

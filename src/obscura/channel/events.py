@@ -30,11 +30,12 @@ class MessageFault:
 @dataclass(frozen=True, slots=True)
 class Closed:
     """The last event of a channel. ``rule`` names what was broken, or how the link ended; ``fault`` says whether the
-    peer broke a rule."""
+    peer broke a rule; ``silent`` that the connection is not to end now, but to go silent (transport: "Silence")."""
 
     rule: str
     detail: str = ""
     fault: bool = False
+    silent: bool = False
 
 
 ChannelEvent: TypeAlias = Opened | MessageFault | Closed | Message

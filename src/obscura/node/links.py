@@ -95,7 +95,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     """A link has ended, whoever ended it."""
     conn = peer.conn
     # What is queued still goes out: the last answers, or our version to a peer that is to learn why.
-    data = peer.channel.take_data()
+    data = peer.channel.take_data(now.mono)
     if data:
         state.emit(Send(conn, data))
     if event.rule == "self-connection":

@@ -150,7 +150,7 @@ class Node:
         peer = self._state.peers.get(conn)
         if peer is None:
             return
-        peer.channel.receive_data(data)
+        peer.channel.receive_data(data, now.mono)
         self._pump(peer, now, len(data))
         self._settle(now)
 

@@ -165,7 +165,7 @@ class NodeState:
 
     def flush(self, peer: Peer, now: Now) -> None:
         """Hand what a channel wants written to the driver, and keep its timer and its reading right."""
-        for data in peer.channel.take_parts():
+        for data in peer.channel.take_parts(now.mono):
             self.bytes_out += len(data)
             peer.emitted += len(data)
             self.emitting[peer.conn] = peer

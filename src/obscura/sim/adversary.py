@@ -207,7 +207,7 @@ class Adversary:
 
     def flush(self, link: Link) -> None:
         """Write what the channel wants written."""
-        data = link.channel.take_data()
+        data = link.channel.take_data(self._world.time)
         if data and link.line.is_open:
             self._network.send(link.line, data)
 
@@ -238,7 +238,7 @@ class Adversary:
         link = self.links.get(conn)
         if link is None:
             return
-        link.channel.receive_data(data)
+        link.channel.receive_data(data, self._world.time)
         while (event := link.channel.next_event(self._world.time)) is not None:
             match event:
                 case Opened():

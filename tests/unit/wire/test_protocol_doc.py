@@ -10,7 +10,7 @@ from typing import Any
 
 import other_wire
 import pytest
-from pair import feed, make_channel, opened_pair
+from pair import START, feed, make_channel, opened_pair
 from vector_fields import fields_of
 
 from obscura.base import limits
@@ -59,7 +59,7 @@ def test_refused_vectors(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", STREAMS, ids=lambda one: one["name"])
 def test_streams(vector: dict[str, Any], step: int) -> None:
     channel = make_channel(Role.RESPONDER) if vector["phase"] == "greeting" else opened_pair().responder
-    channel.take_data()
+    channel.take_data(START)
     stream = bytes.fromhex(vector["stream"])
     events = [event for at in range(0, len(stream), step) for event in feed(channel, stream[at : at + step])]
     answer = bytes.fromhex(vector.get("answer", ""))
@@ -73,7 +73,7 @@ def test_streams(vector: dict[str, Any], step: int) -> None:
         case "ignore" | "answer":
             assert events == []
     assert not channel.is_closed
-    assert channel.take_data() == answer
+    assert channel.take_data(START) == answer
     assert (vector["outcome"] == "answer") == bool(answer)
 
 
@@ -142,11 +142,11 @@ def test_the_handshake_in_bytes() -> None:
     sent = [bytes.fromhex(data) for _, data in lines]
     ours, theirs = (Version.from_payload(frame[HEADER_SIZE:]) for frame in sent[:2])
     initiator, responder = make_channel(Role.INITIATOR, ours), make_channel(Role.RESPONDER, theirs)
-    assert initiator.take_data() == sent[0]
+    assert initiator.take_data(START) == sent[0]
     assert feed(responder, sent[0]) == []
-    assert responder.take_data() == sent[1] + sent[2]
+    assert responder.take_data(START) == sent[1] + sent[2]
     assert isinstance(feed(initiator, sent[1] + sent[2])[0], Opened)
-    assert initiator.take_data() == sent[3]
+    assert initiator.take_data(START) == sent[3]
     assert isinstance(feed(responder, sent[3])[0], Opened)
 
 
