@@ -27,6 +27,7 @@ from obscura.wire.address import NetAddress, Network
 from obscura.wire.frame import HEADER_SIZE, parse_header
 from obscura.wire.greeting import GetAddr, Ping, Pong, Verack, Version
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
+from obscura.wire.target import Target
 
 T = TypeVar("T")
 LOOPS = pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -86,7 +87,7 @@ class RealNode:
         settings = NodeConfig(
             network="memory",
             user_agent="/Obscura:0.1(python)/",
-            connect=tuple(connect),
+            connect=tuple(Target(address) for address in connect),
             advertise=self.address,
             allow_local=True,
             **({"discover": False} | config),

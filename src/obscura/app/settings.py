@@ -16,6 +16,7 @@ from ..base import limits
 from ..base.errors import ConfigError
 from ..ledgers.kernel.networks import NETWORKS
 from ..wire.address import AddressError, NetAddress, address_from_ip, parse_address
+from ..wire.target import Target, parse_target
 
 FILE_NAME: Final = "obscura.toml"
 PREFIX: Final = "OBSCURA_"
@@ -31,7 +32,7 @@ class Settings:
     listen: str = ""
     """HOST:PORT, or HOST alone: then a port is drawn at the first start and kept. Empty: nothing listens."""
     connect: tuple[str, ...] = ()
-    """Peers, HOST:PORT, that are always dialled again."""
+    """Peers that are always dialled again: HOST:PORT, obscura://KEY@HOST:PORT, plain://HOST:PORT and the like."""
     transport: str = "plain"
     """plain: no encryption. It is the only one that this release has."""
     discover: bool = True
@@ -70,19 +71,19 @@ class Settings:
             _refuse("minimum_work", self.minimum_work, "hexadecimal digits, 64 at most")
         return int(self.minimum_work, 16)
 
-    def peers(self) -> tuple[NetAddress, ...]:
-        """``connect`` as addresses."""
-        found = []
+    def peers(self) -> tuple[Target, ...]:
+        """``connect`` as targets, each address once."""
+        found: dict[NetAddress, Target] = {}
         for text in self.connect:
             try:
-                address = parse_address(text)
+                target = parse_target(text)
             except AddressError as error:
                 msg = f"connect: {error}"
                 raise ConfigError(msg) from error
-            if address.port == 0:
-                _refuse("connect", text, "port 0 cannot be dialled")
-            found.append(address)
-        return tuple(dict.fromkeys(found))
+            if found.setdefault(target.address, target) != target:
+                msg = f"connect: {target.address.reveal()} is named twice, with different modes or keys: leave one away"
+                raise ConfigError(msg)
+        return tuple(found.values())
 
     def listen_address(self) -> NetAddress | None:
         """``listen`` as an address; port 0 where none was given."""

@@ -29,7 +29,7 @@ def test_one_is_not_pasted_for_the_other() -> None:
 
 
 def test_every_single_mistake_is_found() -> None:
-    # 55 × 31 changes; about one in 65,536 escapes a checksum of two bytes, and none does for this key and these kinds.
+    # 1,705 changes each; one in 65,536 escapes a checksum of two bytes, and for this key none does.
     for write, read in ((key_text, parse_key), (secret_text, parse_secret)):
         text = write(KEY)
         for at, char in enumerate(text):
