@@ -308,6 +308,16 @@ def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str,
         return {"mined": count, "height": height, "tip": display_hash(tip)}
 
 
+def forget_pin_alone(datadir: Path, network: str, address: NetAddress) -> bool:
+    """Forget a named peer's key on a datadir that no node uses; ``False`` if none was pinned.
+
+    Raises:
+        LocalError: the datadir is at fault.
+    """
+    with open_datadir(datadir) as locked, contextlib.closing(open_store(locked, network)) as store:
+        return store.forget_pin(address)
+
+
 def network_of(datadir: Path) -> str | None:
     """The network that an existing datadir belongs to; it need not be locked, and nothing in it is changed."""
     return peek(datadir / "state.db", "network")
