@@ -19,7 +19,7 @@ from ..aio.driver import Driver
 from ..aio.entropy import system_chance
 from ..aio.listen import open_listener
 from ..aio.worker import LedgerWorker
-from ..base.errors import ConfigError, LocalError, StoreError
+from ..base.errors import ConfigError, LocalError
 from ..base.instant import MICROSECONDS, Now, WallTime
 from ..base.limits import LOBBY_LINKS, MINE_BLOCKS
 from ..base.names import display_hash
@@ -282,40 +282,6 @@ def mine_request(network: str, values: dict[str, Any]) -> tuple[int, bytes]:
     if len(script) > 10_000:
         raise RequestError("bad-script", f"a script of {len(script)} bytes: 10000 at most")
     return count, script
-
-
-def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Mine on a datadir that no node uses.
-
-    Raises:
-        LocalError: the datadir is at fault.
-        RequestError: as :func:`mine_request`.
-    """
-    with contextlib.ExitStack() as stack:
-        locked = stack.enter_context(open_datadir(datadir))
-        store = open_store(locked, network)
-        stack.callback(store.close)
-        count, script = mine_request(network, values)
-        ledger = open_ledger(network, datadir)
-        stack.callback(ledger.close)
-        ledger.restore()
-        claim(store, network)
-        for _ in range(count):
-            outcome = ledger.accept_blocks([ledger.mine(script, WallTime(wall_now()))]).outcomes[0]
-            if outcome.verdict is not BlockVerdict.ACCEPTED:
-                raise StoreError(f"the block was refused: {outcome.rule}")
-        height, tip = ledger.tip
-        return {"mined": count, "height": height, "tip": display_hash(tip)}
-
-
-def forget_pin_alone(datadir: Path, network: str, address: NetAddress) -> bool:
-    """Forget a named peer's key on a datadir that no node uses; ``False`` if none was pinned.
-
-    Raises:
-        LocalError: the datadir is at fault.
-    """
-    with open_datadir(datadir) as locked, contextlib.closing(open_store(locked, network)) as store:
-        return store.forget_pin(address)
 
 
 def network_of(datadir: Path) -> str | None:

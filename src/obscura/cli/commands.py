@@ -48,7 +48,7 @@ def node(
     datadir: DatadirOption = DEFAULT_DATADIR,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT; HOST alone draws a port and keeps it.")] = None,
     connect: Annotated[
-        list[str] | None, typer.Option(help="A peer, HOST:PORT or obscura://KEY@HOST:PORT; may be given again.")
+        list[str] | None, typer.Option(help="A peer: HOST:PORT, obscura://KEY@HOST:PORT; again for more.")
     ] = None,
     transport: Annotated[str | None, typer.Option(help="plain, the only one in this release.")] = None,
     discover: Annotated[bool | None, typer.Option(help="Learn addresses from peers and dial them.")] = None,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..app.compose import forget_pin_alone, network_of
+from ..app.alone import forget_pin_alone
+from ..app.compose import network_of
 from ..app.settings import load
 from ..base.errors import ConfigError, LocalError
 from ..control.client import LostNodeError, NoNodeError, RefusedError, ask
@@ -104,6 +106,7 @@ def forget(
 @app.command()
 def invite(
     host: Annotated[str, typer.Option("--host", help="HOST:PORT at which others reach this node.")],
+    network: Annotated[str | None, typer.Option(help="Of a datadir that no node has used yet.")] = None,
     datadir: DatadirOption = DEFAULT_DATADIR,
     as_json: JsonOption = False,
 ) -> None:
@@ -119,16 +122,19 @@ def invite(
         raise ConfigError(f"--host: {error}") from error
     if target != Target(target.address):
         raise ConfigError("--host: only HOST:PORT, the key and the secret are added here")
-    files, of = _files(datadir), class_of(target.address.network)
+    files, of = _files(datadir, network), class_of(target.address.network)
     key, secret = files.obtain(of), files.obtain_access()
     url = target_text(Target(target.address, Mode.VEILED, key.public, secret.raw))
     typer.echo(json.dumps({"url": url, "class": of.value, "key": key_text(key.public)}) if as_json else url)
 
 
-def _files(datadir: DatadirOption) -> KeyFiles:
+def _files(datadir: Path, wanted: str | None = None) -> KeyFiles:
     """The key files of the network that the datadir belongs to; of one that no node has used yet, of the settings'."""
-    return KeyFiles(datadir, network_of(datadir) or load(datadir, os.environ, {}).network)
+    known = network_of(datadir)
+    if known is not None and wanted not in (None, known):
+        raise ConfigError(f"{datadir} belongs to network {known}, not {wanted}: choose another --datadir")
+    return KeyFiles(datadir, known or load(datadir, os.environ, {"network": wanted}).network)
 
 
-def _no_node(datadir: DatadirOption) -> ConfigError:
+def _no_node(datadir: Path) -> ConfigError:
     return ConfigError(f"{datadir} holds no node: start one with obscura node --datadir {datadir}")

@@ -87,7 +87,7 @@ class KeyFiles:
         """
         with contextlib.suppress(DamagedKeyError):
             self.load(of)
-        private = X25519PrivateKey.generate().private_bytes_raw()
+        private = _new_private()
         self._write(self.path(of), of.value, private, replace=True)
         return _pair(private)
 
@@ -113,9 +113,7 @@ class KeyFiles:
     def _obtain(self, path: Path, kind: str) -> bytes:
         raw = self._read(path, kind)
         if raw is None:
-            made = (
-                secrets.token_bytes(KEY_BYTES) if kind == _ACCESS else X25519PrivateKey.generate().private_bytes_raw()
-            )
+            made = secrets.token_bytes(KEY_BYTES) if kind == _ACCESS else _new_private()
             # Another process may make it at this moment (a command beside a node): the first one stands for both.
             self._write(path, kind, made, replace=False)
             raw = self._read(path, kind)
@@ -125,17 +123,13 @@ class KeyFiles:
 
     def _read(self, path: Path, kind: str) -> bytes | None:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            with path.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode & 0o777
+                data = file.read(_FILE_BYTES + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise _trouble(path, "cannot be read", error) from error
-        with open(fd, "rb") as file:
-            try:
-                mode = os.fstat(fd).st_mode & 0o777
-                data = file.read(_FILE_BYTES + 1)
-            except OSError as error:
-                raise _trouble(path, "cannot be read", error) from error
         if mode & 0o077:
             msg = f"{path} can be read by others (mode {mode:04o}): chmod 600 {path}, and make a new one if it was seen"
             raise KeyFileError(msg)
@@ -184,6 +178,10 @@ class KeyFiles:
             sync_directory(self._directory)
         except OSError as error:
             raise _trouble(path, "cannot be written", error) from error
+
+
+def _new_private() -> bytes:
+    return X25519PrivateKey.generate().private_bytes_raw()
 
 
 def _pair(private: bytes) -> StaticKey:

@@ -1,9 +1,9 @@
 """The replay window of a keyed listener on disk: what was accepted before a restart is not answered after it.
 
-A file of records of 44 bytes: wall time u64 LE · ephemeral (32) · CRC-32 of both, u32 LE. A record is synced before the
-handshake is answered. A crash can tear only the last one, whose handshake was not answered then: it is cut off. The file
-is written anew, beside, synced and renamed, when it is opened and when half of it is out of date; so it stays below
-twice REPLAY_KEPT records (8.8 MB).
+A file of records of 44 bytes: wall time u64 LE · ephemeral (32) · CRC-32 of both, u32 LE. A record is synced before
+the handshake is answered. A crash can tear only the last one, whose handshake was not answered then: it is cut off. The
+file is written anew, beside, synced and renamed, when it is opened and when half of it is out of date; so it stays
+below twice REPLAY_KEPT records (8.8 MB).
 """
 
 from __future__ import annotations
