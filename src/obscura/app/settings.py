@@ -8,7 +8,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +31,7 @@ class Settings:
     """bitcoin, testnet4, signet or regtest."""
     listen: str = ""
     """HOST:PORT, or HOST alone: then a port is drawn at the first start and kept. Empty: nothing listens."""
-    connect: tuple[str, ...] = ()
+    connect: tuple[str, ...] = field(default=(), repr=False)
     """Peers that are always dialled again: HOST:PORT, obscura://KEY@HOST:PORT, plain://HOST:PORT and the like."""
     transport: str = "plain"
     """plain: no encryption. It is the only one that this release has."""
@@ -106,7 +106,7 @@ class Settings:
 _HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _LEVELS: Final = ("debug", "info", "warning", "error")
-_TYPES: Final[dict[str, str]] = {field.name: str(field.type) for field in fields(Settings)}
+_TYPES: Final[dict[str, str]] = {one.name: str(one.type) for one in fields(Settings)}
 
 
 def _refuse(name: str, value: object, wanted: str) -> None:
@@ -172,7 +172,9 @@ def _checked(key: str, value: Any, wanted: str, source: str) -> Any:
     shape = {"tuple[str, ...]": "a list of texts", "int": "a whole number", "str": "a text"}.get(
         wanted, "true or false"
     )
-    msg = f"{source}: {key} = {value!r} must be {shape}"
+    # Privacy: an access secret may stand among the peers.
+    given = f"{key} = {value!r}" if key != "connect" else key
+    msg = f"{source}: {given} must be {shape}"
     raise ConfigError(msg)
 
 

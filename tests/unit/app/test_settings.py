@@ -8,7 +8,7 @@ import pytest
 
 from obscura.app.settings import Settings, load
 from obscura.base.errors import ConfigError
-from obscura.wire.keytext import key_text
+from obscura.wire.keytext import key_text, secret_text
 from obscura.wire.target import Mode
 
 
@@ -77,6 +77,18 @@ def test_peers_are_named_with_mode_and_key() -> None:
         (Mode.VEILED, bytes(32)),
         (Mode.PLAIN, None),
     ], "and one that is named twice in the same way is one"
+
+
+def test_no_secret_of_a_peer_shows(tmp_path: Path) -> None:
+    secret = secret_text(bytes(32))
+    url = f"obscura://{key_text(bytes(32))}.{secret}@1.2.3.4:5"
+    assert secret not in repr(Settings(connect=(url,)))
+    with pytest.raises(ConfigError, match="connect must be a list of texts") as caught:
+        load(tmp_path, {}, {"connect": [url, 1]})
+    assert secret not in str(caught.value)
+    with pytest.raises(ConfigError, match="the access secret has 54 characters") as caught:
+        load(tmp_path, {}, {"connect": (url.replace("@", "")[:-10] + "@1.2.3.4:5",)})
+    assert secret[:20] not in str(caught.value)
 
 
 def test_environment_refusals(tmp_path: Path) -> None:
