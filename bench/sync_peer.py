@@ -25,6 +25,7 @@ from obscura.ledgers.kernel.networks import REGTEST
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Event, LinkOpened, TipMoved
 from obscura.wire.address import NetAddress, parse_address
+from obscura.wire.target import Target
 
 
 def _say(values: dict[str, Any]) -> None:
@@ -40,7 +41,11 @@ async def _run(datadir: Path, connect: tuple[NetAddress, ...], height: int) -> N
     worker = LedgerWorker(ledger)
     restored = await worker.run(ledger.restore)
     config = NodeConfig(
-        network="regtest", user_agent="/Obscura:bench/", connect=connect, allow_local=True, discover=False
+        network="regtest",
+        user_agent="/Obscura:bench/",
+        connect=tuple(Target(one) for one in connect),
+        allow_local=True,
+        discover=False,
     )
     began = 0.0
     finished: asyncio.Future[float] = asyncio.get_running_loop().create_future()

@@ -18,8 +18,11 @@ from obscura.wire.address import (
     parse_address,
 )
 from obscura.wire.gossip import Addr
+from obscura.wire.keytext import key_text, secret_text
+from obscura.wire.target import parse_target, target_text
 
 MAX_LEN = 600
+_KEY, _SECRET = key_text(bytes(range(32))), secret_text(bytes(range(32)))
 REACHES = (
     "wire.address.NetAddress.group",
     "wire.address.NetAddress.host",
@@ -30,7 +33,13 @@ REACHES = (
     "wire.address.address_from_ip",
     "wire.address.decode_entry",
     "wire.address.encode_entry",
+    "wire.keytext._decode",
+    "wire.keytext._encode",
     "wire.reserved.is_public",
+    "wire.target._dialable",
+    "wire.target._parse_url",
+    "wire.target.parse_target",
+    "wire.target.target_text",
 )
 
 
@@ -47,7 +56,13 @@ def run(data: bytes) -> None:
 
 
 def text(given: str) -> None:
-    """What an operator types."""
+    """What an operator types, as a peer and as an address."""
+    try:
+        peer = parse_target(given)
+    except AddressError as error:
+        assert str(error), "an operator is told something"
+    else:
+        assert parse_target(target_text(peer)) == peer, "a target reads back from its own text"
     try:
         address = parse_address(given)
     except AddressError:
@@ -106,6 +121,10 @@ def seeds() -> Iterator[bytes]:
     for address in raws:
         yield b"\0" + address.reveal().encode()
         yield b"\x01" + address.host().encode()
+        for head in ("plain://", "literal://", "veiled://", f"obscura://{_KEY}@", f"obscura://{_KEY}.{_SECRET}@"):
+            yield b"\0" + head.encode() + address.reveal().encode()
+    for wrong in (f"obscura://{_SECRET}@", f"obscura://{_KEY}.{_KEY}@", f"plain://{_KEY}@", "obscura://", f"{_KEY}@"):
+        yield b"\0" + wrong.encode() + b"8.8.4.4:8333"
     yield from (
         b"\0[::1]:1",
         b"\0::1:1",

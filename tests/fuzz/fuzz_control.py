@@ -15,7 +15,7 @@ from obscura.app.compose import mine_request
 from obscura.base.errors import LocalError
 from obscura.base.limits import CONTROL_LINE_BYTES
 from obscura.control.server import ControlServer, RequestError
-from obscura.wire.address import parse_address
+from obscura.wire.target import parse_target
 
 MAX_LEN = 4_096
 REACHES = (
@@ -37,7 +37,7 @@ async def answer(method: str, values: dict[str, Any]) -> Any:
             return {"mined": count, "script": script.hex()}
         case "add":
             try:
-                parse_address(str(values.get("address", "")))
+                parse_target(str(values.get("address", "")))
             except LocalError as error:
                 raise RequestError("bad-address", str(error)) from error
             return {"added": True}
@@ -116,6 +116,8 @@ def seeds() -> Iterator[bytes]:
         b'{"method": "mine", "values": {"count": 100000}}',
         b'{"method": "add", "values": {"address": "127.0.0.1:1"}}',
         b'{"method": "add", "values": {"address": 5}}',
+        b'{"method": "add", "values": {"address": "plain://127.0.0.1:1"}}',
+        b'{"method": "add", "values": {"address": "obscura://abc.def@127.0.0.1:1"}}',
         b'{"method": "none\\ud800", "values": {}}',
         b'{"method": 1}',
         b"[]",

@@ -9,6 +9,7 @@ from choices import Choices
 import rig
 from obscura.app.settings import FILE_NAME, PREFIX, Settings, load
 from obscura.base.errors import ConfigError
+from obscura.wire.address import Network
 
 MAX_LEN = 2_048
 REACHES = (
@@ -46,7 +47,9 @@ def run(data: bytes) -> None:
     assert 0 <= settings.outbound <= 1_000
     assert 0 <= settings.inbound <= 10_000
     assert settings.work() >= 0, "work is never negative"
-    assert all(peer.port for peer in settings.peers())
+    peers = settings.peers()
+    assert all(peer.address.port or peer.address.network is Network.I2P for peer in peers)
+    assert len({peer.address for peer in peers}) == len(peers), "one target for each address"
     settings.listen_address()
     assert isinstance(settings.local(), bool)
     assert hash(settings) == hash(settings), "all that is set is plain"
@@ -66,6 +69,8 @@ def seeds() -> Iterator[bytes]:
         "outbound = -1",
         "connect = [1]",
         'connect = "1.2.3.4:0"',
+        'connect = ["plain://1.2.3.4:1", "1.2.3.4:1"]',
+        'connect = "obscura://' + "a" * 55 + '@1.2.3.4:1"',
         'minimum-work = "xyz"',
         'minimum-work = "-1"',
         'listen = "example.org"',

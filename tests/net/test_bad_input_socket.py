@@ -23,6 +23,7 @@ from obscura.ledgers.memory import INVALID_MARK, MemoryLedger, mine
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Event, LinkClosed
 from obscura.wire.address import parse_address
+from obscura.wire.target import Target
 
 Body = Callable[["Bench"], Coroutine[Any, Any, None]]
 
@@ -225,7 +226,7 @@ def test_invalid_and_mutated_blocks() -> None:
 
 def test_a_node_that_dials_itself() -> None:
     async def body(bench: Bench) -> None:
-        bench.driver.add_peer(bench.address)
+        bench.driver.add_peer(Target(bench.address))
         reasons = await bench.closings(2)
         assert reasons == ["self-connection"] * 2
 

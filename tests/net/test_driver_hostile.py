@@ -52,6 +52,7 @@ from obscura.wire.frame import double_sha256, encode_frame, type_field
 from obscura.wire.greeting import Ping, Pong, Verack, Version
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 from obscura.wire.registry import encode_message
+from obscura.wire.target import Target
 
 
 def hash_of(block: bytes) -> BlockHash:
@@ -270,7 +271,7 @@ class TestEndings:
                     peer.reset()
                     await until(lambda: ended(node, "peer-closed"), "the reset is seen")
                     assert node.height < len(blocks)
-                    node.driver.add_peer(honest.address)
+                    node.driver.add_peer(Target(honest.address))
                     await until(lambda: node.height == len(blocks), "the chain, from the honest peer")
 
         run(factory, main())

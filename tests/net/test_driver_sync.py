@@ -12,6 +12,7 @@ from obscura.node.effects import DialFailed, LinkClosed, LinkOpened
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.blocks import Block, GetData
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
+from obscura.wire.target import Target
 
 
 @LOOPS
@@ -66,7 +67,7 @@ def test_a_peer_that_comes_later_is_found(factory: Factory) -> None:
             assert {event.reason for event in early.events if isinstance(event, DialFailed)} == {"connect-refused"}
             again = RealNode(ledger=late.ledger)
             async with running(again):
-                early.driver.add_peer(again.address)
+                early.driver.add_peer(Target(again.address))
                 await until(lambda: early.height == 3, "the chain")
             await until(
                 lambda: any(isinstance(event, LinkClosed) for event in early.events), "the end of the stopped peer"

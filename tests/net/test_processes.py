@@ -160,6 +160,7 @@ def test_wrong_use_is_told_in_one_line(tmp_path: Path) -> None:
         (("node", "--transport", "veiled", "--datadir", tmp_path / "x"), 2, "only plain"),
         (("node", "--connect", "example.org:8333", "--datadir", tmp_path / "x"), 2, "not resolved"),
         (("node", "--connect", "1.2.3.4", "--datadir", tmp_path / "x"), 2, "HOST:PORT"),
+        (("node", "--connect", "plain://a@1.2.3.4:5", "--datadir", tmp_path / "x"), 2, "a key goes with obscura://"),
         (("node", "--listen", "nowhere:1", "--datadir", tmp_path / "x"), 2, "listen"),
         (
             ("node", "--listen", "203.0.113.1:9", "--network", "regtest", "--datadir", tmp_path / "x"),
@@ -206,6 +207,9 @@ def test_every_command_shows_an_example() -> None:
         done = obscura(command, "--help")
         assert done.returncode == 0
         assert f"Example: obscura {command}" in " ".join(done.stdout.split())
+    for command in ("show", "rotate", "forget", "invite"):
+        done = obscura("key", command, "--help")
+        assert f"Example: obscura key {command}" in " ".join(done.stdout.split())
     assert obscura("--version").stdout.startswith("obscura ")
 
 

@@ -40,6 +40,7 @@ from obscura.wire.address import AddressEntry, NetAddress
 from obscura.wire.blocks import GetHeaders, Headers, Inv
 from obscura.wire.greeting import GetAddr, Ping
 from obscura.wire.registry import Message
+from obscura.wire.target import Target
 
 small = st.integers(0, 7)
 STEPS = settings(max_examples=60, stateful_step_count=40)
@@ -326,7 +327,7 @@ class BookMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 5))
     def name(self, number: int) -> None:
         where = address(number, 1)
-        self.dialer.name(where, self.now.mono)
+        self.dialer.name(Target(where), self.now.mono)
         self.named.add(where)
         self.model.setdefault(where, {"seen": 0, "failures": 0, "succeeded": 0})
 

@@ -17,16 +17,19 @@ from pair import make_version
 from obscura.aio.driver import Driver
 from obscura.aio.entropy import system_chance
 from obscura.aio.listen import open_listener
+from obscura.aio.saver import SavePins
 from obscura.aio.worker import LedgerWorker
 from obscura.base.instant import Now
 from obscura.chain.ledger import Ledger
 from obscura.ledgers.memory import MemoryLedger, mine
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Event
+from obscura.peers.pins import NamedPin
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.frame import HEADER_SIZE, parse_header
 from obscura.wire.greeting import GetAddr, Ping, Pong, Verack, Version
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
+from obscura.wire.target import Target
 
 T = TypeVar("T")
 LOOPS = pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -75,6 +78,8 @@ class RealNode:
         connect: Iterable[NetAddress] = (),
         ledger: Ledger | None = None,
         make: Callable[..., Node] = Node,
+        pins: Iterable[NamedPin] = (),
+        save_pin: SavePins | None = None,
         **config: Any,
     ) -> None:
         self.ledger: Any = ledger or MemoryLedger()
@@ -86,7 +91,7 @@ class RealNode:
         settings = NodeConfig(
             network="memory",
             user_agent="/Obscura:0.1(python)/",
-            connect=tuple(connect),
+            connect=tuple(Target(address) for address in connect),
             advertise=self.address,
             allow_local=True,
             **({"discover": False} | config),
@@ -94,7 +99,7 @@ class RealNode:
         self.worker = LedgerWorker(self.ledger)
 
         def make_node(now: Now) -> Node:
-            return make(settings, self.ledger, system_chance(), self.ledger.restore(), (), now)
+            return make(settings, self.ledger, system_chance(), self.ledger.restore(), (), now, pins=pins)
 
         self.driver = Driver(
             make_node,
@@ -102,6 +107,7 @@ class RealNode:
             listener=self.listener,
             source_host=self.address.host(),
             save=self.saved.append,
+            save_pin=save_pin,
             listeners=(self.events.append,),
         )
 

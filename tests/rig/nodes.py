@@ -28,6 +28,7 @@ from obscura.node.effects import (
 )
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress, parse_address
+from obscura.wire.target import Target
 
 
 def node_address(number: int) -> NetAddress:
@@ -45,7 +46,7 @@ class Host:
         settings = NodeConfig(
             network="memory",
             user_agent="/Obscura:0.1(python)/",
-            connect=tuple(node_address(other) for other in connect),
+            connect=tuple(Target(node_address(other)) for other in connect),
             advertise=self.address,
             allow_local=True,
             **config,  # type: ignore[arg-type]

@@ -57,6 +57,7 @@ from obscura.wire.frame import HEADER_SIZE, checksum, double_sha256, parse_heade
 from obscura.wire.greeting import Ping, Pong, Verack
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
+from obscura.wire.target import Target
 
 WALL = WallTime(1_800_000_000)
 _TIME = 1_700_000_100
@@ -126,7 +127,7 @@ class Play:
         config = NodeConfig(
             network="memory",
             user_agent="/Obscura:0.1(python)/",
-            connect=tuple(self.named),
+            connect=tuple(Target(where) for where in self.named),
             advertise=address(9, 1),
             outbound_slots=self.outbound_slots,
             inbound_slots=slots,
@@ -265,7 +266,7 @@ class Play:
         """The operator names a peer."""
         if where not in self.named:
             self.named.append(where)
-        self.node.add_peer(where, self.now)
+        self.node.add_peer(Target(where), self.now)
         self.settle()
 
     def stop(self) -> None:

@@ -115,6 +115,7 @@ async def _serve(settings: dict[str, Any]) -> None:
     from obscura.app.logs import configure, log_event
     from obscura.ledgers.memory import mine
     from obscura.wire.address import parse_address
+    from obscura.wire.target import Target
 
     configure("debug", as_json=False)
     blocks, size = settings.pop("blocks", 0), settings.pop("size", 0)
@@ -132,7 +133,7 @@ async def _serve(settings: dict[str, Any]) -> None:
         node.saved.clear()
         verb, _, rest = word.partition(" ")
         if verb == "dial":
-            node.driver.add_peer(parse_address(rest))
+            node.driver.add_peer(Target(parse_address(rest)))
             return None
         if verb == "forget":
             # The operator's peers are dialled for ever; the test has no further use for this one.

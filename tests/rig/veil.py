@@ -10,12 +10,13 @@ from pair import make_version
 
 from obscura.base.randomness import Chance
 from obscura.channel import Channel, ChannelEvent, Role
-from obscura.channel.handshake import InitiatorHandshake, Mode, ResponderHandshake, Secured, prologue
+from obscura.channel.handshake import InitiatorHandshake, ResponderHandshake, Secured, prologue
 from obscura.channel.secure import SecureTransport
 from obscura.crypto.agreement import KeyPair
 from obscura.crypto.elligator import HiddenPair
 from obscura.crypto.kem import KemPair, encapsulate
 from obscura.wire.features import Feature, FeatureSet
+from obscura.wire.target import Mode
 
 GENESIS = hashlib.sha256(b"genesis").digest()
 START = prologue(GENESIS, Mode.VEILED)

@@ -15,6 +15,7 @@ from obscura.sim.journal import Journal
 from obscura.sim.lines import LineOptions
 from obscura.sim.network import Network
 from obscura.sim.world import World
+from obscura.wire.target import Target
 
 CALM = LineOptions(loss=0.0, reset=0.0)
 BLOCKS = 60
@@ -32,7 +33,7 @@ class Stage:
         config = NodeConfig(
             network="memory",
             user_agent="/Obscura:sim/",
-            connect=tuple(host_address(peer) for peer in peers),
+            connect=tuple(Target(host_address(peer)) for peer in peers),
             allow_local=True,
             discover=False,
         )

@@ -19,6 +19,7 @@ from obscura.sim.lines import LineOptions
 from obscura.sim.network import Network
 from obscura.sim.scenario import Run, Scenario, main, run_convergence
 from obscura.sim.world import World
+from obscura.wire.target import Target
 
 CALM = LineOptions(loss=0.0, reset=0.0)
 
@@ -80,7 +81,7 @@ def pair(options: LineOptions) -> tuple[World, Journal, list[Event], Host, Host]
         config = NodeConfig(
             network="memory",
             user_agent="/Obscura:sim/",
-            connect=tuple(host_address(peer) for peer in peers),
+            connect=tuple(Target(host_address(peer)) for peer in peers),
             allow_local=True,
             discover=False,
         )

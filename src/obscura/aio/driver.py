@@ -12,6 +12,7 @@ fails again and again does the driver give up, because nothing else would move t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -22,13 +23,29 @@ from ..base.instant import Now
 from ..base.limits import TIMER_FAILURES
 from ..base.names import ConnId
 from ..node import Node, Snapshot
-from ..node.effects import Ask, BlockSubmitted, Dial, Drop, Effect, Event, Pause, Resume, SaveAddresses, Send, Tell
+from ..node.effects import (
+    Ask,
+    BlockSubmitted,
+    Dial,
+    Drop,
+    Effect,
+    Event,
+    ForgetPin,
+    Pause,
+    Resume,
+    SaveAddresses,
+    SavePin,
+    Send,
+    Tell,
+)
+from ..peers.pins import NamedPin
 from ..wire.address import NetAddress
+from ..wire.target import Target
 from .alarm import Alarm
 from .clock import read_clock
 from .links import Links
 from .listen import Listener
-from .saver import AddressSaver, Save
+from .saver import AddressSaver, PinSaver, Save, SavePins
 from .worker import LedgerWorker, WorkerClosed
 
 log = logging.getLogger("obscura.driver")
@@ -46,6 +63,7 @@ class Driver:
         listener: a bound socket, or ``None``; closed when the driver ends.
         source_host: the local address that dials come from, where it matters (loopback networks).
         save: takes the addresses to be stored; runs on a thread, one call at a time, in order.
+        save_pin: makes a named peer's pin durable, or forgets it; on a thread as well, beside ``save``.
         listeners: called on the loop with every event that the node tells. What they raise is logged.
     """
 
@@ -57,6 +75,7 @@ class Driver:
         listener: socket.socket | None = None,
         source_host: str | None = None,
         save: Save | None = None,
+        save_pin: SavePins | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
     ) -> None:
         self._node = make_node(read_clock())
@@ -64,6 +83,7 @@ class Driver:
         self._listening = listener
         self._links = Links(self._node, self._give, self._flush, source_host)
         self._saver = None if save is None else AddressSaver(save)
+        self._pin_saver = None if save_pin is None else PinSaver(save_pin)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
         self._asks: dict[asyncio.Task[None], None] = {}
@@ -123,9 +143,37 @@ class Driver:
         """Bytes that wait for sockets to take them, over all links."""
         return self._links.unsent
 
-    def add_peer(self, address: NetAddress) -> None:
-        """Name a peer while running."""
-        self._give(lambda now: self._node.add_peer(address, now))
+    def add_peer(self, target: Target) -> None:
+        """Name a peer while running.
+
+        Raises:
+            LocalError: it cannot be named so; the text says why.
+        """
+        refused: list[LocalError] = []
+
+        def name(now: Now) -> None:
+            try:
+                self._node.add_peer(target, now)
+            except LocalError as error:
+                # The operator's mistake, not a defect of the node's.
+                refused.append(error)
+
+        self._give(name)
+        if refused:
+            raise refused[0]
+
+    async def forget_pin(self, address: NetAddress) -> bool:
+        """Forget the key of a named peer, durably; ``False`` if none was pinned.
+
+        Raises:
+            LocalError: the disk refuses; the key is forgotten until the next start only.
+        """
+        found: list[bool] = []
+        self._give(lambda now: found.append(self._node.forget_pin(address, now)))
+        self._flush()
+        if self._pin_saver is not None:
+            await self._pin_saver.finish()
+        return any(found)
 
     async def submit_block(self, block: bytes) -> BlockSubmitted:
         """Hand in a block of our own and wait for the verdict.
@@ -207,6 +255,12 @@ class Driver:
             case SaveAddresses(records):
                 if self._saver is not None:
                     self._saver.put(records)
+            case SavePin(address, key, first_seen):
+                if self._pin_saver is not None:
+                    self._pin_saver.put(address, NamedPin(address, key, first_seen))
+            case ForgetPin(address):
+                if self._pin_saver is not None:
+                    self._pin_saver.put(address, None)
             case Tell(event):
                 self._tell(event)
             case Send():
@@ -264,4 +318,8 @@ class Driver:
         await closing
         if self._saver is not None:
             await self._saver.finish()
+        if self._pin_saver is not None:
+            # What could not be saved is in the log; a node that ends well otherwise has ended well.
+            with contextlib.suppress(LocalError):
+                await self._pin_saver.finish()
         await self._worker.close()

@@ -1,4 +1,4 @@
-"""Keeping addresses: off the loop, one at a time, the newest state last."""
+"""Keeping addresses and pins: off the loop, one at a time, the newest state last."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import logging
 from collections.abc import Callable
 
 from ..base.errors import LocalError
+from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
+from ..wire.address import NetAddress
 
 log = logging.getLogger("obscura.driver")
 
 Save = Callable[[tuple[AddressRecord, ...]], None]
+SavePins = Callable[[NetAddress, NamedPin | None], None]
+"""Makes the pin of an address durable; ``None`` forgets it."""
 
 
 class AddressSaver:
@@ -43,4 +47,46 @@ class AddressSaver:
                 log.error("addresses-not-saved", extra={"values": {"text": str(error)}})
             except Exception as error:  # pragma: border
                 log.error("addresses-not-saved", exc_info=error, extra={"values": {"text": repr(error)}})
+        self._task = None
+
+
+class PinSaver:
+    """Runs ``save`` on a thread, once for each pin. One that could not be saved is tried again with the next."""
+
+    def __init__(self, save: SavePins) -> None:
+        self._save = save
+        self._changes: dict[NetAddress, NamedPin | None] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._trouble: LocalError | None = None
+
+    def put(self, address: NetAddress, pin: NamedPin | None) -> None:
+        """Have a pin saved, or forgotten; call it on the loop."""
+        self._changes[address] = pin
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def finish(self) -> None:
+        """Wait until all is saved.
+
+        Raises:
+            LocalError: something could not be.
+        """
+        if self._task is not None:
+            await self._task
+        if self._trouble is not None:
+            raise self._trouble
+
+    async def _run(self) -> None:
+        self._trouble = None
+        while self._changes and self._trouble is None:
+            address, pin = next(iter(self._changes.items()))
+            del self._changes[address]
+            try:
+                await asyncio.to_thread(self._save, address, pin)
+            except Exception as error:  # noqa: BLE001  # pragma: border
+                trouble = error if isinstance(error, LocalError) else LocalError(f"a pin was not saved: {error!r}")
+                self._trouble = trouble
+                # A pin that changed meanwhile stays as it is now.
+                self._changes.setdefault(address, pin)
+                log.error("pin-not-saved", extra={"values": {"text": str(trouble)}})
         self._task = None

@@ -19,7 +19,7 @@ from ..aio.driver import Driver
 from ..aio.entropy import system_chance
 from ..aio.listen import open_listener
 from ..aio.worker import LedgerWorker
-from ..base.errors import ConfigError, LocalError, StoreError
+from ..base.errors import ConfigError, LocalError
 from ..base.instant import MICROSECONDS, Now, WallTime
 from ..base.limits import LOBBY_LINKS, MINE_BLOCKS
 from ..base.names import display_hash
@@ -28,8 +28,10 @@ from ..chain.ledger import BlockVerdict
 from ..control.server import ControlServer, RequestError
 from ..ledgers.kernel.networks import network_named
 from ..node import Node, NodeConfig, PeerSnapshot, Snapshot
+from ..peers.pins import NamedPin
 from ..store import Datadir, Store, open_datadir, peek
-from ..wire.address import NetAddress, parse_address
+from ..wire.address import AddressError, NetAddress
+from ..wire.target import Target, parse_target
 from .logs import log_event
 from .settings import Settings
 
@@ -174,7 +176,13 @@ async def run_node(
         )
 
         def make_node(now: Now) -> Node:
-            return Node(config, ledger, chance, restored, store.load_addresses(), now)
+            return Node(config, ledger, chance, restored, store.load_addresses(), now, pins=store.load_pins())
+
+        def save_pin(where: NetAddress, pin: NamedPin | None) -> None:
+            if pin is None:
+                store.forget_pin(where)
+            else:
+                store.put_pin(pin)
 
         try:
             driver = Driver(
@@ -183,6 +191,7 @@ async def run_node(
                 listener=listener,
                 source_host=address.host() if address is not None and address.is_loopback() else None,
                 save=store.save_addresses,
+                save_pin=save_pin,
                 listeners=(log_event,),
             )
         except BaseException:
@@ -220,11 +229,14 @@ class _Requests:
             case "mine":
                 return await self._mine(values)
             case "add":
+                target = _target_of(values)
                 try:
-                    self._driver.add_peer(parse_address(str(values.get("address", ""))))
+                    self._driver.add_peer(target)
                 except LocalError as error:
                     raise RequestError("bad-address", str(error)) from error
                 return {"added": True}
+            case "forget_pin":
+                return {"forgotten": await self._driver.forget_pin(_target_of(values).address)}
         raise RequestError("unknown-method", f"there is no method {method!r}")
 
     async def _mine(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -236,6 +248,13 @@ class _Requests:
                 raise RequestError("refused", f"the block was refused: {done.rule}")
         picture = self._driver.snapshot()
         return {"mined": count, "height": picture.height, "tip": display_hash(picture.tip)}
+
+
+def _target_of(values: dict[str, Any]) -> Target:
+    try:
+        return parse_target(str(values.get("address", "")))
+    except AddressError as error:
+        raise RequestError("bad-address", str(error)) from error
 
 
 def wall_now() -> int:
@@ -263,30 +282,6 @@ def mine_request(network: str, values: dict[str, Any]) -> tuple[int, bytes]:
     if len(script) > 10_000:
         raise RequestError("bad-script", f"a script of {len(script)} bytes: 10000 at most")
     return count, script
-
-
-def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str, Any]:
-    """Mine on a datadir that no node uses.
-
-    Raises:
-        LocalError: the datadir is at fault.
-        RequestError: as :func:`mine_request`.
-    """
-    with contextlib.ExitStack() as stack:
-        locked = stack.enter_context(open_datadir(datadir))
-        store = open_store(locked, network)
-        stack.callback(store.close)
-        count, script = mine_request(network, values)
-        ledger = open_ledger(network, datadir)
-        stack.callback(ledger.close)
-        ledger.restore()
-        claim(store, network)
-        for _ in range(count):
-            outcome = ledger.accept_blocks([ledger.mine(script, WallTime(wall_now()))]).outcomes[0]
-            if outcome.verdict is not BlockVerdict.ACCEPTED:
-                raise StoreError(f"the block was refused: {outcome.rule}")
-        height, tip = ledger.tip
-        return {"mined": count, "height": height, "tip": display_hash(tip)}
 
 
 def network_of(datadir: Path) -> str | None:

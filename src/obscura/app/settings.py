@@ -8,7 +8,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from ..base import limits
 from ..base.errors import ConfigError
 from ..ledgers.kernel.networks import NETWORKS
 from ..wire.address import AddressError, NetAddress, address_from_ip, parse_address
+from ..wire.target import Target, parse_target
 
 FILE_NAME: Final = "obscura.toml"
 PREFIX: Final = "OBSCURA_"
@@ -30,8 +31,8 @@ class Settings:
     """bitcoin, testnet4, signet or regtest."""
     listen: str = ""
     """HOST:PORT, or HOST alone: then a port is drawn at the first start and kept. Empty: nothing listens."""
-    connect: tuple[str, ...] = ()
-    """Peers, HOST:PORT, that are always dialled again."""
+    connect: tuple[str, ...] = field(default=(), repr=False)
+    """Peers that are always dialled again: HOST:PORT, obscura://KEY@HOST:PORT, plain://HOST:PORT and the like."""
     transport: str = "plain"
     """plain: no encryption. It is the only one that this release has."""
     discover: bool = True
@@ -70,19 +71,19 @@ class Settings:
             _refuse("minimum_work", self.minimum_work, "hexadecimal digits, 64 at most")
         return int(self.minimum_work, 16)
 
-    def peers(self) -> tuple[NetAddress, ...]:
-        """``connect`` as addresses."""
-        found = []
+    def peers(self) -> tuple[Target, ...]:
+        """``connect`` as targets, each address once."""
+        found: dict[NetAddress, Target] = {}
         for text in self.connect:
             try:
-                address = parse_address(text)
+                target = parse_target(text)
             except AddressError as error:
                 msg = f"connect: {error}"
                 raise ConfigError(msg) from error
-            if address.port == 0:
-                _refuse("connect", text, "port 0 cannot be dialled")
-            found.append(address)
-        return tuple(dict.fromkeys(found))
+            if found.setdefault(target.address, target) != target:
+                msg = f"connect: {target.address.reveal()} is named twice, with different modes or keys: leave one away"
+                raise ConfigError(msg)
+        return tuple(found.values())
 
     def listen_address(self) -> NetAddress | None:
         """``listen`` as an address; port 0 where none was given."""
@@ -105,7 +106,7 @@ class Settings:
 _HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _LEVELS: Final = ("debug", "info", "warning", "error")
-_TYPES: Final[dict[str, str]] = {field.name: str(field.type) for field in fields(Settings)}
+_TYPES: Final[dict[str, str]] = {one.name: str(one.type) for one in fields(Settings)}
 
 
 def _refuse(name: str, value: object, wanted: str) -> None:
@@ -171,7 +172,9 @@ def _checked(key: str, value: Any, wanted: str, source: str) -> Any:
     shape = {"tuple[str, ...]": "a list of texts", "int": "a whole number", "str": "a text"}.get(
         wanted, "true or false"
     )
-    msg = f"{source}: {key} = {value!r} must be {shape}"
+    # Privacy: an access secret may stand among the peers.
+    given = f"{key} = {value!r}" if key != "connect" else key
+    msg = f"{source}: {given} must be {shape}"
     raise ConfigError(msg)
 
 

@@ -183,6 +183,12 @@ PICK_TRIES: Final = _limit(
     "addresses",
     "looked at for one dial: a scan of the whole book would tell by its time what is in it",
 )
+REPLAY_KEPT: Final = _limit(
+    "REPLAY_KEPT", 100_000, "values", "accepted by a keyed listener; only holders of its secret fill it; some 16 MB"
+)
+REPLAY_TIME: Final = _limit(
+    "REPLAY_TIME", 3 * 3_600, "s", "a first message's mac holds for three hours of the clock, so for less than that"
+)
 EVICT_TRIES: Final = _limit("EVICT_TRIES", 8, "addresses", "looked at to make room for one: the worst of them goes")
 
 # -- sync

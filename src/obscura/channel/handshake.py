@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from ..base.errors import BugError, PeerFault
@@ -33,6 +32,7 @@ from ..crypto.kem import CIPHERTEXT_BYTES, ENCAPSULATION_KEY_BYTES, KemPair
 from ..crypto.keysource import KeySource
 from ..crypto.noise import HandshakeState
 from ..crypto.symmetric import SymmetricState
+from ..wire.target import Mode
 from .access import Access
 
 PROTOCOL_NAME: Final = b"Noise_NX+kem_25519+MLKEM768_ChaChaPoly_SHA256/Obscura1"
@@ -42,14 +42,6 @@ _TERMINATORS: Final = b"terminators"
 _STATIC_BYTES: Final = POINT_BYTES + TAG_BYTES
 _SEALED_EK_BYTES: Final = ENCAPSULATION_KEY_BYTES + TAG_BYTES
 _SEALED_CT_BYTES: Final = CIPHERTEXT_BYTES + TAG_BYTES
-
-
-class Mode(Enum):
-    """Where the channel begins (transport: "Modes and recognition"); the value stands in the prologue."""
-
-    VEILED = 0
-    LITERAL = 1
-    PLAIN = 2
 
 
 def prologue(genesis: bytes, mode: Mode, versions: tuple[bytes, bytes] | None = None) -> bytes:

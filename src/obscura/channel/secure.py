@@ -24,7 +24,8 @@ from typing import Final, TypeAlias
 
 from ..base.errors import BugError, PeerFault, SilentFault
 from ..base.instant import Instant
-from .handshake import InitiatorHandshake, Mode, ResponderHandshake, prologue
+from ..wire.target import Mode
+from .handshake import InitiatorHandshake, ResponderHandshake, prologue
 from .records import DATA_BYTES, TRAILER_BYTES, RecordOpener, RecordSealer
 
 Handshake: TypeAlias = InitiatorHandshake | ResponderHandshake

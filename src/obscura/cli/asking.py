@@ -63,7 +63,7 @@ def peers(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False)
 
 
 def add(
-    address: Annotated[str, typer.Argument(help="HOST:PORT")],
+    address: Annotated[str, typer.Argument(help="HOST:PORT or obscura://KEY@HOST:PORT")],
     datadir: DatadirOption = DEFAULT_DATADIR,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,7 +72,7 @@ def add(
     Example: obscura add --datadir s 203.0.113.7:38333
     """
     answer = ask(datadir, "add", {"address": address})
-    typer.echo(json.dumps(answer) if as_json else f"{address} is named; see: obscura peers --datadir {datadir}")
+    typer.echo(json.dumps(answer) if as_json else f"the peer is named; see: obscura peers --datadir {datadir}")
 
 
 def stop(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False) -> None:

@@ -14,7 +14,7 @@ from ..app.descriptors import fitted
 from ..app.logs import configure
 from ..app.settings import load
 from ..wire.address import NetAddress
-from . import asking, devnet, importing, mining, simulating
+from . import asking, devnet, importing, keys, mining, simulating
 from .options import DEFAULT_DATADIR, DatadirOption
 
 app = typer.Typer(
@@ -47,7 +47,9 @@ def node(
     network: Annotated[str | None, typer.Option(help="bitcoin, testnet4, signet or regtest.")] = None,
     datadir: DatadirOption = DEFAULT_DATADIR,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT; HOST alone draws a port and keeps it.")] = None,
-    connect: Annotated[list[str] | None, typer.Option(help="A peer, HOST:PORT; may be given again.")] = None,
+    connect: Annotated[
+        list[str] | None, typer.Option(help="A peer: HOST:PORT, obscura://KEY@HOST:PORT; again for more.")
+    ] = None,
     transport: Annotated[str | None, typer.Option(help="plain, the only one in this release.")] = None,
     discover: Annotated[bool | None, typer.Option(help="Learn addresses from peers and dial them.")] = None,
     outbound: Annotated[int | None, typer.Option(help="Outbound links besides named peers.")] = None,
@@ -95,4 +97,5 @@ app.command()(asking.add)
 app.command()(asking.stop)
 app.command()(mining.mine)
 app.command("devnet")(devnet.devnet)
+app.add_typer(keys.app, name="key")
 app.add_typer(simulating.app, name="sim")

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..app.compose import mine_alone, network_of
+from ..app.alone import mine_alone
+from ..app.compose import network_of
 from ..base.errors import ConfigError
 from ..control.client import LostNodeError, NoNodeError, RefusedError, ask
 from ..control.server import RequestError

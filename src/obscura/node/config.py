@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..base import limits
 from ..wire.address import NetAddress
+from ..wire.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +17,7 @@ class NodeConfig:
     """Name of the chain's network, for people: ``regtest``."""
     user_agent: str
     """``/Obscura:MAJOR.MINOR(python)/``, the same for every node of a release (design §3.2)."""
-    connect: tuple[NetAddress, ...] = ()
+    connect: tuple[Target, ...] = ()
     """Peers that the operator named: always dialled again, and exempt from the slots."""
     advertise: NetAddress | None = None
     """Our own listening address, told to peers where it is routable."""

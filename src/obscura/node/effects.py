@@ -6,14 +6,15 @@ driver has already closed is to be ignored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..base.instant import Duration
+from ..base.instant import Duration, WallTime
 from ..base.names import BlockHash, ConnId
 from ..chain.ledger import BlockReport, BlockVerdict, HeaderReport
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
+from ..wire.target import Mode
 
 # -- requests to the ledger's worker, and its answers
 
@@ -139,11 +140,19 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Open a connection; answer by ``Node.connected`` or ``Node.dial_failed`` with the same ``conn``."""
+    """Open a connection; answer by ``Node.connected`` or ``Node.dial_failed`` with the same ``conn``.
+
+    ``mode`` is the one that the operator named, ``None`` for the node's own; ``key`` is the static key that must answer
+    (the operator's or a pin), ``None`` for any; ``secret`` is what a keyed listener asks for. A driver needs none of
+    the three: they are for the handshake.
+    """
 
     conn: ConnId
     address: NetAddress
     timeout: Duration
+    mode: Mode | None = None
+    key: bytes | None = field(default=None, repr=False)
+    secret: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +192,26 @@ class SaveAddresses:
 
 
 @dataclass(frozen=True, slots=True)
+class SavePin:
+    """Keep the key of a named peer, in the place of an older one. ``first_seen`` is in Unix seconds."""
+
+    address: NetAddress
+    key: bytes = field(repr=False)
+    first_seen: WallTime
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetPin:
+    """Keep the key of a named peer no longer."""
+
+    address: NetAddress
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Tell whoever listens: logs, the event stream, an embedding program."""
 
     event: Event
 
 
-Effect: TypeAlias = Send | Dial | Drop | Pause | Resume | Ask | SaveAddresses | Tell
+Effect: TypeAlias = Send | Dial | Drop | Pause | Resume | Ask | SaveAddresses | SavePin | ForgetPin | Tell

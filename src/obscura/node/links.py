@@ -9,7 +9,7 @@ from ..channel import Channel, Closed, Opened, Role
 from ..wire.address import NetAddress
 from ..wire.features import FeatureSet
 from ..wire.greeting import PROTOCOL_VERSION, Version
-from . import on_gossip, on_sync
+from . import on_gossip, on_sync, pinning
 from .effects import Dial, DialFailed, Drop, LinkClosed, LinkOpened, SaveAddresses, Send
 from .peer import Peer
 from .state import NodeState, PendingDial
@@ -23,8 +23,10 @@ def dial_due(state: NodeState, now: Now) -> None:
     in_use = [peer.address for peer in state.peers.values()] + [dial.address for dial in state.dials.values()]
     for address in state.dialer.due(now, in_use, state.automatic_links(), len(state.dials)):
         conn = state.new_conn()
-        state.dials[conn] = PendingDial(address, state.dialer.is_named(address))
-        state.emit(Dial(conn, address, CONNECT_TIMEOUT))
+        named, target = state.dialer.is_named(address), state.dialer.target(address)
+        key = pinning.expected(state, target, named=named)
+        state.dials[conn] = PendingDial(target, named, key)
+        state.emit(Dial(conn, address, CONNECT_TIMEOUT, target.mode, key, target.secret))
     plan_dials(state)
 
 

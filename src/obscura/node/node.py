@@ -9,7 +9,7 @@ defect of ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..base.errors import BugError, PeerFault
 from ..base.instant import MICROSECONDS, Duration, Instant, Now
@@ -20,6 +20,7 @@ from ..chain.ledger import BlockReport, HeaderReport, Ledger, Restored
 from ..channel import Closed, MessageFault, Opened
 from ..peers.book import AddressBook
 from ..peers.dialing import Dialer
+from ..peers.pins import NamedPin, Pins
 from ..peers.record import AddressRecord
 from ..sync.view import HeaderTree
 from ..wire.address import NetAddress
@@ -27,7 +28,8 @@ from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, N
 from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
 from ..wire.registry import Message
-from . import links, on_gossip, on_serve, on_sync
+from ..wire.target import Target
+from . import links, on_gossip, on_serve, on_sync, pinning
 from .bounds import check_bounds
 from .config import NodeConfig
 from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
@@ -46,6 +48,10 @@ class Node:
         restored: what ``ledger.restore()`` gave; consumed here.
         addresses: what the store kept of the address book.
         now: both clocks.
+        pins: what the store kept of named peers' keys.
+
+    Raises:
+        PinError: the configuration names a mode for an address that would not check its pin.
     """
 
     def __init__(
@@ -56,7 +62,12 @@ class Node:
         restored: Restored,
         addresses: Sequence[AddressRecord],
         now: Now,
+        *,
+        pins: Iterable[NamedPin] = (),
     ) -> None:
+        kept_pins = Pins(pins)
+        for target in config.connect:
+            kept_pins.check_mode(target)
         tree = HeaderTree(ledger.genesis, ledger.identify_header(ledger.genesis))
         for kept in restored.headers:
             tree.restore(kept.header, ledger.identify_header(kept.header), has_body=kept.has_body)
@@ -68,7 +79,7 @@ class Node:
         book = AddressBook(addresses, chance.fork("book"))
         slots = config.outbound_slots if config.discover else 0
         dialer = Dialer(book, config.connect, slots, config.allow_local, chance.fork("dialer"), now.mono)
-        self._state = NodeState(config, ledger, chance, tree, book, dialer, now)
+        self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, now)
 
     # -- the operator
 
@@ -87,11 +98,23 @@ class Node:
         on_sync.submit(self._state, block, ticket)
         return ticket
 
-    def add_peer(self, address: NetAddress, now: Now) -> None:
-        """Name a peer: it is dialled now, and again whenever it is lost."""
+    def add_peer(self, target: Target, now: Now) -> None:
+        """Name a peer: it is dialled now, and again whenever it is lost. For one that is named already, the mode and
+        the key of its next dial.
+
+        Raises:
+            PinError: ``target`` has a mode that would not check the key that is pinned for its address.
+        """
         self._tick(now)
-        self._state.dialer.name(address, now.mono)
+        self._state.pins.check_mode(target)
+        self._state.dialer.name(target, now.mono)
         links.dial_due(self._state, now)
+
+    def forget_pin(self, address: NetAddress, now: Now) -> bool:
+        """Forget the key of a named peer: the next one that answers is taken. ``False`` if none was pinned. Links that
+        are open stay; a ``ForgetPin`` makes it durable."""
+        self._tick(now)
+        return pinning.forget(self._state, address)
 
     def stop(self, now: Now) -> None:
         """End all links, save the addresses, dial no more."""

@@ -7,7 +7,7 @@ catches up, ``on_serve`` answers, ``on_gossip`` spreads addresses.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..base.instant import Duration, Instant, Now, after
@@ -19,10 +19,12 @@ from ..peers.book import AddressBook
 from ..peers.burden import Burdens
 from ..peers.dialing import Dialer
 from ..peers.lobby import Lobby
+from ..peers.pins import Pins
 from ..sync.download import Downloader
 from ..sync.view import Entry, HeaderTree
 from ..wire.address import AddressEntry, NetAddress, Network
 from ..wire.registry import Message
+from ..wire.target import Target
 from .config import NodeConfig
 from .effects import Ask, Effect, Event, LedgerRequest, Pause, Resume, Send, Tell
 from .peer import Peer
@@ -31,10 +33,16 @@ from .timers import Timers
 
 @dataclass(frozen=True, slots=True)
 class PendingDial:
-    """A dial under way."""
+    """A dial under way. ``key`` is what must answer, see :class:`~obscura.node.effects.Dial`."""
 
-    address: NetAddress
+    target: Target
     named: bool
+    key: bytes | None = field(default=None, repr=False)
+
+    @property
+    def address(self) -> NetAddress:
+        """Where it goes."""
+        return self.target.address
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ class NodeState:
         tree: HeaderTree,
         book: AddressBook,
         dialer: Dialer,
+        pins: Pins,
         now: Now,
     ) -> None:
         self.config = config
@@ -91,6 +100,7 @@ class NodeState:
         self.tree = tree
         self.book = book
         self.dialer = dialer
+        self.pins = pins
         self.download = Downloader(tree, config.minimum_work)
         self.timers: Timers[TimerKey] = Timers()
         self.lobby = Lobby(config.lobby_links)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from ..base.instant import MICROSECONDS, Duration, WallTime
+from ..base.instant import MICROSECONDS, NEVER, Duration, WallTime
 from ..base.limits import (
     ADDR_AGE,
     ADDR_FUTURE,
@@ -26,6 +26,7 @@ from ..base.limits import (
 from ..base.randomness import Chance
 from ..wire.address import AddressEntry, NetAddress
 from .backoff import backoff
+from .pins import Verdict
 from .record import AddressRecord
 
 
@@ -92,13 +93,31 @@ class AddressBook:
                 return address
         return None
 
-    def succeeded(self, address: NetAddress, now: WallTime) -> None:
+    def succeeded(self, address: NetAddress, now: WallTime, key: bytes | None = None) -> None:
         """A link that we opened completed its handshake. Failures stand until it has lasted (:meth:`lasted`): a peer
         whose slots are all taken completes every handshake and ends every link, and must be asked less and less often.
+
+        ``key`` is what it has shown, where :meth:`meet` has passed it: its pin from now on. ``None`` leaves the pin.
         """
         known = self._records.get(address)
         if known is not None:
-            self._replace(replace(known, seen=now, succeeded=now, retry_at=now))
+            # At the very beginning of time (a broken clock) there is no success to hang a pin on.
+            pin = (key or known.key) if now != NEVER else None
+            self._replace(replace(known, seen=now, succeeded=now, retry_at=now, key=pin))
+
+    def meet(self, address: NetAddress, key: bytes) -> Verdict:
+        """Judge the key that an address from gossip has shown. It is pinned by :meth:`succeeded`, not here.
+
+        After ``CHANGED`` the old entry is gone, with its history and its pin: who answers now is a new peer, of whom
+        we know what gossip told and no more. The link may go on, as one to a new peer.
+        """
+        known = self._records.get(address)
+        if known is None or known.key is None:
+            return Verdict.NEW
+        if known.key == key:
+            return Verdict.SAME
+        self._replace(AddressRecord(address=address, features=known.features, seen=known.seen, source=known.source))
+        return Verdict.CHANGED
 
     def lasted(self, address: NetAddress) -> None:
         """A link that we opened stood long enough to count as a success: the next back-off starts afresh."""

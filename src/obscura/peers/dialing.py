@@ -13,12 +13,14 @@ from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after
 from ..base.limits import BACKOFF_CAP_NAMED, DIAL_INTERVAL, DIALS_AT_ONCE, OTHER_NETWORK_WAIT, STEADY_LINK
 from ..base.randomness import Chance
 from ..wire.address import NetAddress
+from ..wire.target import Target
 from .backoff import backoff
 from .book import AddressBook
 
 
 @dataclass(slots=True)
 class _Named:
+    target: Target
     failures: int
     due: Instant
     busy: bool = False
@@ -30,7 +32,7 @@ class Dialer:
     def __init__(
         self,
         book: AddressBook,
-        named: Collection[NetAddress],
+        named: Collection[Target],
         slots: int,
         allow_local: bool,
         chance: Chance,
@@ -42,19 +44,28 @@ class Dialer:
         self._chance = chance
         self._named: dict[NetAddress, _Named] = {}
         self._next_pick = now
-        for address in named:
-            self.name(address, now)
+        for target in named:
+            self.name(target, now)
 
-    def name(self, address: NetAddress, now: Instant) -> None:
-        """A peer that the operator wants: dialled now, and again whenever it is lost."""
-        if address not in self._named:
-            self._book.name(address)
-            known = self._book.get(address)
-            self._named[address] = _Named(failures=known.failures if known else 0, due=now)
+    def name(self, target: Target, now: Instant) -> None:
+        """A peer that the operator wants: dialled now, and again whenever it is lost. Named once more with another
+        mode or key, its next dial is by these."""
+        address = target.address
+        if (state := self._named.get(address)) is not None:
+            state.target = target
+            return
+        self._book.name(address)
+        known = self._book.get(address)
+        self._named[address] = _Named(target, failures=known.failures if known else 0, due=now)
 
     def is_named(self, address: NetAddress) -> bool:
         """Whether the operator named this peer."""
         return address in self._named
+
+    def target(self, address: NetAddress) -> Target:
+        """How to dial an address: as the operator named it, else in the node's own mode."""
+        state = self._named.get(address)
+        return Target(address) if state is None else state.target
 
     def due(self, now: Now, in_use: Collection[NetAddress], automatic: int, dialling: int) -> list[NetAddress]:
         """Addresses to dial now.
@@ -105,9 +116,10 @@ class Dialer:
     def _room(self, automatic: int, dialling: int) -> bool:
         return automatic < self._slots and dialling < DIALS_AT_ONCE
 
-    def opened(self, address: NetAddress, now: Now) -> None:
-        """The handshake on a link that we dialled is complete."""
-        self._book.succeeded(address, now.wall)
+    def opened(self, address: NetAddress, now: Now, key: bytes | None = None) -> None:
+        """The handshake on a link that we dialled is complete; ``key`` is the static key that it has shown, if any. The
+        pin of a named peer is not the book's (see :mod:`obscura.peers.pins`)."""
+        self._book.succeeded(address, now.wall, None if address in self._named else key)
 
     def ended(self, address: NetAddress, lived: Duration, now: Now) -> Duration:
         """A dial failed (``lived`` 0) or a link that we dialled is gone. Returns the wait before the next dial."""

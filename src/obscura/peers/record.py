@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..base.instant import NEVER, WallTime
 from ..wire.address import NetAddress
@@ -13,7 +13,11 @@ class AddressRecord:
     """One address with its history. Times are Unix seconds, 0 for never.
 
     ``source`` is the network group of the peer that told us, empty for our own operator. ``failures`` counts dials
-    since the last success; ``retry_at`` is when the next dial is allowed, so that back-off survives a restart.
+    since the last success; ``retry_at`` is when the next dial is allowed, so that back-off survives a restart. ``key``
+    is the static key (32 bytes) that a reached address has shown; of one that was never reached nothing is believed.
+
+    Raises:
+        ValueError: a key without a success.
     """
 
     address: NetAddress
@@ -23,3 +27,9 @@ class AddressRecord:
     succeeded: WallTime = NEVER
     failures: int = 0
     retry_at: WallTime = NEVER
+    key: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.key is not None and self.succeeded == NEVER:
+            msg = "only an address that was reached has a pin"
+            raise ValueError(msg)

@@ -6,6 +6,7 @@ The model, as strict as the :class:`~obscura.chain.ledger.Ledger` contract and n
 * A batch in progress is on the disk up to a block that chance draws; nobody was told of it, so the rest is simply gone.
 * Headers without their block are written but never synced: chance draws how many of them survive.
 * The address book is as it was last saved; a save in progress is done or not done as a whole.
+* A named peer's pin is on the disk as soon as the node has said so: it is one small transaction.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from ..base.randomness import Chance
 from ..chain import HEADER_BYTES, BlockReport, BlockVerdict
 from ..ledgers.memory import MemoryLedger
 from ..node.effects import AcceptBlocks, LedgerRequest
+from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
+from ..wire.address import NetAddress
 from .world import World
 
 
@@ -60,6 +63,7 @@ class Disk:
         self.headers: dict[BlockHash, bytes] = {}
         """Written and not synced."""
         self.addresses: tuple[AddressRecord, ...] = ()
+        self.pins: dict[NetAddress, NamedPin] = {}
         self._saving: tuple[AddressRecord, ...] | None = None
 
     def accepted(self, blocks: Sequence[bytes], report: BlockReport) -> None:
@@ -84,6 +88,13 @@ class Disk:
         """It is done."""
         if self._saving is not None:
             self.addresses, self._saving = self._saving, None
+
+    def save_pin(self, address: NetAddress, pin: NamedPin | None) -> None:
+        """A pin is kept, or forgotten."""
+        if pin is not None:
+            self.pins[address] = pin
+        else:
+            self.pins.pop(address, None)
 
     def crash(self, ledger: MemoryLedger, under_way: Sequence[LedgerRequest], chance: Chance) -> Losses:
         """The host is gone in the middle of what it did.

@@ -31,6 +31,7 @@ from ..node.effects import (
     Drop,
     Effect,
     Event,
+    ForgetPin,
     LedgerAnswer,
     LedgerRequest,
     LinkClosed,
@@ -40,10 +41,12 @@ from ..node.effects import (
     ReadBlocks,
     Resume,
     SaveAddresses,
+    SavePin,
     Send,
     Tell,
     TipMoved,
 )
+from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
 from ..wire.address import Network as AddressNetwork
@@ -137,7 +140,8 @@ class Host:
         self._reader_free = 0
         chance = self._world.chance.fork(f"host {number}" if not life else f"host {number} life {life}")
         addresses = addresses or self.disk.addresses
-        self.node = Node(config, self.ledger, chance, self.ledger.restore(), addresses, self.clock.now)
+        pins = self.disk.pins.values()
+        self.node = Node(config, self.ledger, chance, self.ledger.restore(), addresses, self.clock.now, pins=pins)
         network.join(self)
 
     def start(self) -> None:
@@ -343,7 +347,7 @@ class Host:
                     pause = isinstance(effect, Pause)
                     self._journal.note(time, self.number, Kind.PAUSE, conn, pause)
                     self._network.pause(line) if pause else self._network.resume(line)
-            case Dial(conn, address, timeout):
+            case Dial(conn=conn, address=address, timeout=timeout):
                 self._journal.note(time, self.number, Kind.DIAL, conn)
                 self._dials[conn] = None
                 self._network.dial(self, conn, address, timeout)
@@ -355,6 +359,10 @@ class Host:
             case SaveAddresses(records):
                 self.disk.saving(records)
                 self._world.after(self._pace.save, self._saved, len(records))
+            case SavePin(address, key, first_seen):
+                self.disk.save_pin(address, NamedPin(address, key, first_seen))
+            case ForgetPin(address):
+                self.disk.save_pin(address, None)
             case Tell(event):
                 self._tell(event)
 

@@ -21,6 +21,7 @@ from ..base.instant import MICROSECONDS, Duration, Instant, seconds
 from ..base.names import BlockHash, display_hash
 from ..node import NodeConfig
 from ..node.effects import Event, TipMoved
+from ..wire.target import Target
 from .host import Host, Pace, host_address
 from .journal import Journal, first_difference
 from .lines import LineOptions
@@ -116,7 +117,7 @@ class Run:
         config = NodeConfig(
             network="memory",
             user_agent="/Obscura:sim/",
-            connect=tuple(host_address(peer) for peer in peers),
+            connect=tuple(Target(host_address(peer)) for peer in peers),
             advertise=host_address(number),
             allow_local=True,
             discover=self.scenario.discover,

@@ -23,6 +23,7 @@ from ..chain import BlockReport
 from ..ledgers.memory import MemoryLedger
 from ..node import NodeConfig
 from ..node.effects import Event, LinkClosed, TipMoved
+from ..wire.target import Target
 from .adversaries import KINDS
 from .adversary import Adversary
 from .checks import SafetyChecker, SafetyError
@@ -201,7 +202,7 @@ class Trial:
         return NodeConfig(
             network="memory",
             user_agent="/Obscura:sim/",
-            connect=tuple(host_address(peer) for peer in named),
+            connect=tuple(Target(host_address(peer)) for peer in named),
             advertise=host_address(number),
             allow_local=True,
             discover=self.faults.discover,

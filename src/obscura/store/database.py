@@ -17,20 +17,30 @@ from typing import Final
 
 from ..base.errors import StoreError
 from ..base.instant import WallTime
+from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
-from ..wire.address import ADDRESS_LENGTHS, NetAddress, Network
+from ..wire.address import ADDRESS_LENGTHS, AddressError, NetAddress, Network, parse_address
+from ..wire.keytext import KEY_BYTES
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 _SPACE_BYTES: Final = 1 << 20
 """With less free space a disk counts as full: the log of one change takes some ten thousand bytes."""
 _TABLES: Final = (
     """CREATE TABLE address (
         network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
         seen INTEGER NOT NULL, source BLOB NOT NULL, succeeded INTEGER NOT NULL, failures INTEGER NOT NULL,
-        retry_at INTEGER NOT NULL, PRIMARY KEY (network, raw, port)) WITHOUT ROWID""",
+        retry_at INTEGER NOT NULL, key BLOB, PRIMARY KEY (network, raw, port)) WITHOUT ROWID""",
+    "CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
 )
+_CHANGES: Final = {
+    1: (
+        "ALTER TABLE address ADD COLUMN key BLOB",
+        "CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+}
+"""From each older format to the next one."""
 
 
 class NewerStoreError(StoreError):
@@ -79,14 +89,14 @@ class Store:
         """
         rows = [
             (one.address.network, one.address.raw, one.address.port, *_signed(one.features), one.seen, one.source,
-             one.succeeded, one.failures, one.retry_at)
+             one.succeeded, one.failures, one.retry_at, one.key)
             for one in records
         ]  # fmt: skip
         with self._lock:
             try:
                 with self._database:
                     self._database.execute("DELETE FROM address")
-                    self._database.executemany("INSERT INTO address VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+                    self._database.executemany("INSERT INTO address VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
             except sqlite3.Error as error:
                 raise _trouble(self._path, error) from error
 
@@ -97,7 +107,7 @@ class Store:
             StoreError: the disk refuses.
         """
         records = []
-        for network, raw, port, features, seen, source, succeeded, failures, retry_at in self._all("address"):
+        for network, raw, port, features, seen, source, succeeded, failures, retry_at, key in self._all("address"):
             if ADDRESS_LENGTHS.get(network) == len(raw):
                 records.append(
                     AddressRecord(
@@ -108,9 +118,41 @@ class Store:
                         succeeded=WallTime(succeeded),
                         failures=failures,
                         retry_at=WallTime(retry_at),
+                        key=key if succeeded and _is_key(key) else None,
                     )
                 )
         return tuple(records)
+
+    # -- pins of named peers
+
+    def load_pins(self) -> tuple[NamedPin, ...]:
+        """All pins. Rows that cannot be pins are passed over.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        pins = []
+        for text, key, first_seen in self._all("pin"):
+            if _is_key(key):
+                with contextlib.suppress(AddressError):
+                    pins.append(NamedPin(parse_address(text), key, WallTime(first_seen)))
+        return tuple(pins)
+
+    def put_pin(self, pin: NamedPin) -> None:
+        """Keep a pin in the place of an older one; durable on return.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self._change("INSERT OR REPLACE INTO pin VALUES (?, ?, ?)", (pin.address.reveal(), pin.key, pin.first_seen))
+
+    def forget_pin(self, address: NetAddress) -> bool:
+        """Keep a pin no longer; durable on return. ``False`` if there was none.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        return self._change("DELETE FROM pin WHERE address = ?", (address.reveal(),)) > 0
 
     # -- state
 
@@ -128,7 +170,7 @@ class Store:
         Raises:
             StoreError: the disk refuses.
         """
-        self._replace("state", name, value)
+        self._change("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, value))
 
     # -- keys
 
@@ -146,15 +188,16 @@ class Store:
         Raises:
             StoreError: the disk refuses.
         """
-        self._replace("secret", name, value)
+        self._change("INSERT OR REPLACE INTO secret VALUES (?, ?)", (name, value))
 
     # -- within
 
-    def _replace(self, table: str, name: str, value: str | bytes) -> None:
+    def _change(self, statement: str, values: tuple[str | bytes | int, ...]) -> int:
+        """One statement in a transaction of its own; how many rows it has changed."""
         with self._lock:
             try:
                 with self._database:
-                    self._database.execute(f"INSERT OR REPLACE INTO {table} VALUES (?, ?)", (name, value))  # noqa: S608
+                    return self._database.execute(statement, values).rowcount
             except sqlite3.Error as error:
                 raise _trouble(self._path, error) from error
 
@@ -191,6 +234,13 @@ class Store:
                     for table in _TABLES:
                         database.execute(table)
                     database.execute(f"PRAGMA user_version = {SCHEMA}")
+            elif version < SCHEMA:
+                with database:
+                    database.execute("BEGIN")
+                    for step in range(version, SCHEMA):
+                        for statement in _CHANGES[step]:
+                            database.execute(statement)
+                    database.execute(f"PRAGMA user_version = {SCHEMA}")
         except BaseException:
             database.close()
             raise
@@ -221,6 +271,10 @@ def peek(path: Path, name: str) -> str | None:
             continue
         return None if row is None else str(row[0])
     return None
+
+
+def _is_key(value: object) -> bool:
+    return isinstance(value, bytes) and len(value) == KEY_BYTES
 
 
 def _signed(features: int) -> tuple[int]:

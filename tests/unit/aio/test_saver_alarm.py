@@ -13,11 +13,12 @@ from aio_nodes import LOOPS, Factory, run
 from obscura.aio.alarm import Alarm
 from obscura.aio.clock import read_clock
 from obscura.aio.entropy import SystemSecrets, system_chance
-from obscura.aio.saver import AddressSaver
-from obscura.base.errors import StoreError
-from obscura.base.instant import Instant
+from obscura.aio.saver import AddressSaver, PinSaver
+from obscura.base.errors import LocalError, StoreError
+from obscura.base.instant import Instant, WallTime
+from obscura.peers.pins import NamedPin
 from obscura.peers.record import AddressRecord
-from obscura.wire.address import parse_address
+from obscura.wire.address import NetAddress, parse_address
 
 
 def book(*ports: int) -> tuple[AddressRecord, ...]:
@@ -75,6 +76,67 @@ def test_a_failure_to_save_is_logged_and_forgiven(
     assert saved == [2]
     [record] = [record for record in caplog.records if record.getMessage() == "addresses-not-saved"]
     assert str(error) in record.values["text"]  # type: ignore[attr-defined]
+
+
+def pin(port: int, key: bytes = b"\x01" * 32) -> NamedPin:
+    return NamedPin(parse_address(f"20.1.0.1:{port}"), key, WallTime(5))
+
+
+@LOOPS
+def test_every_pin_is_saved_the_newest_of_each(factory: Factory) -> None:
+    saved: list[tuple[NetAddress, NamedPin | None]] = []
+    gate = threading.Event()
+
+    def save(address: NetAddress, pin: NamedPin | None) -> None:
+        assert gate.wait(10)
+        assert threading.current_thread() is not threading.main_thread()
+        saved.append((address, pin))
+
+    async def main() -> None:
+        saver = PinSaver(save)
+        await saver.finish()
+        one, other, changed = pin(1), pin(2), pin(2, b"\x02" * 32)
+        saver.put(one.address, one)
+        await asyncio.sleep(0.01)
+        saver.put(other.address, other)
+        saver.put(other.address, changed)
+        saver.put(one.address, None)
+        gate.set()
+        await saver.finish()
+        assert saved == [(one.address, one), (other.address, changed), (one.address, None)]
+
+    run(factory, main())
+
+
+@LOOPS
+@pytest.mark.parametrize("error", [StoreError("no room"), OSError("odd")])
+def test_a_pin_that_is_not_saved_is_told_and_tried_again(
+    factory: Factory, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved: list[NetAddress] = []
+    broken = True
+
+    def save(address: NetAddress, _pin: NamedPin | None) -> None:
+        if broken:
+            raise error
+        saved.append(address)
+
+    async def main() -> None:
+        nonlocal broken
+        saver = PinSaver(save)
+        one, other = pin(1), pin(2)
+        saver.put(one.address, one)
+        for _ in range(2):
+            with pytest.raises(LocalError, match=str(error)):
+                await saver.finish()
+        broken = False
+        saver.put(other.address, other)
+        await saver.finish()
+        assert saved == [one.address, other.address]
+
+    with caplog.at_level(logging.ERROR, "obscura"):
+        run(factory, main())
+    assert [record.getMessage() for record in caplog.records] == ["pin-not-saved"]
 
 
 @LOOPS

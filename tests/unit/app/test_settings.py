@@ -8,6 +8,8 @@ import pytest
 
 from obscura.app.settings import Settings, load
 from obscura.base.errors import ConfigError
+from obscura.wire.keytext import key_text, secret_text
+from obscura.wire.target import Mode
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
@@ -16,7 +18,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
         tmp_path, {"OBSCURA_OUTBOUND": "5", "OBSCURA_INBOUND": "6", "HOME": "/"}, {"inbound": 7, "listen": None}
     )
     assert (settings.network, settings.outbound, settings.inbound) == ("signet", 5, 7)
-    assert [address.port for address in settings.peers()] == [5]
+    assert [target.address.port for target in settings.peers()] == [5]
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -47,6 +49,9 @@ def test_environment_lists_and_switches(tmp_path: Path) -> None:
         ('connect = "1.2.3.4"', "HOST:PORT"),
         ("connect = [1]", "must be a list of texts"),
         ('connect = ["1.2.3.4:0"]', "port 0"),
+        ('connect = ["http://1.2.3.4:5"]', "connect: 'http' is no scheme"),
+        ('connect = ["obscura://abc@1.2.3.4:5"]', "connect: obscura://…@1.2.3.4:5: the key has 3 characters"),
+        ('connect = ["1.2.3.4:5", "plain://1.2.3.4:5"]', "1.2.3.4:5 is named twice, with different modes or keys"),
         ("outbound = 5000", "0 to 1000"),
         ('minimum_work = "xyz"', "hexadecimal"),
         ('minimum_work = "-1"', "hexadecimal"),
@@ -62,6 +67,28 @@ def test_refusals_name_source_and_key(tmp_path: Path, text: str, said: str) -> N
     (tmp_path / "obscura.toml").write_text(text)
     with pytest.raises(ConfigError, match=said.replace("(", r"\(")):
         load(tmp_path, {}, {})
+
+
+def test_peers_are_named_with_mode_and_key() -> None:
+    texts = ("1.2.3.4:5", f"obscura://{key_text(bytes(32))}@1.2.3.5:5", "plain://[::1]:6", "1.2.3.4:5")
+    found = Settings(connect=texts).peers()
+    assert [(target.mode, target.key) for target in found] == [
+        (None, None),
+        (Mode.VEILED, bytes(32)),
+        (Mode.PLAIN, None),
+    ], "and one that is named twice in the same way is one"
+
+
+def test_no_secret_of_a_peer_shows(tmp_path: Path) -> None:
+    secret = secret_text(bytes(32))
+    url = f"obscura://{key_text(bytes(32))}.{secret}@1.2.3.4:5"
+    assert secret not in repr(Settings(connect=(url,)))
+    with pytest.raises(ConfigError, match="connect must be a list of texts") as caught:
+        load(tmp_path, {}, {"connect": [url, 1]})
+    assert secret not in str(caught.value)
+    with pytest.raises(ConfigError, match="the access secret has 54 characters") as caught:
+        load(tmp_path, {}, {"connect": (url.replace("@", "")[:-10] + "@1.2.3.4:5",)})
+    assert secret[:20] not in str(caught.value)
 
 
 def test_environment_refusals(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from veil import GENESIS, START, STATIC, SeededKeys, both, hidden_from, shake
 
 from obscura.base.errors import BugError, PeerFault
 from obscura.base.limits import GARBAGE_BYTES
-from obscura.channel.handshake import InitiatorHandshake, Mode, ResponderHandshake, Secured, prologue
+from obscura.channel.handshake import InitiatorHandshake, ResponderHandshake, Secured, prologue
 from obscura.crypto.agreement import KeyPair
 from obscura.crypto.kem import KemPair, encapsulate
+from obscura.wire.target import Mode
 
 M2_FIXED = 32 + 16 + 48 + 1_200
 M3_BYTES = 16 + 1_104

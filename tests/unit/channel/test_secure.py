@@ -11,11 +11,11 @@ from veil import PRIVATE, STATIC, SecurePair, secure_channel
 from obscura.base.errors import BugError
 from obscura.base.limits import GARBAGE_BYTES
 from obscura.channel import Channel, Closed, Opened, Role
-from obscura.channel.handshake import Mode
 from obscura.crypto.agreement import KeyPair
 from obscura.wire.blocks import Block, Inv, Tx
 from obscura.wire.features import NO_FEATURES, FeatureSet
 from obscura.wire.registry import encode_message
+from obscura.wire.target import Mode
 
 VEILED, LITERAL, PLAIN = Mode.VEILED, Mode.LITERAL, Mode.PLAIN
 

@@ -19,6 +19,7 @@ from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv
 from obscura.wire.frame import double_sha256
 from obscura.wire.inventory import InventoryItem
 from obscura.wire.registry import encode_message
+from obscura.wire.target import Target
 
 GENESIS = MemoryLedger().tip
 
@@ -106,7 +107,7 @@ def test_requests_for_a_dead_branch_do_not_poison_honest_peers(world: World) -> 
     for block in chain:
         honest.node.submit_block(block, world.now)
     world.run()
-    host.node.add_peer(honest.address, world.now)
+    host.node.add_peer(Target(honest.address), world.now)
     world.run()
     host.node.disconnected(liar.conn, world.now)
     world.run()

@@ -14,6 +14,7 @@ from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.gossip import Addr
 from obscura.wire.greeting import GetAddr, Ping, Verack
 from obscura.wire.registry import encode_message
+from obscura.wire.target import Target
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ class TestDialling:
         for number in range(30):
             entry = AddressEntry(world.now.wall, 0, public(number))
             host.node._state.book.learn(entry, bytes([number]), world.now.wall)
-        host.node.add_peer(node_address(25), world.now)
+        host.node.add_peer(Target(node_address(25)), world.now)
         world.advance(seconds(60))
         assert len(host.node._state.dials) == 8
         world.check()

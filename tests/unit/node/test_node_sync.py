@@ -22,6 +22,7 @@ from obscura.wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, 
 from obscura.wire.frame import double_sha256
 from obscura.wire.greeting import Mempool
 from obscura.wire.inventory import KIND_BLOCK, KIND_TX, InventoryItem
+from obscura.wire.target import Target
 
 GENESIS_HASH = MemoryLedger().tip
 
@@ -85,7 +86,7 @@ class TestSync:
         first, second = world.add(), world.add()
         first.mine(5, body=b"a")
         second.mine(8, body=b"b")
-        first.node.add_peer(second.address, world.now)
+        first.node.add_peer(Target(second.address), world.now)
         world.run()
         assert first.ledger.tip == second.ledger.tip
         moved = [event for event in first.events if isinstance(event, TipMoved)]
@@ -340,7 +341,7 @@ class TestSlowPeers:
         silent.filter = lambda effect: not (isinstance(effect, Send) and b"headers\0\0\0\0\0" in effect.data)
         late = world.add(1)
         world.run()
-        late.node.add_peer(honest.address, world.now)
+        late.node.add_peer(Target(honest.address), world.now)
         world.run()
         assert late.ledger.height == 0
         world.advance(seconds(SECOND_HEADER_PEER / 1_000_000 + 1))

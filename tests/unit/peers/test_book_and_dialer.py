@@ -23,6 +23,7 @@ from obscura.peers.book import AddressBook
 from obscura.peers.dialing import Dialer
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import AddressEntry, NetAddress, Network
+from obscura.wire.target import Target
 
 WALL = WallTime(1_800_000_000)
 NOW = Now(Instant(0), WALL)
@@ -144,7 +145,7 @@ class TestBackoff:
 
 class TestDialer:
     def make(self, book: AddressBook, *named: NetAddress, slots: int = 8) -> Dialer:
-        return Dialer(book, named, slots, False, Chance.from_seed(9), NOW.mono)
+        return Dialer(book, [Target(one) for one in named], slots, False, Chance.from_seed(9), NOW.mono)
 
     def test_named_peers_come_back_for_ever(self, book: AddressBook) -> None:
         dialer = self.make(book, address(1), slots=0)

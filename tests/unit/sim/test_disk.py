@@ -7,9 +7,16 @@ from nodes import mine_chain
 from obscura.base.names import BlockHash
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory import MemoryLedger
+from obscura.node import NodeConfig, pinning
 from obscura.node.effects import AcceptBlocks, AcceptHeaders, ReadBlocks
+from obscura.peers.pins import Verdict
 from obscura.sim.disk import Clock, Disk
+from obscura.sim.host import Host, host_address
+from obscura.sim.journal import Journal
+from obscura.sim.lines import LineOptions
+from obscura.sim.network import Network
 from obscura.sim.world import World
+from obscura.wire.target import Target
 
 FIRST = 1_800_000_001  # a valid time of a block in a world that has just begun
 
@@ -94,3 +101,21 @@ def test_times_are_not_judged_again_but_new_ones_are() -> None:
     again = disk.load(clock)
     assert again.tip == names[0], "it was fine by the clock of then"
     assert again.accept_blocks(blocks[1:]).outcomes[0].rule == "time-too-new"
+
+
+def test_pins_survive_a_crash_and_are_known_in_the_next_life() -> None:
+    world = World(1)
+    network = Network(world, LineOptions(), Journal())
+    config = NodeConfig(network="memory", user_agent="/Obscura:sim/", allow_local=True)
+    disk, clock = Disk(), Clock(world)
+    host = Host(0, network, config, clock=clock, disk=disk)
+    state, where = host.node._state, host_address(1)
+    host.start()
+    assert pinning.meet(state, Target(where), b"\x01" * 32, clock.now, named=True) is Verdict.NEW
+    host._settle()
+    host.crash(power=True)
+    again = Host(0, network, config, clock=clock, disk=disk, life=1)
+    assert again.node._state.pins.expected(Target(where)) == b"\x01" * 32
+    assert again.node.forget_pin(where, clock.now)
+    again._settle()
+    assert disk.pins == {}

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from obscura.base.errors import StoreError
 from obscura.base.instant import WallTime
+from obscura.peers.pins import NamedPin
 from obscura.peers.record import AddressRecord
 from obscura.store import Store, open_datadir
 from obscura.store.database import SCHEMA, NewerStoreError, peek
@@ -38,6 +40,12 @@ records = st.builds(
     succeeded=times,
     failures=st.integers(0, 1_000),
     retry_at=times,
+    key=st.none(),
+) | st.builds(
+    AddressRecord,
+    address=addresses,
+    succeeded=st.integers(1, 1 << 40).map(WallTime),
+    key=st.binary(min_size=32, max_size=32),
 )
 
 
@@ -75,6 +83,87 @@ def test_secrets_come_back_and_are_private(tmp_path: Path) -> None:
     assert again.secret("clearnet") == b"\xff" * 32
     again.close()
     assert all(one.stat().st_mode & 0o077 == 0 for one in tmp_path.iterdir())
+
+
+def test_pins_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = Store(path)
+    assert store.load_pins() == ()
+    one = NamedPin(NetAddress(Network.IPV4, bytes([20, 1, 2, 3]), 8333), b"\x01" * 32, WallTime(5))
+    other = NamedPin(NetAddress(Network.IPV6, bytes([0x20, *range(15)]), 1), b"\x02" * 32, WallTime(7))
+    store.put_pin(one)
+    store.put_pin(other)
+    store.put_pin(replace(one, key=b"\x03" * 32))
+    store.close()
+    again = Store(path)
+    assert set(again.load_pins()) == {replace(one, key=b"\x03" * 32), other}
+    assert again.forget_pin(one.address)
+    assert not again.forget_pin(one.address)
+    assert again.load_pins() == (other,)
+    again.close()
+
+
+def test_rows_that_cannot_be_pins_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    store = Store(path)
+    store.save_addresses([AddressRecord(address=NetAddress(Network.IPV4, bytes(4), 1), succeeded=WallTime(3))])
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO pin VALUES ('nowhere', zeroblob(32), 5), ('1.2.3.4:5', zeroblob(31), 5)")
+        database.execute("UPDATE address SET key = 'text'")
+    database.close()
+    store = Store(path)
+    assert store.load_pins() == ()
+    assert [record.key for record in store.load_addresses()] == [None]
+    store.close()
+
+
+FORMAT_1 = """
+CREATE TABLE address (
+    network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
+    seen INTEGER NOT NULL, source BLOB NOT NULL, succeeded INTEGER NOT NULL, failures INTEGER NOT NULL,
+    retry_at INTEGER NOT NULL, PRIMARY KEY (network, raw, port)) WITHOUT ROWID;
+CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+INSERT INTO address VALUES (1, x'14010203', 8333, 5, 100, x'aa', 90, 2, 80);
+INSERT INTO state VALUES ('network', 'signet');
+PRAGMA user_version = 1;
+"""
+"""What the release before keys and pins has written."""
+
+
+def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with sqlite3.connect(path) as database:
+        database.executescript(FORMAT_1)
+    database.close()
+    kept = AddressRecord(
+        address=NetAddress(Network.IPV4, bytes([20, 1, 2, 3]), 8333),
+        features=5,
+        seen=WallTime(100),
+        source=b"\xaa",
+        succeeded=WallTime(90),
+        failures=2,
+        retry_at=WallTime(80),
+    )
+    for _ in range(2):
+        store = Store(path)
+        assert store.warnings == []
+        assert store.get("network") == "signet"
+        assert store.load_addresses() == (kept,)
+        assert store.load_pins() == ()
+        kept = replace(kept, key=b"\x05" * 32)
+        store.save_addresses([kept])
+        store.close()
+    with sqlite3.connect(path) as database:
+        tables = {row[0] for row in database.execute("SELECT sql FROM sqlite_master")}
+    database.close()
+    store = Store(tmp_path / "new.db")
+    store.close()
+    with sqlite3.connect(tmp_path / "new.db") as database:
+        fresh = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+    database.close()
+    assert {name for name in fresh if any(f"TABLE {name} " in table for table in tables)} == fresh
 
 
 @pytest.mark.parametrize("damage", ["garbage", "zeros", "middle", "truncated"])

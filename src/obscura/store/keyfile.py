@@ -1,0 +1,201 @@
+"""Secret keys on disk: one static key for each class of networks, and the access secret of a keyed listener.
+
+``DATADIR/keys/CLASS.key`` and ``DATADIR/keys/access.secret``, mode 0600 in a directory of mode 0700. A file: 8 bytes
+magic · kind (``clearnet`` … or ``access``) and network, each as a length byte and ASCII · 32 bytes secret · the first 8
+bytes of SHA-256 over all that. Kind and network are in it so that a file that was copied or renamed is refused: an
+identity is one chain's and one class's (docs/protocol.md, "Identity and pins").
+
+Files are made only when they are asked for, as a node that does not listen has no identity. They are written beside,
+synced and then named, so that a power cut leaves the old one, the new one, or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from ..base.errors import StoreError
+from ..wire.identity import AccessSecret, KeyClass, StaticKey
+from ..wire.keytext import KEY_BYTES
+from .files import sync_directory
+
+DIRECTORY: Final = "keys"
+_ACCESS: Final = "access"
+_MAGIC: Final = b"OBSKEY\x00\x01"
+_SUM_BYTES: Final = 8
+_FILE_BYTES: Final = len(_MAGIC) + 2 * 256 + KEY_BYTES + _SUM_BYTES
+"""No file is longer."""
+
+
+class KeyFileError(StoreError):
+    """A key file cannot be used; the text says what to do. It never quotes the key."""
+
+
+class DamagedKeyError(KeyFileError):
+    """A key file is not what was written."""
+
+
+class KeyFiles:
+    """The secrets of one data directory and one network. Nothing is made before it is asked for.
+
+    Args:
+        datadir: the data directory.
+        network: the chain's network by name; files of another one are refused.
+    """
+
+    def __init__(self, datadir: Path, network: str) -> None:
+        self._directory = datadir / DIRECTORY
+        self._network = network.encode("ascii")
+
+    def path(self, of: KeyClass) -> Path:
+        """Where the key of a class is, or would be."""
+        return self._directory / f"{of.value}.key"
+
+    @property
+    def access_path(self) -> Path:
+        """Where the access secret is, or would be."""
+        return self._directory / "access.secret"
+
+    def load(self, of: KeyClass) -> StaticKey | None:
+        """The static key of a class, ``None`` if none was made.
+
+        Raises:
+            KeyFileError: the file cannot be read, is damaged, readable by others, or another network's or class's.
+        """
+        private = self._read(self.path(of), of.value)
+        return None if private is None else _pair(private)
+
+    def obtain(self, of: KeyClass) -> StaticKey:
+        """The static key of a class, made and durable if there was none.
+
+        Raises:
+            KeyFileError: as :meth:`load`, or it cannot be written.
+        """
+        return _pair(self._obtain(self.path(of), of.value))
+
+    def rotate(self, of: KeyClass) -> StaticKey:
+        """A new static key in the place of the old one, which is gone. The caller holds the data directory's lock.
+
+        Raises:
+            KeyFileError: it cannot be written, or the old file is another network's. A damaged one is replaced.
+        """
+        with contextlib.suppress(DamagedKeyError):
+            self.load(of)
+        private = _new_private()
+        self._write(self.path(of), of.value, private, replace=True)
+        return _pair(private)
+
+    def load_access(self) -> AccessSecret | None:
+        """The access secret, ``None`` if none was made.
+
+        Raises:
+            KeyFileError: as :meth:`load`.
+        """
+        raw = self._read(self.access_path, _ACCESS)
+        return None if raw is None else AccessSecret(raw)
+
+    def obtain_access(self) -> AccessSecret:
+        """The access secret, made and durable if there was none.
+
+        Raises:
+            KeyFileError: as :meth:`obtain`.
+        """
+        return AccessSecret(self._obtain(self.access_path, _ACCESS))
+
+    # -- within
+
+    def _obtain(self, path: Path, kind: str) -> bytes:
+        raw = self._read(path, kind)
+        if raw is None:
+            made = secrets.token_bytes(KEY_BYTES) if kind == _ACCESS else _new_private()
+            # Another process may make it at this moment (a command beside a node): the first one stands for both.
+            self._write(path, kind, made, replace=False)
+            raw = self._read(path, kind)
+        if raw is None:
+            raise KeyFileError(f"{path} vanished while it was made")
+        return raw
+
+    def _read(self, path: Path, kind: str) -> bytes | None:
+        try:
+            with path.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode & 0o777
+                data = file.read(_FILE_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _trouble(path, "cannot be read", error) from error
+        if mode & 0o077:
+            msg = f"{path} can be read by others (mode {mode:04o}): chmod 600 {path}, and make a new one if it was seen"
+            raise KeyFileError(msg)
+        return self._decode(path, kind, data)
+
+    def _decode(self, path: Path, kind: str, data: bytes) -> bytes:
+        body, given = data[:-_SUM_BYTES], data[-_SUM_BYTES:]
+        if not body.startswith(_MAGIC) or hashlib.sha256(body).digest()[:_SUM_BYTES] != given:
+            renew = f"obscura key rotate {kind}" if kind != _ACCESS else f"rm {path}, then invite anew"
+            msg = f"{path} is damaged: put a copy of it back, or give this identity up: {renew}"
+            raise DamagedKeyError(msg)
+        # The checksum holds, so this was written as a whole by a release that knows the form.
+        found_kind, rest = _take_word(body[len(_MAGIC) :])
+        network, secret = _take_word(rest)
+        if network != self._network:
+            names = f"{network.decode('ascii', 'replace')}, not {self._network.decode()}"
+            raise KeyFileError(f"{path} belongs to network {names}: an identity is never used on two chains")
+        if found_kind != kind.encode("ascii"):
+            names = f"{found_kind.decode('ascii', 'replace')}, not for {kind}"
+            raise KeyFileError(f"{path} was made for {names}: a key is never used for two purposes; put it back")
+        if len(secret) != KEY_BYTES:
+            raise DamagedKeyError(f"{path} holds {len(secret)} bytes of a key, {KEY_BYTES} expected")
+        return secret
+
+    def _write(self, path: Path, kind: str, secret: bytes, *, replace: bool) -> None:
+        body = _MAGIC + _word(kind.encode("ascii")) + _word(self._network) + secret
+        beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+        try:
+            self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            sync_directory(self._directory.parent)
+            beside.unlink(missing_ok=True)
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                with open(fd, "wb") as file:
+                    file.write(body + hashlib.sha256(body).digest()[:_SUM_BYTES])
+                    file.flush()
+                    os.fsync(fd)
+                if replace:
+                    beside.rename(path)
+                else:
+                    with contextlib.suppress(FileExistsError):
+                        path.hardlink_to(beside)
+            finally:
+                beside.unlink(missing_ok=True)
+            sync_directory(self._directory)
+        except OSError as error:
+            raise _trouble(path, "cannot be written", error) from error
+
+
+def _new_private() -> bytes:
+    return X25519PrivateKey.generate().private_bytes_raw()
+
+
+def _pair(private: bytes) -> StaticKey:
+    return StaticKey(private, X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw())
+
+
+def _word(word: bytes) -> bytes:
+    return bytes([len(word)]) + word
+
+
+def _take_word(data: bytes) -> tuple[bytes, bytes]:
+    end = 1 + data[0] if data else 0
+    return data[1:end], data[end:]
+
+
+def _trouble(path: Path, what: str, error: OSError) -> KeyFileError:
+    return KeyFileError(f"{path} {what}: {error.strerror}")
