@@ -25,6 +25,7 @@ from obscura.channel import Channel, Opened, Role
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
 from obscura.wire.address import parse_address
+from obscura.wire.target import Mode
 
 from .codec import version
 
@@ -65,7 +66,9 @@ async def _hold(kind: str, count: int) -> None:
         ledger = MemoryLedger()
         worker = LedgerWorker(ledger)
         restored = await worker.run(ledger.restore)
-        config = NodeConfig(network="memory", user_agent="/Obscura:bench/", discover=False, inbound_slots=count)
+        config = NodeConfig(
+            transport=Mode.PLAIN, network="memory", user_agent="/Obscura:bench/", discover=False, inbound_slots=count
+        )
         driver = Driver(lambda now: Node(config, ledger, system_chance(), restored, (), now), worker, listener=listener)
         running = asyncio.ensure_future(driver.run())
     else:

@@ -25,7 +25,7 @@ from obscura.ledgers.kernel.networks import REGTEST
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Event, LinkOpened, TipMoved
 from obscura.wire.address import NetAddress, parse_address
-from obscura.wire.target import Target
+from obscura.wire.target import Mode, Target
 
 
 def _say(values: dict[str, Any]) -> None:
@@ -41,6 +41,7 @@ async def _run(datadir: Path, connect: tuple[NetAddress, ...], height: int) -> N
     worker = LedgerWorker(ledger)
     restored = await worker.run(ledger.restore)
     config = NodeConfig(
+        transport=Mode.PLAIN,
         network="regtest",
         user_agent="/Obscura:bench/",
         connect=tuple(Target(one) for one in connect),

@@ -23,7 +23,7 @@ from obscura.ledgers.memory import INVALID_MARK, MemoryLedger, mine
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Event, LinkClosed
 from obscura.wire.address import parse_address
-from obscura.wire.target import Target
+from obscura.wire.target import Mode, Target
 
 Body = Callable[["Bench"], Coroutine[Any, Any, None]]
 
@@ -76,7 +76,13 @@ class Bench:
         self.events: list[Event] = []
         self.links: list[Link] = []
         self.address = parse_address(f"127.71.1.1:{free_port('127.71.1.1')}")
-        config = NodeConfig(network="memory", user_agent="/Obscura:0.1(python)/", allow_local=True, inbound_slots=200)
+        config = NodeConfig(
+            transport=Mode.PLAIN,
+            network="memory",
+            user_agent="/Obscura:0.1(python)/",
+            allow_local=True,
+            inbound_slots=200,
+        )
 
         def make(now: Now) -> Node:
             return Node(config, self.ledger, Chance(os.urandom(32)), self.ledger.restore(), (), now)

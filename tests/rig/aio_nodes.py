@@ -29,7 +29,7 @@ from obscura.wire.address import NetAddress, Network
 from obscura.wire.frame import HEADER_SIZE, parse_header
 from obscura.wire.greeting import GetAddr, Ping, Pong, Verack, Version
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
-from obscura.wire.target import Target
+from obscura.wire.target import Mode, Target
 
 T = TypeVar("T")
 LOOPS = pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -89,6 +89,7 @@ class RealNode:
         self.listener = open_listener(host)
         self.address = NetAddress(host.network, host.raw, self.listener.getsockname()[1])
         settings = NodeConfig(
+            transport=Mode.PLAIN,
             network="memory",
             user_agent="/Obscura:0.1(python)/",
             connect=tuple(Target(address) for address in connect),

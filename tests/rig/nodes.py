@@ -28,7 +28,7 @@ from obscura.node.effects import (
 )
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress, parse_address
-from obscura.wire.target import Target
+from obscura.wire.target import Mode, Target
 
 
 def node_address(number: int) -> NetAddress:
@@ -44,6 +44,7 @@ class Host:
         self.address = node_address(number)
         self.ledger = MemoryLedger()
         settings = NodeConfig(
+            transport=Mode.PLAIN,
             network="memory",
             user_agent="/Obscura:0.1(python)/",
             connect=tuple(Target(node_address(other)) for other in connect),

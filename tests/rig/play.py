@@ -57,7 +57,7 @@ from obscura.wire.frame import HEADER_SIZE, checksum, double_sha256, parse_heade
 from obscura.wire.greeting import Ping, Pong, Verack
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
-from obscura.wire.target import Target
+from obscura.wire.target import Mode, Target
 
 WALL = WallTime(1_800_000_000)
 _TIME = 1_700_000_100
@@ -125,6 +125,7 @@ class Play:
         self.outbound_slots = 3
         self.named = [address(230 + number, 1) for number in range(named)]
         config = NodeConfig(
+            transport=Mode.PLAIN,
             network="memory",
             user_agent="/Obscura:0.1(python)/",
             connect=tuple(Target(where) for where in self.named),

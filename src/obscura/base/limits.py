@@ -311,6 +311,14 @@ RECORDS_UNREKEYED: Final = _limit(
     "records",
     "a sender that has not replaced its key by then is at fault: 16 times late",
 )
+SINK_SHORTEST: Final = _span("SINK_SHORTEST", 30, "a link whose record failed stays open so long at least")
+SINK_LONGEST: Final = _span("SINK_LONGEST", 90, "and so long at most: the moment of its end tells nothing")
+HANDSHAKES_PER_SECOND: Final = _limit(
+    "HANDSHAKES_PER_SECOND", 200, "answers", "half a millisecond each: a tenth of a core, whoever floods"
+)
+HANDSHAKES_BURST: Final = _limit(
+    "HANDSHAKES_BURST", 400, "answers", "at once after a pause: a restart of many peers is no flood"
+)
 HANDSHAKE_POOL: Final = _limit(
     "HANDSHAKE_POOL",
     64,

@@ -345,6 +345,10 @@ class Channel:
         """
         self.transport.answer()
 
+    def silence(self, rule: str) -> None:
+        """End the link from our side without a word: :class:`Closed` follows, and is silent."""
+        self._fail(SilentFault(rule))
+
     @property
     def is_closed(self) -> bool:
         """The link has ended; :class:`Closed` may still be waiting in :meth:`next_event`."""

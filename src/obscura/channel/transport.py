@@ -47,6 +47,11 @@ class Transport(Protocol):
         """A handshake waits for :meth:`answer`."""
         ...
 
+    @property
+    def initiator_shown(self) -> bytes:
+        """The first 32 bytes of who has dialled us, while :attr:`may_answer`; to tell a replay."""
+        ...
+
     def answer(self) -> None:
         """The owner's leave to answer the handshake; the answer is in :meth:`take_own`."""
         ...
@@ -99,6 +104,7 @@ class PlainTransport:
     responder = b""
     may_answer = False
     must_secure = False
+    initiator_shown = b""
 
     def answer(self) -> None:
         """There is no handshake.

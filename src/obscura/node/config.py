@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..base import limits
 from ..wire.address import NetAddress
-from ..wire.target import Target
+from ..wire.target import Mode, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,8 @@ class NodeConfig:
     """Name of the chain's network, for people: ``regtest``."""
     user_agent: str
     """``/Obscura:MAJOR.MINOR(python)/``, the same for every node of a release (design §3.2)."""
+    transport: Mode = Mode.VEILED
+    """How our dials begin, and the weakest way in which others may begin theirs."""
     connect: tuple[Target, ...] = ()
     """Peers that the operator named: always dialled again, and exempt from the slots."""
     advertise: NetAddress | None = None

@@ -6,11 +6,15 @@ from ..base.instant import Duration, Now, WallTime, after
 from ..base.limits import CONNECT_TIMEOUT, SAVE_DELAY, VERSION_ROUNDING
 from ..base.names import ConnId
 from ..channel import Channel, Closed, Opened, Role
+from ..channel.transport import PlainTransport, Transport
+from ..peers.pins import Verdict
 from ..wire.address import NetAddress
-from ..wire.features import FeatureSet
+from ..wire.features import Feature, FeatureSet
 from ..wire.greeting import PROTOCOL_VERSION, Version
-from . import on_gossip, on_sync, pinning
-from .effects import Dial, DialFailed, Drop, LinkClosed, LinkOpened, SaveAddresses, Send
+from ..wire.identity import class_of
+from ..wire.target import Mode, Target
+from . import on_gossip, on_sync, pinning, sinks
+from .effects import Dial, DialFailed, Drop, LinkClosed, LinkOpened, Notice, SaveAddresses, Send
 from .peer import Peer
 from .state import NodeState, PendingDial
 
@@ -45,21 +49,38 @@ def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now) -> None:
     dial_due(state, now)
 
 
-def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, *, inbound: bool, named: bool) -> Peer:
-    """A connection stands: begin the handshake."""
+def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: PendingDial | None = None) -> Peer:
+    """A connection stands, made by ``dial`` or by the other side: begin the handshake."""
     nonce = state.nonces.u64()
-    if not inbound:
+    if dial is not None:
         state.dial_nonces[nonce] = conn
     channel = Channel(
-        Role.RESPONDER if inbound else Role.INITIATOR,
+        Role.RESPONDER if dial is None else Role.INITIATOR,
         _version(state, nonce, now),
         state.dial_nonces.__contains__,
         state.chance.fork(f"channel {conn}"),
         now.mono,
+        _transport(state, conn, address, now, dial),
     )
-    peer = Peer(conn, address, channel, inbound=inbound, named=named, now=now.mono)
+    named = dial is not None and dial.named
+    peer = Peer(conn, address, channel, inbound=dial is None, named=named, now=now.mono)
+    peer.target = None if dial is None else dial.target
     state.peers[conn] = peer
     return peer
+
+
+def _transport(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: PendingDial | None) -> Transport:
+    vault, mode = state.door.vault, state.config.transport
+    if vault is None:
+        return PlainTransport()
+    chance = state.chance.fork(f"garbage {conn}")
+    genesis = state.tree.genesis.hash
+    if dial is None:
+        return vault.accept(genesis, mode, class_of(address.network), chance, now.wall)
+    pin = dial.key if dial.named else None
+    # A key was pinned on a veiled link, and is checked on a veiled one, whatever the other dials are.
+    wanted = Mode.VEILED if pin is not None else dial.target.mode or mode
+    return vault.dial(genesis, wanted, chance, now.wall, pin=pin, secret=dial.target.secret)
 
 
 def _version(state: NodeState, nonce: int, now: Now) -> Version:
@@ -68,7 +89,9 @@ def _version(state: NodeState, nonce: int, now: Now) -> Version:
         protocol=PROTOCOL_VERSION,
         # Privacy: rounded, so that clock skew does not link our identities.
         timestamp=WallTime(now.wall - now.wall % VERSION_ROUNDING),
-        features=FeatureSet(0, state.ledger.privacy_bits),
+        features=FeatureSet(
+            Feature.NONE if state.door.vault is None else Feature.PRIVACY_FEATURES, state.ledger.privacy_bits
+        ),
         user_agent=state.config.user_agent,
         best_hash=tip.hash,
         best_height=tip.height,
@@ -85,12 +108,24 @@ def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
             peer.channel.close("slots-taken")
             return
         state.inbound_open += 1
+    if peer.target is not None and not _meet(state, peer, peer.target, now):
+        peer.channel.close("key-changed", fault=True)
+        return
     peer.opened_at = now.mono
-    if not peer.inbound:
-        state.dialer.opened(peer.address, now)
     state.tell(LinkOpened(peer.conn, peer.address, peer.inbound, event.version.user_agent))
     on_gossip.begin(state, peer, now)
     on_sync.begin(state, peer, now)
+
+
+def _meet(state: NodeState, peer: Peer, target: Target, now: Now) -> bool:
+    """The peer that we have dialled is there. A key that it has shown on a veiled link is remembered, and judged."""
+    transport = peer.channel.transport
+    key = transport.responder if transport.name == "veiled" else None
+    if key is not None and pinning.meet(state, target, key, now, named=peer.named) is Verdict.CHANGED and peer.named:
+        # Two dials of one address were under way, and another key was pinned by the first.
+        return False
+    state.dialer.opened(peer.address, now, None if peer.named else key)
+    return True
 
 
 def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
@@ -102,17 +137,23 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
         state.emit(Send(conn, data))
     if event.rule == "self-connection":
         _mark_self(state, peer, now)
+    if event.rule == "key-changed" and event.silent and peer.target is not None:
+        state.tell(Notice("key-changed", state.pins.refusal(peer.target)))
     del state.peers[conn]
+    state.door.knocking.pop(conn, None)
     for name in ("link", "throttle", "headers", "advertise"):
         state.timers.set((name, conn), None)
     _forget_nonce(state, peer)
     state.bytes_out += len(data)
     state.retired_bytes_in += peer.channel.bytes_in
-    state.emit(Drop(conn))
     was_open = peer.opened_at is not None
+    if event.silent:
+        sinks.begin(state, peer, now)
+    else:
+        state.emit(Drop(conn))
+        state.lobby.leave(conn)
     state.tell(LinkClosed(conn, peer.address, peer.inbound, event.rule, event.detail, was_open))
     if peer.inbound:
-        state.lobby.leave(conn)
         state.burdens.forget(conn)
         if not was_open:
             # Strangers come and go by the thousand: nothing else knows of this one.

@@ -28,14 +28,15 @@ from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, N
 from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
 from ..wire.registry import Message
-from ..wire.target import Target
-from . import links, on_gossip, on_serve, on_sync, pinning
+from ..wire.target import Mode, Target
+from . import doors, links, on_gossip, on_serve, on_sync, pinning, sinks
 from .bounds import check_bounds
 from .config import NodeConfig
 from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
 from .peer import Peer
 from .snapshot import PeerSnapshot, Snapshot
 from .state import NOBODY, NodeState, PendingHeaders, PendingRead, TimerKey
+from .vault import Vault
 
 
 class Node:
@@ -49,6 +50,7 @@ class Node:
         addresses: what the store kept of the address book.
         now: both clocks.
         pins: what the store kept of named peers' keys.
+        vault: our keys. Only a node whose transport is plain may do without: then nothing is ever encrypted.
 
     Raises:
         PinError: the configuration names a mode for an address that would not check its pin.
@@ -64,7 +66,10 @@ class Node:
         now: Now,
         *,
         pins: Iterable[NamedPin] = (),
+        vault: Vault | None = None,
     ) -> None:
+        if vault is None and config.transport is not Mode.PLAIN:
+            raise BugError("a node whose links are to be encrypted needs a vault of keys; or say transport=Mode.PLAIN")
         kept_pins = Pins(pins)
         for target in config.connect:
             kept_pins.check_mode(target)
@@ -79,7 +84,7 @@ class Node:
         book = AddressBook(addresses, chance.fork("book"))
         slots = config.outbound_slots if config.discover else 0
         dialer = Dialer(book, config.connect, slots, config.allow_local, chance.fork("dialer"), now.mono)
-        self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, now)
+        self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, vault, now)
 
     # -- the operator
 
@@ -127,6 +132,8 @@ class Node:
         for conn in list(state.dials):
             del state.dials[conn]
             state.emit(Drop(conn))
+        for conn in list(state.door.sinks):
+            sinks.end(state, conn)
         links.save_due(state, now)
         self._settle(now)
 
@@ -141,12 +148,11 @@ class Node:
         state = self._state
         if state.stopping:
             return None
-        peer = links.make(state, state.new_conn(), address, now, inbound=True, named=False)
+        peer = links.make(state, state.new_conn(), address, now)
         leaving = state.lobby.enter(peer.conn, address.group())
         state.flush(peer, now)
         if leaving is not None:
-            state.peers[leaving].channel.close("lobby-full")
-            state.wake(leaving)
+            sinks.evict(state, leaving)
             self._settle(now)
         return peer.conn
 
@@ -157,7 +163,7 @@ class Node:
         if dial is None:
             self._state.emit(Drop(conn))
             return
-        peer = links.make(self._state, conn, dial.address, now, inbound=False, named=dial.named)
+        peer = links.make(self._state, conn, dial.address, now, dial)
         self._state.flush(peer, now)
         # The dial is over, which may make room for the next.
         links.plan_dials(self._state)
@@ -184,6 +190,7 @@ class Node:
         if peer is None:
             if conn in self._state.dials:
                 links.dial_failed(self._state, conn, "connect-error", now)
+            sinks.end(self._state, conn)
             return
         peer.channel.receive_eof()
         self._pump(peer, now)
@@ -252,6 +259,10 @@ class Node:
                     links.save_due(state, now)
                 case "download":
                     on_sync.schedule(state, now)
+                case "knock":
+                    doors.answer_due(state, now)
+                case "sink":
+                    sinks.end(state, ConnId(number))
                 case _:
                     # An earlier key of this round may have ended the link.
                     peer = state.peers.get(ConnId(number))
@@ -310,6 +321,8 @@ class Node:
             named=peer.named,
             state=peer.channel.state.value,
             transport=peer.channel.transport.name,
+            encrypted=peer.channel.transport.secured,
+            session=peer.channel.transport.session_id,
             user_agent="" if version is None else version.user_agent,
             in_force=peer.channel.in_force,
             claimed_height=-1 if version is None else version.best_height,
@@ -332,6 +345,9 @@ class Node:
         state.book.check()
         state.lobby.check()
         state.burdens.check()
+        assert len(state.lobby) == sum(
+            1 for peer in state.peers.values() if peer.inbound and peer.opened_at is None and not peer.channel.is_closed
+        ) + sum(1 for conn in state.door.sinks if conn in state.lobby), "strangers and silent links wait in the lobby"
         inbound = sum(1 for peer in state.peers.values() if peer.inbound and peer.opened_at is not None)
         assert inbound == state.inbound_open <= state.config.inbound_slots, "each open inbound link has a slot"
         for conn, held in [(NOBODY, state.low_unowned), *((peer.conn, peer.low_work) for peer in state.peers.values())]:
@@ -371,6 +387,8 @@ class Node:
             except PeerFault as fault:
                 peer.channel.close(fault.rule, fault.detail, fault=True)
             state.govern(peer, now)
+        if peer.channel.may_answer:
+            doors.knock(state, peer, now)
         peer.channel.trim()
         state.weigh(peer, came)
         state.flush(peer, now)

@@ -8,6 +8,7 @@ from ..base.names import BlockHash, ConnId
 from ..channel import Channel
 from ..sync.view import Entry
 from ..wire.address import NetAddress
+from ..wire.target import Target
 from ..wire.vectors import VectorQueue
 
 
@@ -44,6 +45,7 @@ class Peer:
         "sent",
         "serve",
         "since",
+        "target",
     )
 
     def __init__(
@@ -55,6 +57,8 @@ class Peer:
         self.inbound = inbound
         self.named = named
         self.since = now
+        self.target: Target | None = None
+        """What we have dialled."""
         self.opened_at: Instant | None = None
         # -- sync
         self.best: Entry | None = None

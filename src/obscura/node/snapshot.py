@@ -20,6 +20,10 @@ class PeerSnapshot:
     named: bool
     state: str
     transport: str
+    """``veiled``, ``literal``, ``plain``: how the link began; ``unknown`` before that is known."""
+    encrypted: bool
+    session: bytes
+    """Equal on both sides of an encrypted link and on no other; 32 bytes, empty while there is none."""
     user_agent: str
     in_force: FeatureSet
     claimed_height: int

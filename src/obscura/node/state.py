@@ -20,6 +20,7 @@ from ..peers.burden import Burdens
 from ..peers.dialing import Dialer
 from ..peers.lobby import Lobby
 from ..peers.pins import Pins
+from ..peers.rations import Rations
 from ..sync.download import Downloader
 from ..sync.view import Entry, HeaderTree
 from ..wire.address import AddressEntry, NetAddress, Network
@@ -29,6 +30,7 @@ from .config import NodeConfig
 from .effects import Ask, Effect, Event, LedgerRequest, Pause, Resume, Send, Tell
 from .peer import Peer
 from .timers import Timers
+from .vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,21 @@ NOBODY = ConnId(0)
 """Stands for a link that has gone; no link has this name."""
 
 
+class Door:
+    """Who is on the way in, or silent on the way out."""
+
+    __slots__ = ("knocking", "rations", "sinks", "vault")
+
+    def __init__(self, vault: Vault | None, now: Instant) -> None:
+        self.vault = vault
+        """Our keys; without them all links are in clear."""
+        self.rations = Rations(now)
+        self.knocking: dict[ConnId, None] = {}
+        """Handshakes that wait for an answer, first come first."""
+        self.sinks: dict[ConnId, Instant] = {}
+        """Connections that have gone silent, and when they end."""
+
+
 class NodeState:
     """Everything that a node remembers while it runs."""
 
@@ -90,6 +107,7 @@ class NodeState:
         book: AddressBook,
         dialer: Dialer,
         pins: Pins,
+        vault: Vault | None,
         now: Now,
     ) -> None:
         self.config = config
@@ -107,6 +125,7 @@ class NodeState:
         """Inbound links whose handshake is not complete."""
         self.burdens = Burdens()
         """What inbound links make us hold, over all of them."""
+        self.door = Door(vault, now.mono)
         self.inbound_open = 0
         """Inbound links whose handshake is complete: each has a slot."""
         self.peers: dict[ConnId, Peer] = {}
@@ -140,9 +159,8 @@ class NodeState:
         self.started = now.mono
         self.last_now = now
         self.stopping = False
-        self.bytes_out = 0
-        self.retired_bytes_in = 0
-        """Bytes that came in on links that have ended."""
+        self.bytes_out = self.retired_bytes_in = 0
+        """Bytes that went out, and that came in on links that have ended."""
         self._serial = 0
 
     def new_id(self) -> int:

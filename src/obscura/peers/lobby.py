@@ -37,6 +37,9 @@ class Lobby:
     def __len__(self) -> int:
         return len(self._group_of)
 
+    def __contains__(self, conn: ConnId) -> bool:
+        return conn in self._group_of
+
     def enter(self, conn: ConnId, group: bytes) -> ConnId | None:
         """Let a new connection wait. Returns the one that has to leave for it; it is out of the lobby already."""
         leaving: ConnId | None = None

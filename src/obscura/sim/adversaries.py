@@ -211,7 +211,8 @@ class Staller(Adversary):
         [block] = self.hive.ledger.read_blocks((BlockHash(message.items[0].hash),))
         if link.sent == 1 and block is not None:
             link.sent = 2
-            self._drip(link, encode_message(Block(block)), 0)
+            frame = encode_message(Block(block))
+            self._drip(link, b"".join(link.channel.transport.seal([frame], self._world.time)), 0)
 
     def flush(self, link: Link) -> None:
         """A link on which a block drips carries nothing else."""

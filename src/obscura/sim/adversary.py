@@ -17,12 +17,15 @@ from ..base.randomness import Chance
 from ..channel import Channel, Closed, MessageFault, Opened, Role
 from ..wire.address import NetAddress
 from ..wire.blocks import Block, GetData, GetHeaders, Headers, NotFound
-from ..wire.features import NO_FEATURES
+from ..wire.features import Feature, FeatureSet
 from ..wire.greeting import PROTOCOL_VERSION, Version
+from ..wire.identity import KeyClass
 from ..wire.registry import Message
+from ..wire.target import Mode
 from .hive import Hive
 from .host import host_address
 from .journal import Kind
+from .keys import make_vault
 from .lines import Line
 from .network import Network
 
@@ -78,6 +81,7 @@ class Adversary:
         self.units = 0
         """Headers that it may mine."""
         self.chance: Chance = network.world.chance.fork(f"adversary {number}")
+        self._vault = make_vault(self.chance.fork("keys"))
         self._network = network
         self._world = network.world
         self._victims = tuple(victims)
@@ -103,7 +107,7 @@ class Adversary:
         return Version(
             PROTOCOL_VERSION,
             self._world.now.wall,
-            NO_FEATURES,
+            FeatureSet(Feature.PRIVACY_FEATURES),
             "/Obscura:sim/",
             tip.hash,
             tip.height,
@@ -198,9 +202,13 @@ class Adversary:
 
     def _add(self, conn: ConnId, line: Line, role: Role) -> Link:
         line.conn = conn
-        channel = Channel(
-            role, self.version(), lambda nonce: False, self.chance.fork(f"channel {conn}"), self._world.time
+        chance, genesis, now = self.chance.fork(f"channel {conn}"), self.hive.tree.genesis.hash, self._world.now
+        transport = (
+            self._vault.dial(genesis, Mode.VEILED, chance, now.wall, pin=None, secret=None)
+            if role is Role.INITIATOR
+            else self._vault.accept(genesis, Mode.VEILED, KeyClass.CLEARNET, chance, now.wall)
         )
+        channel = Channel(role, self.version(), lambda nonce: False, chance, now.mono, transport)
         link = self.links[conn] = Link(conn, line, channel, role is Role.INITIATOR)
         self.flush(link)
         return link
@@ -252,6 +260,8 @@ class Adversary:
                     pass
                 case _:
                     self.heard(link, event)
+        if link.channel.may_answer:
+            link.channel.answer()
         self.flush(link)
 
     def on_gone(self, conn: ConnId) -> None:

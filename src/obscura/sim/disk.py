@@ -20,6 +20,7 @@ from ..base.randomness import Chance
 from ..chain import HEADER_BYTES, BlockReport, BlockVerdict
 from ..ledgers.memory import MemoryLedger
 from ..node.effects import AcceptBlocks, LedgerRequest
+from ..node.vault import Vault
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
@@ -64,6 +65,8 @@ class Disk:
         """Written and not synced."""
         self.addresses: tuple[AddressRecord, ...] = ()
         self.pins: dict[NetAddress, NamedPin] = {}
+        self.vault: Vault | None = None
+        """The keys of the host, once it has some: they are the same in its next life."""
         self._saving: tuple[AddressRecord, ...] | None = None
 
     def accepted(self, blocks: Sequence[bytes], report: BlockReport) -> None:

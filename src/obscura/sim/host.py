@@ -50,8 +50,10 @@ from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
 from ..wire.address import Network as AddressNetwork
+from ..wire.target import Mode
 from .disk import Clock, Disk, Losses
 from .journal import Kind
+from .keys import make_vault
 from .lines import Line
 from .network import Network
 
@@ -141,7 +143,12 @@ class Host:
         chance = self._world.chance.fork(f"host {number}" if not life else f"host {number} life {life}")
         addresses = addresses or self.disk.addresses
         pins = self.disk.pins.values()
-        self.node = Node(config, self.ledger, chance, self.ledger.restore(), addresses, self.clock.now, pins=pins)
+        if config.transport is not Mode.PLAIN and self.disk.vault is None:
+            self.disk.vault = make_vault(chance.fork("keys"))
+        vault = self.disk.vault
+        self.node = Node(
+            config, self.ledger, chance, self.ledger.restore(), addresses, self.clock.now, pins=pins, vault=vault
+        )
         network.join(self)
 
     def start(self) -> None:

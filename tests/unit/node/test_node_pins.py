@@ -22,7 +22,7 @@ WALL = WallTime(1_700_000_000)
 
 def make(*connect: Target, pins: tuple[NamedPin, ...] = (), addresses: tuple[AddressRecord, ...] = ()) -> Node:
     ledger = MemoryLedger()
-    config = NodeConfig(network="memory", user_agent="/t/", connect=connect, allow_local=True)
+    config = NodeConfig(transport=Mode.PLAIN, network="memory", user_agent="/t/", connect=connect, allow_local=True)
     now = World().now
     node = Node(config, ledger, Chance.from_seed(1), ledger.restore(), addresses, now, pins=pins)
     node.start(now)

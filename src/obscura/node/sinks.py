@@ -1,0 +1,55 @@
+"""Connections that have gone silent (transport: "Silence, sinks, deadlines").
+
+A link whose encryption fails is over for the node, but its connection stays, so that neither a byte nor the moment of
+the end tells a prober what was wrong. Before the handshake is done it ends when every handshake would,
+HANDSHAKE_TIMEOUT after it began; after that, when a record fails, SINK_SHORTEST to SINK_LONGEST later. What comes
+meanwhile is read and dropped; a peer that ends its stream is answered at once. A sink holds no buffer and no peer.
+
+Inbound ones count among the strangers of the lobby, which may evict them like any other.
+"""
+
+from __future__ import annotations
+
+from ..base.instant import Now, after
+from ..base.limits import HANDSHAKE_TIMEOUT, SINK_LONGEST, SINK_SHORTEST
+from ..base.names import ConnId
+from .effects import Drop, Resume
+from .peer import Peer
+from .state import NodeState
+
+
+def begin(state: NodeState, peer: Peer, now: Now) -> None:
+    """A link goes silent. It is no peer any more, and still in the lobby if it was there."""
+    conn = peer.conn
+    if peer.paused:
+        # It always drains, or the end would be a reset.
+        state.emit(Resume(conn))
+    if peer.opened_at is None:
+        deadline = after(peer.since, HANDSHAKE_TIMEOUT)
+    else:
+        deadline = after(now.mono, state.chance.fork(f"sink {conn}").span(SINK_SHORTEST, SINK_LONGEST))
+    state.door.sinks[conn] = deadline
+    state.timers.set(("sink", conn), deadline)
+    if peer.inbound and peer.opened_at is not None:
+        evict(state, state.lobby.enter(conn, peer.address.group()))
+
+
+def evict(state: NodeState, leaving: ConnId | None) -> None:
+    """The lobby has put somebody out."""
+    if leaving is None:
+        return
+    if leaving in state.door.sinks:
+        end(state, leaving)
+    else:
+        state.peers[leaving].channel.close("lobby-full")
+        state.wake(leaving)
+
+
+def end(state: NodeState, conn: ConnId) -> bool:
+    """A sink's time has come, or its peer has ended; ``False`` if it is none."""
+    if state.door.sinks.pop(conn, None) is None:
+        return False
+    state.timers.set(("sink", conn), None)
+    state.lobby.leave(conn)
+    state.emit(Drop(conn))
+    return True

@@ -1,0 +1,105 @@
+"""The keys with which a node makes its links, and the transports made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..base.errors import BugError
+from ..base.instant import WallTime
+from ..base.limits import GARBAGE_BYTES
+from ..base.randomness import Chance
+from ..channel.access import HOUR_S, PAD_BYTES, SecretAccess, access_garbage
+from ..channel.handshake import InitiatorHandshake, ResponderHandshake
+from ..channel.secure import SecureTransport
+from ..crypto.agreement import KeyPair
+from ..crypto.keysource import KeySource
+from ..peers.replay import ReplayGuard
+from ..wire.identity import KeyClass
+from ..wire.target import Mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Vault:
+    """What a node needs to encrypt. One for each node; nothing of it is shown."""
+
+    keys: KeySource
+    """Single-use keys and random bytes."""
+    statics: Mapping[KeyClass, KeyPair] = field(default_factory=dict)
+    """Our identity for each class of networks on which we listen; a node that only dials has none."""
+    access: bytes | None = None
+    """The secret of a keyed listener, 32 bytes; with ``None`` the listener is open."""
+    replays: ReplayGuard | None = None
+    """Remembers who has knocked at a keyed listener."""
+
+    def __post_init__(self) -> None:
+        if self.access is not None and self.replays is None:
+            raise BugError("a keyed listener needs a guard against replays")
+
+    def dial(
+        self,
+        genesis: bytes,
+        mode: Mode,
+        chance: Chance,
+        now: WallTime,
+        *,
+        pin: bytes | None,
+        secret: bytes | None,
+    ) -> SecureTransport:
+        """The transport of a link that we open.
+
+        Args:
+            genesis: hash of the chain's first block.
+            mode: how it begins.
+            chance: for the length of the garbage.
+            now: for the hour of a keyed listener.
+            pin: the static key that must answer; any if ``None``.
+            secret: what a keyed listener asks for.
+        """
+
+        def begin(start: bytes) -> InitiatorHandshake:
+            pair = self.keys.hidden()
+            if secret is None:
+                garbage = self._garbage(chance)
+            else:
+                pad = self.keys.token(chance.below(PAD_BYTES + 1))
+                garbage = access_garbage(secret, pair.hidden, pad, now // HOUR_S)
+            own = tuple(static.public for static in self.statics.values())
+            return InitiatorHandshake(self.keys, start, garbage, pin=pin, own=own, pair=pair)
+
+        return SecureTransport(begin, genesis, mode, dialled=True)
+
+    def accept(self, genesis: bytes, weakest: Mode, of: KeyClass, chance: Chance, now: WallTime) -> SecureTransport:
+        """The transport of a link that somebody opens to us.
+
+        Args:
+            genesis: hash of the chain's first block.
+            weakest: clear links are refused under VEILED, must be secured under LITERAL.
+            of: the class of the network on which they came.
+            chance: for the length of the garbage.
+            now: for the hour of a keyed listener.
+
+        Raises:
+            BugError: we have no identity of that class.
+        """
+        static = self.statics.get(of)
+        if static is None:
+            msg = f"a link came to a listener of class {of.value}, for which there is no key"
+            raise BugError(msg)
+
+        def begin(start: bytes) -> ResponderHandshake:
+            access = None if self.access is None else SecretAccess(self.access, now // HOUR_S)
+            return ResponderHandshake(self.keys, start, static, self._garbage(chance), access=access)
+
+        return SecureTransport(begin, genesis, weakest, dialled=False)
+
+    def admits(self, shown: bytes, now: WallTime) -> bool:
+        """Whether a handshake that may be answered is new, as far as the listener asks for that.
+
+        Raises:
+            StoreError: what must be remembered cannot be written.
+        """
+        return self.replays is None or self.replays.admit(shown, now)
+
+    def _garbage(self, chance: Chance) -> bytes:
+        return self.keys.token(chance.below(GARBAGE_BYTES + 1))
