@@ -271,7 +271,8 @@ class Selfish(Adversary):
 
 
 class Babbler(Adversary):
-    """Speaks garbage: noise, frames with noise inside, sizes over the limit, unknown types, wrong checksums."""
+    """Speaks garbage, inside the encryption or instead of it: noise, frames with noise inside, sizes over the limit,
+    unknown types, wrong checksums."""
 
     name = "babbler"
     _FORMS: ClassVar[int] = 6
@@ -280,7 +281,7 @@ class Babbler(Adversary):
         """Something else on each link."""
         for link in list(self.links.values()):
             self.mischief(link)
-            self.raw(link, self._garbage())
+            self.raw(link, self._garbage(), sealed=bool(self.chance.below(4)))
 
     def _garbage(self) -> bytes:
         noise = self.chance.take_bytes(self.chance.below(_GARBAGE))

@@ -154,9 +154,11 @@ class Adversary:
             link.channel.send(message)
             self.flush(link)
 
-    def raw(self, link: Link, data: bytes) -> None:
-        """Send bytes that no channel would."""
+    def raw(self, link: Link, data: bytes, *, sealed: bool) -> None:
+        """Send bytes that no channel would: inside the encryption, where there is some by now, or outside of it."""
         self.flush(link)
+        if sealed and link.channel.transport.secured and not link.channel.is_closed:
+            data = b"".join(link.channel.transport.seal([data], self._world.time))
         if link.line.is_open:
             self._network.send(link.line, data)
 
