@@ -18,6 +18,7 @@ from ..aio.allocator import keep_memory
 from ..aio.driver import Driver
 from ..aio.entropy import system_chance
 from ..aio.listen import open_listener
+from ..aio.pools import kept_full
 from ..aio.worker import LedgerWorker
 from ..base.errors import ConfigError, LocalError
 from ..base.instant import MICROSECONDS, Now, WallTime
@@ -34,6 +35,7 @@ from ..wire.address import AddressError, NetAddress
 from ..wire.target import Target, parse_target
 from .logs import log_event
 from .settings import Settings
+from .vault import make_vault
 
 if TYPE_CHECKING:
     from ..ledgers.kernel.ledger import KernelLedger
@@ -162,11 +164,14 @@ async def run_node(
             await worker.close()
             raise
 
+        vault, keys = make_vault(settings, datadir, address)
         config = NodeConfig(
             network=settings.network,
+            transport=settings.mode,
             user_agent=USER_AGENT,
             connect=settings.peers(),
-            advertise=address,
+            # Privacy: where a keyed listener is, is for those alone whom its operator has told.
+            advertise=None if settings.keyed else address,
             allow_local=settings.local(),
             discover=settings.discover,
             outbound_slots=settings.outbound,
@@ -176,7 +181,9 @@ async def run_node(
         )
 
         def make_node(now: Now) -> Node:
-            return Node(config, ledger, chance, restored, store.load_addresses(), now, pins=store.load_pins())
+            return Node(
+                config, ledger, chance, restored, store.load_addresses(), now, pins=store.load_pins(), vault=vault
+            )
 
         def save_pin(where: NetAddress, pin: NamedPin | None) -> None:
             if pin is None:
@@ -203,7 +210,7 @@ async def run_node(
             # Under nohup the end of the terminal is none of the node's business.
             if signal.getsignal(name) is not signal.SIG_IGN:
                 loop.add_signal_handler(name, driver.request_stop)
-        async with server:
+        async with server, kept_full(keys):
             ready(address)
             await driver.run()
 
@@ -311,6 +318,7 @@ def peer_of(peer: PeerSnapshot) -> dict[str, Any]:
     row = asdict(peer)
     row.update(
         address=peer.address.reveal(),
+        session=peer.session.hex(),
         in_force={"features": peer.in_force.features, "privacy": peer.in_force.privacy},
         ping_ms=None if peer.ping is None else peer.ping / 1_000,
         age_s=peer.age // MICROSECONDS,

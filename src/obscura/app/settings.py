@@ -16,7 +16,7 @@ from ..base import limits
 from ..base.errors import ConfigError
 from ..ledgers.kernel.networks import NETWORKS
 from ..wire.address import AddressError, NetAddress, address_from_ip, parse_address
-from ..wire.target import Target, parse_target
+from ..wire.target import Mode, Target, parse_target
 
 FILE_NAME: Final = "obscura.toml"
 PREFIX: Final = "OBSCURA_"
@@ -33,8 +33,10 @@ class Settings:
     """HOST:PORT, or HOST alone: then a port is drawn at the first start and kept. Empty: nothing listens."""
     connect: tuple[str, ...] = field(default=(), repr=False)
     """Peers that are always dialled again: HOST:PORT, obscura://KEY@HOST:PORT, plain://HOST:PORT and the like."""
-    transport: str = "plain"
-    """plain: no encryption. It is the only one that this release has."""
+    transport: str = "veiled"
+    """How dials begin, and the weakest way in which others may begin: veiled, literal or plain."""
+    listener: str = "open"
+    """open: whoever speaks the protocol is answered. keyed: only who was invited (obscura key invite)."""
     discover: bool = True
     """Learn addresses from peers, pass them on, and fill outbound slots from them."""
     outbound: int = limits.OUTBOUND_SLOTS
@@ -54,8 +56,14 @@ class Settings:
         """Raises :class:`ConfigError` for a value that cannot be."""
         if self.network not in NETWORKS:
             _refuse("network", self.network, f"choose one of {', '.join(NETWORKS)}")
-        if self.transport != "plain":
-            _refuse("transport", self.transport, "this release has only plain; veiled and literal come with encryption")
+        if self.transport not in _MODES:
+            _refuse("transport", self.transport, f"choose one of {', '.join(_MODES)}")
+        if self.listener not in ("open", "keyed"):
+            _refuse("listener", self.listener, "choose one of open, keyed")
+        if self.keyed and not self.listen:
+            _refuse("listener", self.listener, "a node that does not listen has none: give --listen too")
+        if self.keyed and self.mode is not Mode.VEILED:
+            _refuse("listener", self.listener, "only a veiled node can hide; leave --transport away")
         if self.log_level not in _LEVELS:
             _refuse("log_level", self.log_level, f"choose one of {', '.join(_LEVELS)}")
         for name, most in (("outbound", 1_000), ("inbound", 10_000)):
@@ -64,6 +72,16 @@ class Settings:
         self.work()
         self.peers()
         self.listen_address()
+
+    @property
+    def mode(self) -> Mode:
+        """``transport`` as a mode."""
+        return _MODES[self.transport]
+
+    @property
+    def keyed(self) -> bool:
+        """Only who was invited is answered."""
+        return self.listener == "keyed"
 
     def work(self) -> int:
         """``minimum_work`` as a number."""
@@ -105,6 +123,7 @@ class Settings:
 
 _HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
+_MODES: Final = {mode.name.lower(): mode for mode in Mode}
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _TYPES: Final[dict[str, str]] = {one.name: str(one.type) for one in fields(Settings)}
 

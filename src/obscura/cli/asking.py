@@ -44,20 +44,22 @@ def peers(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False)
         typer.echo("no peers")
         return
     table = Table()
-    for column in ("address", "way", "state", "agent", "height", "ping", "in", "out"):
-        table.add_column(column, no_wrap=column == "address")
+    for column in ("address", "way", "link", "state", "height", "ping", "in", "out", "agent"):
+        table.add_column(column, no_wrap=column != "agent", overflow="ellipsis")
     for row in rows:
         ping = "-" if row["ping_ms"] is None else f"{row['ping_ms']:.1f} ms"
         table.add_row(
             row["address"],
             "in" if row["inbound"] else "out",
+            # The beginning of the session's name: equal on both sides unless somebody sits between.
+            row["session"][:8] if row["encrypted"] else "clear",
             row["state"],
-            # A peer chose this text: only what can be shown safely is shown.
-            "".join(char if char.isprintable() else "?" for char in row["user_agent"])[:40].replace("[", "("),
             str(max(row["known_height"], row["claimed_height"])),
             ping,
             show_bytes(row["bytes_in"]),
             show_bytes(row["bytes_out"]),
+            # A peer chose this text: only what can be shown safely is shown.
+            "".join(char if char.isprintable() else "?" for char in row["user_agent"])[:40].replace("[", "("),
         )
     Console(highlight=False).print(table)
 

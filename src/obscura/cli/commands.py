@@ -50,7 +50,12 @@ def node(
     connect: Annotated[
         list[str] | None, typer.Option(help="A peer: HOST:PORT, obscura://KEY@HOST:PORT; again for more.")
     ] = None,
-    transport: Annotated[str | None, typer.Option(help="plain, the only one in this release.")] = None,
+    transport: Annotated[
+        str | None, typer.Option(help="veiled (encrypted from the first byte), literal, or plain.")
+    ] = None,
+    listener: Annotated[
+        str | None, typer.Option(help="open, or keyed: only who has an `obscura key invite` is answered.")
+    ] = None,
     discover: Annotated[bool | None, typer.Option(help="Learn addresses from peers and dial them.")] = None,
     outbound: Annotated[int | None, typer.Option(help="Outbound links besides named peers.")] = None,
     inbound: Annotated[int | None, typer.Option(help="Links that others may open.")] = None,
@@ -70,6 +75,7 @@ def node(
         "listen": listen,
         "connect": tuple(connect) if connect else None,
         "transport": transport,
+        "listener": listener,
         "discover": discover,
         "outbound": outbound,
         "inbound": inbound,

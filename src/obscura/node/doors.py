@@ -7,7 +7,9 @@ nobody is refused, which would tell a prober something.
 
 from __future__ import annotations
 
+from ..base.errors import StoreError
 from ..base.instant import Now
+from .effects import Notice
 from .peer import Peer
 from .state import NodeState
 
@@ -39,7 +41,13 @@ def answer_due(state: NodeState, now: Now) -> None:
 
 def _answer(state: NodeState, peer: Peer, now: Now) -> None:
     assert state.door.vault is not None, "handshakes come only where there are keys"
-    if state.door.vault.admits(peer.channel.transport.initiator_shown, now.wall):
+    try:
+        admitted = state.door.vault.admits(peer.channel.transport.initiator_shown, now.wall)
+    except StoreError as error:
+        # What cannot be remembered could be replayed.
+        state.tell(Notice("replays-unwritable", f"nobody can be let in by the access secret: {error}"))
+        admitted = False
+    if admitted:
         peer.channel.answer()
     else:
         peer.channel.silence("replayed")
