@@ -88,7 +88,7 @@ def last_reason(node: RunningNode, count: int) -> str:
 def test_flipped_bytes(nodes: Nodes) -> None:
     blocks = real_blocks()
     port = free_port(HOST)
-    node = nodes.start("n", "--network", "bitcoin", "--listen", f"{HOST}:{port}")
+    node = nodes.start("n", "--network", "bitcoin", "--listen", f"{HOST}:{port}", "--transport", "plain")
     node.wait_for(height=0)
     first = blocks[0]
     rules: dict[int, str] = {}

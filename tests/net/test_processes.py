@@ -34,7 +34,7 @@ def test_the_real_chain_reaches_others(nodes: Nodes) -> None:
     other = f"127.62.2.1:{free_port('127.62.2.1')}"
     a = nodes.start("a", "--network", "bitcoin", "--listen", where)
     a.wait_for(height=255)
-    b = nodes.start("b", "--network", "bitcoin", "--listen", other, "--connect", where, "--transport", "plain")
+    b = nodes.start("b", "--network", "bitcoin", "--listen", other, "--connect", where)
     status = b.wait_for(height=255)
     assert status["tip"] == TIP_255
     assert status["network"] == "bitcoin"
@@ -157,7 +157,9 @@ def test_the_control_socket_is_private_and_patient(nodes: Nodes) -> None:
 def test_wrong_use_is_told_in_one_line(tmp_path: Path) -> None:
     cases = [
         (("node", "--network", "mainnet", "--datadir", tmp_path / "x"), 2, "bitcoin, testnet4, signet, regtest"),
-        (("node", "--transport", "veiled", "--datadir", tmp_path / "x"), 2, "only plain"),
+        (("node", "--transport", "tls", "--datadir", tmp_path / "x"), 2, "veiled, literal, plain"),
+        (("node", "--listener", "shut", "--datadir", tmp_path / "x"), 2, "open, keyed"),
+        (("node", "--listener", "keyed", "--datadir", tmp_path / "x"), 2, "--listen too"),
         (("node", "--connect", "example.org:8333", "--datadir", tmp_path / "x"), 2, "not resolved"),
         (("node", "--connect", "1.2.3.4", "--datadir", tmp_path / "x"), 2, "HOST:PORT"),
         (("node", "--connect", "plain://a@1.2.3.4:5", "--datadir", tmp_path / "x"), 2, "a key goes with obscura://"),

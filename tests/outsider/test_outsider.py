@@ -41,7 +41,7 @@ def test_it_downloads_the_chain(nodes: Nodes) -> None:
     done = obscura("import", "--network", "bitcoin", "--datadir", nodes.directory / "a", DATA)
     assert done.returncode == 0, done.stderr
     port = free_port("127.61.1.1")
-    node = nodes.start("a", "--network", "bitcoin", "--listen", f"127.61.1.1:{port}")
+    node = nodes.start("a", "--network", "bitcoin", "--listen", f"127.61.1.1:{port}", "--transport", "plain")
     node.wait_for(height=255)
     command = [sys.executable, str(CLIENT), "127.61.1.1", str(port), GENESIS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -389,6 +389,8 @@ class Node:
             state.govern(peer, now)
         if peer.channel.may_answer:
             doors.knock(state, peer, now)
+            if peer.channel.is_closed:
+                state.wake(peer.conn)
         peer.channel.trim()
         state.weigh(peer, came)
         state.flush(peer, now)

@@ -59,7 +59,9 @@ def test_environment_lists_and_switches(tmp_path: Path) -> None:
         ("outbound = " + "[" * 2_000, "not valid TOML"),
         ("outbound = " + "9" * 5_000, "not valid TOML"),
         ('log_level = "loud"', "debug, info"),
-        ('transport = "veiled"', "only plain"),
+        ('transport = "tls"', "veiled, literal, plain"),
+        ('listener = "keyed"', "--listen too"),
+        ('listener = "keyed"\nlisten = "127.0.0.1"\ntransport = "plain"', "only a veiled node"),
         ("network = [", "not valid TOML"),
     ],
 )

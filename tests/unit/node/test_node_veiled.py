@@ -1,0 +1,361 @@
+"""A node with keys: who gets in, who is met by silence and for how long, pins, rations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from veil import STATIC, SeededKeys, secure_channel
+
+from obscura.base.errors import BugError
+from obscura.base.instant import Duration, Instant, Now, WallTime, seconds
+from obscura.base.limits import (
+    HANDSHAKE_TIMEOUT,
+    HANDSHAKES_BURST,
+    HANDSHAKES_PER_SECOND,
+    LOBBY_PER_GROUP,
+    SINK_LONGEST,
+    SINK_SHORTEST,
+)
+from obscura.base.names import ConnId
+from obscura.base.randomness import Chance
+from obscura.channel import Channel, Closed, Opened, Role
+from obscura.channel.access import access_garbage
+from obscura.channel.handshake import InitiatorHandshake
+from obscura.channel.secure import SecureTransport
+from obscura.crypto.agreement import KeyPair
+from obscura.ledgers.memory import MemoryLedger
+from obscura.node import Node, NodeConfig
+from obscura.node.effects import Dial, Drop, Effect, LinkClosed, Notice, SavePin, Send, Tell
+from obscura.node.vault import Vault
+from obscura.peers.pins import NamedPin
+from obscura.peers.replay import ReplayWindow
+from obscura.wire.address import NetAddress, Network
+from obscura.wire.blocks import Tx
+from obscura.wire.identity import KeyClass
+from obscura.wire.target import Mode, Target
+
+START = Instant(1_000_000)
+WALL = WallTime(1_700_000_000)
+OTHER = KeyPair(b"\x11" * 32)
+
+
+def address(number: int, group: int = 1) -> NetAddress:
+    return NetAddress(Network.IPV4, bytes([8, group, number // 250, number % 250 + 1]), 8333)
+
+
+class Rig:
+    """A node, and links to it that are channels in our hands."""
+
+    def __init__(
+        self,
+        mode: Mode = Mode.VEILED,
+        connect: tuple[Target, ...] = (),
+        pins: tuple[NamedPin, ...] = (),
+        **vault: object,
+    ) -> None:
+        self.ledger = MemoryLedger()
+        self.genesis = self.ledger.identify_header(self.ledger.genesis).hash
+        config = NodeConfig(network="memory", user_agent="/t/", transport=mode, connect=connect, discover=False)
+        self.now = Now(START, WALL)
+        keys = Vault(keys=SeededKeys(50), statics={KeyClass.CLEARNET: STATIC}, **vault)  # type: ignore[arg-type]
+        self.node = Node(
+            config, self.ledger, Chance.from_seed(3), self.ledger.restore(), (), self.now, pins=pins, vault=keys
+        )
+        self.effects: list[Effect] = []
+        self.node.start(self.now)
+
+    def later(self, span: Duration) -> None:
+        self.now = Now(Instant(self.now.mono + span), WallTime(self.now.wall + span // 1_000_000))
+
+    def run(self, span: Duration) -> None:
+        """Let time pass, with every deadline at its moment."""
+        end = self.now.mono + span
+        while (deadline := self.node.next_deadline()) is not None and deadline <= end:
+            self.later(Duration(max(0, deadline - self.now.mono)))
+            self.node.handle_deadline(self.now)
+            self.drain()
+        self.later(Duration(end - self.now.mono))
+
+    def drain(self) -> list[Effect]:
+        fresh: list[Effect] = []
+        while effects := self.node.take_effects():
+            fresh += effects
+        self.effects += fresh
+        self.node.check()
+        return fresh
+
+    def sent(self, conn: ConnId) -> bytes:
+        return b"".join(one.data for one in self.drain() if isinstance(one, Send) and one.conn == conn)
+
+    def give(self, conn: ConnId, data: bytes) -> bytes:
+        self.node.receive(conn, data, self.now)
+        return self.sent(conn)
+
+    def accept(self, number: int = 1, group: int = 1) -> ConnId:
+        conn = self.node.accepted(address(number, group), self.now)
+        assert conn is not None
+        assert self.sent(conn) == b"", "a responder does not speak first"
+        return conn
+
+    def link(self, conn: ConnId, channel: Channel) -> list[object]:
+        """Pump a link until it rests; what the channel has told."""
+        told: list[object] = []
+        out = b""
+        while data := channel.take_data(self.now.mono):
+            out = self.give(conn, data)
+            channel.receive_data(out, self.now.mono)
+            while (event := channel.next_event(self.now.mono)) is not None:
+                told.append(event)
+            if channel.may_answer:
+                channel.answer()
+        return told
+
+    def dropped(self, conn: ConnId) -> bool:
+        return Drop(conn) in self.effects
+
+    def closed(self) -> list[str]:
+        return [one.event.reason for one in self.effects if isinstance(one, Tell) and isinstance(one.event, LinkClosed)]
+
+
+def opened(rig: Rig, **options: object) -> tuple[ConnId, Channel]:
+    conn = rig.accept()
+    channel = secure_channel(Role.INITIATOR, genesis=rig.genesis, **options)  # type: ignore[arg-type]
+    told = rig.link(conn, channel)
+    assert isinstance(told[0], Opened)
+    return conn, channel
+
+
+def test_a_node_without_keys_must_say_that_it_is_plain() -> None:
+    ledger = MemoryLedger()
+    config = NodeConfig(network="memory", user_agent="/t/")
+    with pytest.raises(BugError, match="vault"):
+        Node(config, ledger, Chance.from_seed(1), ledger.restore(), (), Now(START, WALL))
+
+
+def test_a_veiled_link_opens() -> None:
+    rig = Rig()
+    conn, channel = opened(rig)
+    [peer] = rig.node.snapshot(rig.now).peers
+    assert peer.conn == conn
+    assert peer.encrypted
+    assert peer.transport == "veiled"
+    assert peer.session == channel.transport.session_id
+
+
+@pytest.mark.parametrize("mode", [Mode.LITERAL, Mode.PLAIN])
+def test_a_clear_version_at_a_veiled_node(mode: Mode) -> None:
+    rig = Rig()
+    conn = rig.accept()
+    assert rig.link(conn, secure_channel(Role.INITIATOR, mode, genesis=rig.genesis)) == []
+    assert rig.closed() == ["clear-frame"]
+    assert not rig.dropped(conn)
+
+
+PROBES: dict[str, Callable[[], bytes]] = {
+    "nothing": lambda: b"",
+    "a few bytes": lambda: b"\x16\x03\x01",
+    "HTTP": lambda: b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    "random": lambda: Chance.from_seed(8).take_bytes(6_000),
+    "a clear version": lambda: secure_channel(Role.INITIATOR, Mode.PLAIN).take_data(START),
+}
+
+
+@pytest.mark.parametrize("name", PROBES)
+@pytest.mark.parametrize("access", [None, b"\x09" * 32])
+def test_every_probe_ends_at_the_same_moment(name: str, access: bytes | None) -> None:
+    rig = Rig(access=access, replays=ReplayWindow())
+    conn = rig.accept()
+    said = rig.give(conn, PROBES[name]())
+    if access is not None:
+        assert said == b"", "a keyed listener says nothing"
+    assert rig.give(conn, b"\x77" * 9_000) in (b"", said) or access is None
+    rig.run(Duration(HANDSHAKE_TIMEOUT - 1))
+    assert not rig.dropped(conn)
+    assert rig.give(conn, b"more") == b""
+    rig.run(Duration(1))
+    assert rig.dropped(conn)
+    assert rig.give(conn, b"more") == b""
+
+
+def test_the_end_of_a_stream_is_answered_at_once() -> None:
+    rig = Rig()
+    conn = rig.accept()
+    rig.give(conn, secure_channel(Role.INITIATOR, Mode.PLAIN).take_data(START))
+    assert not rig.dropped(conn)
+    rig.node.disconnected(conn, rig.now)
+    rig.drain()
+    assert rig.dropped(conn)
+    rig.run(seconds(100))
+    assert rig.effects.count(Drop(conn)) == 1
+
+
+def test_a_record_that_fails_starts_a_sink() -> None:
+    spans = []
+    for number in range(12):
+        rig = Rig()
+        conn, channel = opened(rig)
+        for _ in range(number):
+            rig.node.accepted(address(9), rig.now)  # other draws of chance, by other names of links
+        channel.send(Tx(b"z" * 200))
+        record = bytearray(channel.take_data(rig.now.mono))
+        record[40] ^= 1
+        assert rig.give(conn, bytes(record)) == b""
+        assert rig.closed()[-1] == "tag-wrong"
+        assert not rig.dropped(conn)
+        begun = rig.now.mono
+        rig.run(Duration(SINK_SHORTEST - 1))
+        assert not rig.dropped(conn)
+        while not rig.dropped(conn):
+            deadline = rig.node.next_deadline()
+            assert deadline is not None
+            rig.run(Duration(max(0, deadline - rig.now.mono)))
+        spans.append(rig.now.mono - begun)
+    assert all(SINK_SHORTEST <= span <= SINK_LONGEST for span in spans)
+
+
+def test_sinks_count_among_the_strangers() -> None:
+    """A group that is full of silent connections loses its oldest to a new one, as with any stranger."""
+    rig = Rig()
+    conns = []
+    for number in range(LOBBY_PER_GROUP):
+        conn = rig.accept(number, group=3)
+        rig.give(conn, secure_channel(Role.INITIATOR, Mode.PLAIN).take_data(START))
+        conns.append(conn)
+    assert not any(rig.dropped(conn) for conn in conns)
+    rig.accept(99, group=3)
+    rig.drain()
+    assert rig.dropped(conns[0])
+    assert not any(rig.dropped(conn) for conn in conns[1:])
+
+
+def test_a_stopping_node_ends_its_sinks() -> None:
+    rig = Rig()
+    conn = rig.accept()
+    rig.give(conn, secure_channel(Role.INITIATOR, Mode.PLAIN).take_data(START))
+    rig.node.stop(rig.now)
+    rig.drain()
+    assert rig.dropped(conn)
+
+
+class TestRations:
+    def test_who_comes_over_them_waits_and_is_answered(self) -> None:
+        rig = Rig()
+        answered: dict[ConnId, int] = {}
+        conns = []
+        for number in range(HANDSHAKES_BURST + 3):
+            conn = rig.accept(number % 250, group=number % 200)
+            conns.append(conn)
+            answered[conn] = len(rig.give(conn, Chance.from_seed(number).take_bytes(40)))
+        assert sum(1 for size in answered.values() if size) == HANDSHAKES_BURST
+        waiting = [conn for conn in conns if not answered[conn]]
+        assert waiting == conns[-3:]
+        rig.effects.clear()
+        rig.run(Duration(3 * 1_000_000 // HANDSHAKES_PER_SECOND))
+        late = [one.conn for one in rig.effects if isinstance(one, Send)]
+        assert list(dict.fromkeys(late)) == waiting, "in their order"
+
+
+class TestKeyed:
+    SECRET = b"\x0a" * 32
+
+    def knock(self, rig: Rig, hour: int, seed: int = 0) -> tuple[Channel, bytes]:
+        keys = SeededKeys(seed)
+        pair = keys.hidden()
+
+        def begin(start: bytes) -> InitiatorHandshake:
+            return InitiatorHandshake(
+                keys, start, access_garbage(self.SECRET, pair.hidden, b"pad" * 9, hour), pin=STATIC.public, pair=pair
+            )
+
+        transport = SecureTransport(begin, rig.genesis, Mode.VEILED, dialled=True)
+        model = secure_channel(Role.INITIATOR, genesis=rig.genesis)
+        channel = Channel(Role.INITIATOR, model._version, lambda _: False, Chance.from_seed(1), rig.now.mono, transport)
+        return channel, pair.hidden
+
+    def test_a_guest_gets_in_and_a_copy_of_its_knock_does_not(self) -> None:
+        rig = Rig(access=self.SECRET, replays=ReplayWindow())
+        conn = rig.accept()
+        channel, _ = self.knock(rig, WALL // 3_600)
+        first = channel.take_data(rig.now.mono)
+        answer = rig.give(conn, first)
+        assert len(answer) > 1_200
+        again = rig.accept(2)
+        assert rig.give(again, first) == b""
+        assert rig.closed() == ["replayed"]
+        assert not rig.dropped(again)
+        channel.receive_data(answer, rig.now.mono)
+        assert any(isinstance(one, Opened) for one in rig.link(conn, channel))
+
+    def test_an_old_knock(self) -> None:
+        rig = Rig(access=self.SECRET, replays=ReplayWindow())
+        conn = rig.accept()
+        channel, _ = self.knock(rig, WALL // 3_600 - 2)
+        assert rig.give(conn, channel.take_data(rig.now.mono)) == b""
+
+    def test_a_keyed_vault_needs_a_guard(self) -> None:
+        with pytest.raises(BugError, match="replays"):
+            Vault(keys=SeededKeys(1), access=self.SECRET)
+
+
+class TestDials:
+    def dial(self, rig: Rig, static: KeyPair = STATIC) -> tuple[Dial, list[object]]:
+        [dial] = [one for one in rig.drain() + rig.effects if isinstance(one, Dial)][:1]
+        rig.node.connected(dial.conn, rig.now)
+        channel = secure_channel(Role.RESPONDER, Mode.PLAIN, genesis=rig.genesis, static=static)
+        told: list[object] = []
+        data = rig.sent(dial.conn)
+        while data:
+            channel.receive_data(data, rig.now.mono)
+            while (event := channel.next_event(rig.now.mono)) is not None:
+                told.append(event)
+            if channel.may_answer:
+                channel.answer()
+            data = rig.give(dial.conn, channel.take_data(rig.now.mono))
+        return dial, told
+
+    def notices(self, rig: Rig) -> list[str]:
+        return [one.event.name for one in rig.effects if isinstance(one, Tell) and isinstance(one.event, Notice)]
+
+    def test_the_first_key_of_a_named_peer_is_pinned(self) -> None:
+        rig = Rig(connect=(Target(address(7)),))
+        _, told = self.dial(rig, OTHER)
+        assert isinstance(told[0], Opened)
+        [pin] = [one for one in rig.effects if isinstance(one, SavePin)]
+        assert pin.key == OTHER.public
+
+    @pytest.mark.parametrize("mode", list(Mode))
+    def test_another_key_is_refused_loudly_and_nothing_is_sent_to_it(self, mode: Mode) -> None:
+        """Also by a node whose other dials are in clear: a pin is checked on a veiled link."""
+        rig = Rig(mode, connect=(Target(address(7)),), pins=(NamedPin(address(7), STATIC.public, WALL),))
+        dial, told = self.dial(rig, OTHER)
+        assert told == []
+        assert rig.closed() == ["key-changed"]
+        assert "key-changed" in self.notices(rig)
+        assert not rig.dropped(dial.conn)
+        rig.run(HANDSHAKE_TIMEOUT)
+        assert rig.dropped(dial.conn)
+
+    def test_the_same_key_is_welcome(self) -> None:
+        rig = Rig(connect=(Target(address(7)),), pins=(NamedPin(address(7), OTHER.public, WALL),))
+        _, told = self.dial(rig, OTHER)
+        assert isinstance(told[0], Opened)
+        assert not [one for one in rig.effects if isinstance(one, SavePin)]
+
+    def test_our_own_key_is_a_link_to_ourselves(self) -> None:
+        rig = Rig(connect=(Target(address(7)),))
+        _, told = self.dial(rig)
+        assert told == []
+        assert rig.closed() == ["self-connection"]
+
+    def test_a_literal_dial_pins_nothing(self) -> None:
+        rig = Rig(connect=(Target(address(7), Mode.LITERAL),))
+        _, told = self.dial(rig, OTHER)
+        assert isinstance(told[0], Opened)
+        assert not [one for one in rig.effects if isinstance(one, SavePin)]
+
+
+def test_the_channel_says_why_it_has_gone_silent() -> None:
+    channel = secure_channel(Role.RESPONDER)
+    channel.silence("replayed")
+    assert channel.next_event(START) == Closed("replayed", fault=True, silent=True)
