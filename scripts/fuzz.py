@@ -102,7 +102,8 @@ def fuzz(name: str, seconds: int, saved: Path, seed: int) -> Result:
         except subprocess.TimeoutExpired as error:
             text, code = (error.stdout or b"").decode(errors="replace") + "\nthe target did not end\n", 1
         spent = time.monotonic() - begun
-        faults = sorted(set(saved.iterdir()) - before)
+        # Targets run side by side and save into one place.
+        faults = sorted(path for path in set(saved.iterdir()) - before if path.name.startswith(f"{name}-"))
         if code and not faults:
             # It broke without an input to show for it: before the first one, or by not ending.
             faults = [saved / f"{name}-output.txt"]

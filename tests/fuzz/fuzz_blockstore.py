@@ -39,7 +39,8 @@ REACHES = (
 CHAIN = BlockHash(b"\x01" * 32)
 SEGMENT_BYTES = 1_000
 MARKER = b"\xa5marker\x5a"
-BLOCKS = [bytes([number]) * (HEADER_BYTES + 1 + 37 * number % 300) for number in range(12)]
+# None is all zeros: a stretch of another block that is zeroed must not become the header of one that is known.
+BLOCKS = [bytes([number + 1]) * (HEADER_BYTES + 1 + 37 * number % 300) for number in range(12)]
 NAMES = [block_hash(block[:HEADER_BYTES]) for block in BLOCKS]
 KNOWN = dict(zip(NAMES, BLOCKS, strict=True))
 

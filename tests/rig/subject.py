@@ -15,8 +15,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from obscura.base.names import BlockHash
+    from obscura.ledgers.memory import MemoryLedger
 
 RIG = Path(__file__).resolve().parent
 
@@ -109,6 +114,17 @@ class Subject:
         Path(self._errors.name).unlink(missing_ok=True)
 
 
+def _copying(ledger: MemoryLedger) -> MemoryLedger:
+    """Reading makes new bytes each time, as from a disk: what waits for a peer is not the ledger's own."""
+    read = ledger.read_blocks
+
+    def copies(hashes: Sequence[BlockHash], bytes_max: int | None = None) -> tuple[bytes | None, ...]:
+        return tuple(None if block is None else bytes(bytearray(block)) for block in read(hashes, bytes_max))
+
+    ledger.read_blocks = copies  # type: ignore[method-assign]
+    return ledger
+
+
 async def _serve(settings: dict[str, Any]) -> None:
     from aio_nodes import RealNode, ledger_of
 
@@ -120,7 +136,7 @@ async def _serve(settings: dict[str, Any]) -> None:
     configure("debug", as_json=False)
     blocks, size = settings.pop("blocks", 0), settings.pop("size", 0)
     connect = [parse_address(text) for text in settings.pop("connect", ())]
-    node = RealNode(connect, ledger_of(blocks, size), **settings)
+    node = RealNode(connect, _copying(ledger_of(blocks, size)), **settings)
     # The rig's own lists of events would grow with each link.
     node.driver._listeners = (log_event,)
     node.saved = []
