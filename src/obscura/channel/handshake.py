@@ -107,7 +107,7 @@ class _Handshake:
 
         Raises:
             PeerFault: ``terminator-missing``, ``garbage-early``, ``tag-wrong``, ``kem-malformed``; on the initiator's
-                side also ``self-connection`` and ``key-changed``, and nothing was sent to who showed that key.
+                side also ``own-key`` and ``key-changed``, and nothing was sent to who showed that key.
         """
         self._stream += data
         while self._step():
@@ -231,7 +231,7 @@ class InitiatorHandshake(_Handshake):
         # shown it, and made us cry that a key has changed.
         responder = noise.remote_static or b""
         if responder in self._own:
-            raise PeerFault("self-connection")
+            raise PeerFault("own-key")
         if self._pin is not None and responder != self._pin:
             raise PeerFault("key-changed")
         secret, ciphertext = self._keys.encapsulate(encapsulation_key)

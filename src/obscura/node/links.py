@@ -109,7 +109,7 @@ def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
             return
         state.inbound_open += 1
     if peer.target is not None and not _meet(state, peer, peer.target, now):
-        peer.channel.close("key-changed", fault=True)
+        peer.channel.silence("key-changed")
         return
     peer.opened_at = now.mono
     state.tell(LinkOpened(peer.conn, peer.address, peer.inbound, event.version.user_agent))
@@ -135,7 +135,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     data = peer.channel.take_data(now.mono)
     if data:
         state.emit(Send(conn, data))
-    if event.rule == "self-connection":
+    if event.rule in ("self-connection", "own-key"):
         _mark_self(state, peer, now)
     if event.rule == "key-changed" and event.silent and peer.target is not None:
         state.tell(Notice("key-changed", state.pins.refusal(peer.target)))
@@ -160,7 +160,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
             return
         state.inbound_open -= 1
     on_sync.peer_gone(state, peer, now)
-    if not peer.inbound and event.rule not in ("other-network", "self-connection"):
+    if not peer.inbound and event.rule not in ("other-network", "self-connection", "own-key"):
         lived = Duration(0) if peer.opened_at is None else Duration(now.mono - peer.opened_at)
         state.dialer.ended(peer.address, lived, now)
     dial_due(state, now)

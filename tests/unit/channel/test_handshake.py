@@ -284,7 +284,7 @@ class TestAttacks:
         responder = ResponderHandshake(SeededKeys(3), START, STATIC, b"")
         responder.receive(initiator.take_data())
         responder.answer()
-        with pytest.raises(PeerFault, match="self-connection"):
+        with pytest.raises(PeerFault, match="own-key"):
             initiator.receive(responder.take_data())
 
     @pytest.mark.parametrize(

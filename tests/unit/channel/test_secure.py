@@ -174,7 +174,7 @@ class TestTheInitiator:
     def test_ourselves(self) -> None:
         both = SecurePair(secure_channel(Role.INITIATOR, own=(STATIC.public,)), secure_channel(Role.RESPONDER))
         both.pump()
-        assert both.told[Role.INITIATOR] == [Closed("self-connection", fault=True, silent=True)]
+        assert both.told[Role.INITIATOR] == [Closed("own-key", fault=True, silent=True)]
 
     def test_another_chain(self) -> None:
         both = SecurePair(secure_channel(Role.INITIATOR, genesis=b"\7" * 32), secure_channel(Role.RESPONDER))

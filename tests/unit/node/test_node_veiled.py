@@ -346,7 +346,7 @@ class TestDials:
         rig = Rig(connect=(Target(address(7)),))
         _, told = self.dial(rig)
         assert told == []
-        assert rig.closed() == ["self-connection"]
+        assert rig.closed() == ["own-key"]
 
     def test_a_literal_dial_pins_nothing(self) -> None:
         rig = Rig(connect=(Target(address(7), Mode.LITERAL),))
