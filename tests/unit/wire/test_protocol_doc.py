@@ -140,7 +140,8 @@ def test_the_names_of_rules_are_those_of_the_code() -> None:
 
 
 def test_every_rule_of_the_wire_has_a_vector() -> None:
-    faults = {name for name, kind in rules_in_code("base", "wire", "channel").items() if kind not in ("close", "silent")}
+    named = rules_in_code("base", "wire", "channel").items()
+    faults = {name for name, kind in named if kind not in ("close", "silent")}
     assert {one["rule"] for one in VECTORS + STREAMS if "rule" in one} == faults
 
 
