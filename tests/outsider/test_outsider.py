@@ -18,6 +18,7 @@ from cli_nodes import DATA, GENESIS, TIP_255, Nodes, free_port, obscura
 from obscura.base.names import display_hash
 
 CLIENT = Path(__file__).with_name("outsider_client.py")
+VEILED = CLIENT.with_name("veiled_client.py")
 
 
 @pytest.fixture
@@ -49,6 +50,33 @@ def test_it_downloads_the_chain(nodes: Nodes) -> None:
     answer = json.loads(done.stdout)
     assert (answer["height"], answer["tip"]) == (255, TIP_255)
     assert answer["bytes"] == DATA.stat().st_size - 255 * 8
+    assert node.stop() == 0
+
+
+def veiled(port: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(VEILED), "127.61.2.1", str(port), GENESIS, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_a_veiled_one_downloads_the_chain(nodes: Nodes, keyed: bool) -> None:
+    done = obscura("import", "--network", "bitcoin", "--datadir", nodes.directory / "a", DATA)
+    assert done.returncode == 0, done.stderr
+    port = free_port("127.61.2.1")
+    where = f"127.61.2.1:{port}"
+    options = ("--listener", "keyed") if keyed else ()
+    node = nodes.start("a", "--network", "bitcoin", "--listen", where, *options)
+    node.wait_for(height=255)
+    invitation = obscura("key", "invite", "--datadir", nodes.directory / "a", "--host", where)
+    assert invitation.returncode == 0, invitation.stderr
+    words = invitation.stdout.strip().removeprefix("obscura://").partition("@")[0]
+    done = veiled(port, words if keyed else words.partition(".")[0])
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert (answer["height"], answer["tip"]) == (255, TIP_255)
+    assert answer["bytes"] == DATA.stat().st_size - 255 * 8
+    with_typo = veiled(port, "b" + words[1:] if words[0] != "b" else "c" + words[1:])
+    assert "a mistake in the key" in with_typo.stderr
     assert node.stop() == 0
 
 
