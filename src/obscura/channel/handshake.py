@@ -106,7 +106,7 @@ class _Handshake:
         """Take bytes in any cut; the keys of the link once the handshake is complete, and then never again.
 
         Raises:
-            PeerFault: ``terminator-missing``, ``garbage-early``, ``tag-wrong``, ``kem-malformed``; on the initiator's
+            PeerFault: ``terminator-missing``, ``knock-missing``, ``tag-wrong``, ``kem-malformed``; on the initiator's
                 side also ``own-key`` and ``key-changed``, and nothing was sent to who showed that key.
         """
         self._stream += data
@@ -308,11 +308,14 @@ class ResponderHandshake(_Handshake):
         return True
 
     def _await_access(self) -> bool:
-        """Nothing but garbage can come before M2, as the terminator depends on it."""
-        if len(self._stream) > GARBAGE_BYTES:
-            raise PeerFault("garbage-early")
-        if not self.may_answer and (self._access is None or self._access.admits(self._shown, self._stream)):
-            self.may_answer = True
+        """Nothing but garbage can come before M2, as the terminator depends on it. Who sends more has failed already;
+        but a prefix of the stream may have earned an answer, and gets it, however the stream was cut."""
+        del self._stream[GARBAGE_BYTES + TERMINATOR_BYTES :]
+        if not self.may_answer:
+            if self._access is None or self._access.admits(self._shown, self._stream[:GARBAGE_BYTES]):
+                self.may_answer = True
+            elif len(self._stream) > GARBAGE_BYTES:
+                raise PeerFault("knock-missing")
         return False
 
     def _read_garbage(self) -> bool:

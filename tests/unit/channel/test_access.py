@@ -86,6 +86,19 @@ def test_a_listener_answers_only_who_knocks() -> None:
         else:
             with pytest.raises(BugError):
                 responder.answer()
-            with pytest.raises(PeerFault, match="garbage-early"):
+            with pytest.raises(PeerFault, match="knock-missing"):
                 responder.receive(bytes(GARBAGE_BYTES + 1))
             assert responder.take_data() == b""
+
+
+def test_what_follows_a_knock_does_not_matter() -> None:
+    """The prefix has earned an answer, though the stream is too long to become a link."""
+    keys = SeededKeys(4)
+    pair = keys.hidden()
+    knock = pair.hidden + access_garbage(SECRET, pair.hidden, b"pad", HOUR)
+    for step in (1, 50, 1 << 20):
+        responder = ResponderHandshake(SeededKeys(5), START, STATIC, b"", access=SecretAccess(SECRET, HOUR))
+        stream = knock + bytes(9_000)
+        for at in range(0, len(stream), step):
+            responder.receive(stream[at : at + step])
+        assert responder.may_answer

@@ -319,11 +319,19 @@ class TestAttacks:
             initiator.receive(bytes(32 + GARBAGE_BYTES + 16))
         assert len(initiator.take_data()) == 132, "M1, and nothing else"
 
-    def test_more_than_garbage_before_the_answer(self) -> None:
+    @pytest.mark.parametrize("step", [32, 100, 1 << 20])
+    def test_more_than_garbage_before_the_answer(self, step: int) -> None:
+        """Its first 32 bytes have earned an answer, however it is cut; then it fails. Little of it is kept."""
         _, responder = both()
-        responder.receive(bytes(32 + GARBAGE_BYTES))
-        with pytest.raises(PeerFault, match="garbage-early"):
-            responder.receive(b"x")
+        stream = bytes(32 + 100_000)
+        for at in range(0, len(stream), step):
+            assert responder.receive(stream[at : at + step]) is None
+            assert responder.may_answer
+        assert len(responder._stream) <= GARBAGE_BYTES + 16
+        responder.answer()
+        assert len(responder.take_data()) > M2_FIXED
+        with pytest.raises(PeerFault, match="terminator-missing"):
+            responder.receive(b"")
 
     def test_an_invalid_kem_key(self) -> None:
         """From a responder that holds its static key, and sends nonsense sealed: a fault, nothing more is sent."""
