@@ -143,6 +143,15 @@ def test_a_veiled_link_opens() -> None:
     assert peer.session == channel.transport.session_id
 
 
+def test_who_comes_from_a_network_of_another_class_meets_the_listener_s_identity() -> None:
+    """Private networks use fc00::/8, which is CJDNS's."""
+    rig = Rig()
+    conn = rig.node.accepted(NetAddress(Network.CJDNS, b"\xfc" + bytes(15), 8333), rig.now)
+    assert conn is not None
+    channel = secure_channel(Role.INITIATOR, genesis=rig.genesis, pin=STATIC.public)
+    assert isinstance(rig.link(conn, channel)[0], Opened)
+
+
 @pytest.mark.parametrize("mode", [Mode.LITERAL, Mode.PLAIN])
 def test_a_clear_version_at_a_veiled_node(mode: Mode) -> None:
     rig = Rig()
