@@ -13,8 +13,9 @@ from obscura.channel import Channel, ChannelEvent, Role
 from obscura.channel.handshake import InitiatorHandshake, ResponderHandshake, Secured, prologue
 from obscura.channel.secure import SecureTransport
 from obscura.crypto.agreement import KeyPair
-from obscura.crypto.elligator import HiddenPair
+from obscura.crypto.elligator import HiddenPair, is_printable
 from obscura.crypto.kem import KemPair, encapsulate
+from obscura.shaping import Shaper
 from obscura.wire.features import Feature, FeatureSet
 from obscura.wire.target import Mode
 
@@ -42,6 +43,11 @@ class SeededKeys:
 
     def hidden(self) -> HiddenPair:
         return hidden_from(self.chance.take_bytes(32))
+
+    def printable(self) -> HiddenPair:
+        while not is_printable((pair := self.hidden()).hidden):
+            pass
+        return pair
 
     def kem(self) -> KemPair:
         return KemPair(self.chance.take_bytes(64))
@@ -83,6 +89,7 @@ def secure_channel(
     own: tuple[bytes, ...] = (),
     static: KeyPair = STATIC,
     genesis: bytes = GENESIS,
+    shaper: Shaper | None = None,
 ) -> Channel:
     """A channel over keys that repeat."""
     keys = SeededKeys(2 * seed + (role is Role.RESPONDER))
@@ -93,7 +100,7 @@ def secure_channel(
             return InitiatorHandshake(keys, start, garbage, pin=pin, own=own)
         return ResponderHandshake(keys, start, static, garbage)
 
-    transport = SecureTransport(begin, genesis, mode, dialled=role is Role.INITIATOR)
+    transport = SecureTransport(begin, genesis, mode, shaper, dialled=role is Role.INITIATOR)
     nonce = 1 if role is Role.INITIATOR else 2
     return Channel(role, make_version(nonce, features), lambda _: False, Chance.from_seed(1), START_AT, transport)
 

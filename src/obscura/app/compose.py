@@ -168,6 +168,7 @@ async def run_node(
         config = NodeConfig(
             network=settings.network,
             transport=settings.mode,
+            shaping=settings.profile,
             user_agent=USER_AGENT,
             connect=settings.peers(),
             # Privacy: where a keyed listener is, is for those alone whom its operator has told.

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ..base import limits
 from ..base.errors import ConfigError
 from ..ledgers.kernel.networks import NETWORKS
+from ..shaping import Profile
 from ..wire.address import AddressError, NetAddress, address_from_ip, parse_address
 from ..wire.target import Mode, Target, parse_target
 
@@ -35,6 +36,11 @@ class Settings:
     """Peers that are always dialled again: HOST:PORT, obscura://KEY@HOST:PORT, plain://HOST:PORT and the like."""
     transport: str = "veiled"
     """How dials begin, and the weakest way in which others may begin: veiled, literal or plain."""
+    shaping: str = "pad"
+    """What the amounts and times of our side of a link show: pad rounds and delays them a little, off does not."""
+    first_packet: str = "random"
+    """How our dials begin: with random bytes, or with six printable ones, against censors that block what looks like
+    nothing."""
     listener: str = "open"
     """open: whoever speaks the protocol is answered. keyed: only who was invited (obscura key invite)."""
     discover: bool = True
@@ -58,6 +64,10 @@ class Settings:
             _refuse("network", self.network, f"choose one of {', '.join(NETWORKS)}")
         if self.transport not in _MODES:
             _refuse("transport", self.transport, f"choose one of {', '.join(_MODES)}")
+        if self.shaping not in _PROFILES:
+            _refuse("shaping", self.shaping, f"choose one of {', '.join(_PROFILES)}")
+        if self.first_packet not in ("random", "printable"):
+            _refuse("first_packet", self.first_packet, "choose one of random, printable")
         if self.listener not in ("open", "keyed"):
             _refuse("listener", self.listener, "choose one of open, keyed")
         if self.keyed and not self.listen:
@@ -77,6 +87,16 @@ class Settings:
     def mode(self) -> Mode:
         """``transport`` as a mode."""
         return _MODES[self.transport]
+
+    @property
+    def profile(self) -> Profile:
+        """``shaping`` as a profile."""
+        return _PROFILES[self.shaping]
+
+    @property
+    def printable(self) -> bool:
+        """Our dials begin with printable bytes."""
+        return self.first_packet == "printable"
 
     @property
     def keyed(self) -> bool:
@@ -124,6 +144,7 @@ class Settings:
 _HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _MODES: Final = {mode.name.lower(): mode for mode in Mode}
+_PROFILES: Final = {profile.value: profile for profile in Profile}
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _TYPES: Final[dict[str, str]] = {one.name: str(one.type) for one in fields(Settings)}
 

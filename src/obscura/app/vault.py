@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..aio.clock import read_clock
 from ..aio.entropy import SystemSecrets
+from ..base.limits import PRINTABLE_POOL
 from ..crypto.agreement import KeyPair
 from ..crypto.keysource import PooledKeys
 from ..node.vault import Vault
@@ -24,13 +26,14 @@ def make_vault(settings: Settings, datadir: Path, address: NetAddress | None) ->
         StoreError: the file of replays cannot.
     """
     files = KeyFiles(datadir, settings.network)
-    keys = PooledKeys(SystemSecrets())
+    keys = PooledKeys(SystemSecrets(), printable=PRINTABLE_POOL if settings.printable else 0)
+    vault = Vault(keys=keys, printable=settings.printable)
     if address is None:
-        return Vault(keys=keys), keys
+        return vault, keys
     of = class_of(address.network)
     statics = {of: KeyPair(files.obtain(of).private)}
     if not settings.keyed:
-        return Vault(keys=keys, statics=statics), keys
+        return replace(vault, statics=statics), keys
     access = files.obtain_access()
     replays = ReplayFile(files.access_path.with_name("replays"), read_clock().wall)
-    return Vault(keys=keys, statics=statics, access=access.raw, replays=replays), keys
+    return replace(vault, statics=statics, access=access.raw, replays=replays), keys

@@ -311,6 +311,27 @@ RECORDS_UNREKEYED: Final = _limit(
     "records",
     "a sender that has not replaced its key by then is at fault: 16 times late",
 )
+PAD_SMALLEST: Final = _limit(
+    "PAD_SMALLEST",
+    256,
+    "bytes",
+    "the shortest burst of a padded link; a ping, an inv, a header or a small request are all one of these",
+)
+SEND_JITTER: Final = _span(
+    "SEND_JITTER", 0.02, "a padded link holds what is not urgent for so long at most: 10 ms on average, and on each hop"
+)
+PRINTABLE_POOL: Final = _limit(
+    "PRINTABLE_POOL", 8, "pairs", "whose first bytes are printable: each costs 383 draws; as many as dials at once"
+)
+PRINTABLE_GARBAGE: Final = _limit(
+    "PRINTABLE_GARBAGE",
+    32,
+    "bytes",
+    "at least, behind a printable ephemeral key: the first write is 64 bytes, of which a few printable ones are few",
+)
+PRINTABLE_DRAWS: Final = _limit(
+    "PRINTABLE_DRAWS", 10, "draws", "at once while the node is idle: a millisecond, so that no link waits for it"
+)
 SINK_SHORTEST: Final = _span("SINK_SHORTEST", 30, "a link whose record failed stays open so long at least")
 SINK_LONGEST: Final = _span("SINK_LONGEST", 90, "and so long at most: the moment of its end tells nothing")
 HANDSHAKES_PER_SECOND: Final = _limit(

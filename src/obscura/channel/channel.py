@@ -45,7 +45,7 @@ from ..wire.registry import (
 from .budget import FaultBudget, TokenBucket
 from .events import ChannelEvent, Closed, MessageFault, Opened
 from .keepalive import Keepalive
-from .pieces import Pieces, joined
+from .pieces import Pieces
 from .transport import PlainTransport, Transport
 
 
@@ -122,6 +122,7 @@ class Channel:
         "_skip",
         "_spent",
         "_tokens",
+        "_urgent",
         "_verify",
         "_version",
         "bytes_in",
@@ -166,9 +167,11 @@ class Channel:
         self._spent = 0
         self._verify = True
         self._frames: list[bytes] = []
+        self._urgent = False
+        """A message that must not be delayed is among the frames."""
         self._closed: Closed | None = None
         if role is Role.INITIATOR:
-            self._queue(version)
+            self._say(version)
 
     # -- the network
 
@@ -180,11 +183,7 @@ class Channel:
         self._take_stream(data, now)
 
     def _take_stream(self, data: bytes, now: Instant) -> None:
-        try:
-            clear = self.transport.open(data, now)
-        except PeerFault as fault:
-            self._fail(fault)
-            return
+        clear = self.transport.open(data, now)
         # Speed: the records' tags have authenticated the frames; their checksums are not computed once more.
         self._verify = not self.transport.secured
         if self._position == len(self._clear) and not self._more.size:
@@ -215,7 +214,7 @@ class Channel:
         if self.state is not State.OPEN:
             msg = f"a {message.type_name} is sent on a link that is {self.state.value}"
             raise BugError(msg)
-        self._queue(message)
+        self._frames.append(encode_message(message))
 
     def send_frame(self, *parts: bytes) -> None:
         """Queue a frame that was made before, to use it for many peers, or as
@@ -249,12 +248,13 @@ class Channel:
         """When :meth:`handle_deadline` wants to be called; ``None`` once closed."""
         if self.state is State.CLOSED:
             return None
-        if self._keepalive is None:
-            return self._handshake_deadline
-        return earliest(self._keepalive.next_deadline())
+        ours = self._handshake_deadline if self._keepalive is None else self._keepalive.next_deadline()
+        return earliest(ours, self.transport.next_deadline())
 
     def handle_deadline(self, now: Instant) -> None:
-        """Send a ping that is due, or give up on a peer that does not answer. Harmless when nothing is due."""
+        """Send a ping that is due, or give up on a peer that does not answer. Harmless when nothing is due.
+
+        What the transport has held back is in :meth:`take_data` when its time has come."""
         if self.state is State.CLOSED:
             return
         if self._keepalive is None:
@@ -265,20 +265,21 @@ class Channel:
         elif self._keepalive.ping_due(now):
             nonce = self._chance.u64()
             self._keepalive.sent(nonce, now)
-            self._queue(Ping(nonce))
+            self._say(Ping(nonce))
 
     # -- what comes out
 
     def take_data(self, now: Instant) -> bytes:
-        """Drain the bytes to be written to the socket."""
+        """Drain the bytes to be written to the socket now; a shaped link holds some for :meth:`next_deadline`."""
         return b"".join(self.take_parts(now))
 
     def take_parts(self, now: Instant) -> list[bytes]:
         """As :meth:`take_data`, in pieces: small ones joined, large ones not copied."""
-        parts = self.transport.take_own()
-        if self._frames and self.transport.ready:
-            parts += joined(self.transport.seal(self._frames, now))
-            self._frames = []
+        # Nothing is held back on a link that has ended: there is no later.
+        urgent = self._urgent or self.state is _CLOSED
+        if self._frames or (urgent and self.transport.queued):
+            self._put(now, urgent=urgent)
+        parts = self.transport.take(now)
         self.bytes_out += sum(map(len, parts))
         return parts
 
@@ -287,12 +288,12 @@ class Channel:
         while self.state is not _CLOSED:
             # Speed: a link's whole cost per message is here, so it is one stretch of code (docs/performance.md).
             if self._skip and not self._skip_payload():
-                return None
+                return self._starve(now)
             clear, start = self._clear, self._position
             body = start + HEADER_SIZE
             if body > len(clear):
-                if self.buffered < HEADER_SIZE:
-                    return None
+                if self._unread < HEADER_SIZE:
+                    return self._starve(now)
                 self._clear = self._more.take_front(clear[start:], HEADER_SIZE)
                 self._position = 0
                 continue
@@ -309,8 +310,8 @@ class Channel:
                 if end <= len(clear):
                     payload = clear[body:end]
                     self._position = end
-                elif self.buffered < HEADER_SIZE + size:
-                    return None
+                elif self._unread < HEADER_SIZE + size:
+                    return self._starve(now)
                 else:
                     payload, self._clear, self._position = self._more.take_payload(memoryview(clear)[body:], size)
                 if price:
@@ -328,9 +329,8 @@ class Channel:
                     return MessageFault(name, fault.rule)
                 self._end(Closed("fault-budget", fault.rule, fault=True))
             except PeerFault as fault:
-                self._fail(fault)
-        closed, self._closed = self._closed, None
-        return closed
+                self._fail(fault, now)
+        return self._take_closed()
 
     @property
     def may_answer(self) -> bool:
@@ -345,9 +345,9 @@ class Channel:
         """
         self.transport.answer()
 
-    def silence(self, rule: str) -> None:
+    def silence(self, rule: str, now: Instant) -> None:
         """End the link from our side without a word: :class:`Closed` follows, and is silent."""
-        self._fail(SilentFault(rule))
+        self._fail(SilentFault(rule), now)
 
     @property
     def is_closed(self) -> bool:
@@ -356,13 +356,13 @@ class Channel:
 
     @property
     def queued(self) -> int:
-        """Bytes that :meth:`take_data` would drain, frames only."""
-        return sum(map(len, self._frames))
+        """Bytes of frames that wait for :meth:`take_data`, now or later."""
+        return sum(map(len, self._frames)) + self.transport.queued
 
     @property
     def buffered(self) -> int:
-        """Clear bytes that were received and not yet handed out."""
-        return len(self._clear) - self._position + self._more.size
+        """Bytes that were received and not yet handed out, in clear or not."""
+        return self._unread + self.transport.buffered
 
     @property
     def round_trip(self) -> Duration | None:
@@ -380,14 +380,37 @@ class Channel:
 
     # -- inside
 
+    @property
+    def _unread(self) -> int:
+        """Clear bytes that were received and not yet handed out."""
+        return len(self._clear) - self._position + self._more.size
+
+    def _starve(self, now: Instant) -> Closed | None:
+        """No frame is whole: wait for more; or end, if a fault stands behind what was good."""
+        if self.transport.fault is None:
+            return None
+        self._fail(self.transport.fault, now)
+        return self._take_closed()
+
+    def _take_closed(self) -> Closed | None:
+        closed, self._closed = self._closed, None
+        return closed
+
     def _settle_tokens(self, now: Instant) -> None:
         """Pay for the messages since the last look, in one sum."""
         if self._spent:
             self._tokens.take(self._spent, now)
             self._spent = 0
 
-    def _queue(self, message: Message) -> None:
+    def _say(self, message: Message) -> None:
+        """Queue a message of the channel's own: none of them may be delayed."""
         self._frames.append(encode_message(message))
+        self._urgent = True
+
+    def _put(self, now: Instant, *, urgent: bool) -> None:
+        frames, self._frames = self._frames, []
+        self._urgent = False
+        self.transport.put(frames, now, urgent=urgent)
 
     def _end(self, closed: Closed) -> None:
         if self.state is State.CLOSED:
@@ -399,10 +422,11 @@ class Channel:
         self._position = 0
         self._more.clear()
 
-    def _fail(self, fault: PeerFault) -> None:
+    def _fail(self, fault: PeerFault, now: Instant) -> None:
         silent = isinstance(fault, SilentFault)
         if silent:
-            self._frames.clear()
+            # It is not sent, but it counts for the shape in which the link goes on.
+            self._put(now, urgent=self._urgent)
             self.transport.forget()
         self._end(Closed(fault.rule, fault.detail, fault=True, silent=silent))
 
@@ -417,7 +441,7 @@ class Channel:
                 if self._keepalive is not None:
                     self._keepalive.pong(message.nonce, now)
             case Ping():
-                self._queue(Pong(message.nonce))
+                self._say(Pong(message.nonce))
         return None
 
     def _refuse_or_ignore(self, size: int, field: bytes) -> None:
@@ -468,17 +492,17 @@ class Channel:
         self.in_force = in_force
         self._enter(_NEXT_STATE[self.state, Version])
         if self.role is Role.RESPONDER:
-            self._queue(self._version)
+            self._say(self._version)
         if private and not self.transport.secured:
             self._secure(version, now)
-        self._queue(Verack())
+        self._say(Verack())
 
     def _secure(self, version: Version, now: Instant) -> None:
         """Go on encrypted: what was queued goes out in clear, what has come behind ``version`` is no frame any more."""
         ours, theirs = self._version.to_payload(), version.to_payload()
-        clear, self._frames = self._frames, []
-        self.transport.secure(clear, (ours, theirs) if self.role is Role.INITIATOR else (theirs, ours))
-        rest = self._more.take_front(self._clear[self._position :], self.buffered)
+        self._put(now, urgent=True)
+        self.transport.secure((ours, theirs) if self.role is Role.INITIATOR else (theirs, ours), now)
+        rest = self._more.take_front(self._clear[self._position :], self._unread)
         self._clear = b""
         self._position = 0
         self._take_stream(rest, now)

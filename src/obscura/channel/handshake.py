@@ -115,6 +115,11 @@ class _Handshake:
         secured, self._secured = self._secured, None
         return secured
 
+    @property
+    def buffered(self) -> int:
+        """Bytes that are kept because what they begin is not whole."""
+        return len(self._stream)
+
     def take_data(self) -> bytes:
         """Drain what is to be sent."""
         data = b"".join(self._out)

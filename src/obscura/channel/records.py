@@ -11,6 +11,7 @@ that what is seized from a running process opens no more of a recording than tha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
@@ -18,15 +19,12 @@ from ..base.errors import BugError, PeerFault
 from ..base.instant import Instant
 from ..base.limits import RECORD_BODY_BYTES, RECORDS_PER_KEY, RECORDS_UNREKEYED, REKEY_AFTER
 from ..crypto.cipher import TAG_BYTES, CipherState
+from ..shaping import Traffic
+from ..shaping.sizes import RECORD_OVERHEAD, TRAILER_BYTES
 
 _LENGTH: Final = Struct("<H")
 _TRAILER: Final = Struct("<HB")
-TRAILER_BYTES: Final = _TRAILER.size
 SEALED_LENGTH_BYTES: Final = _LENGTH.size + TAG_BYTES
-RECORD_OVERHEAD: Final = SEALED_LENGTH_BYTES + TAG_BYTES
-"""What a record adds to its body on the wire."""
-DATA_BYTES: Final = RECORD_BODY_BYTES - TRAILER_BYTES
-"""The most data that a record carries."""
 _REKEY: Final = 0x01
 
 
@@ -38,38 +36,49 @@ class RecordSealer:
         now: when the key was made.
     """
 
-    __slots__ = ("_cipher", "_records", "_since")
+    __slots__ = ("_cipher", "_records", "_since", "traffic")
 
     def __init__(self, cipher: CipherState, now: Instant) -> None:
         self._cipher = cipher
         self._records = 0
         self._since = now
+        self.traffic = Traffic()
+        """What was sealed."""
 
-    def seal(self, data: bytes | memoryview, body: int, now: Instant) -> bytes:
+    def seal(self, data: Sequence[bytes | memoryview], body: int, now: Instant) -> bytes:
         """One record.
 
         Args:
-            data: at most :data:`DATA_BYTES`; empty for a decoy.
+            data: in pieces, at most :data:`~obscura.shaping.sizes.DATA_BYTES` together; none for a decoy.
             body: length of the body: data, padding and three bytes more.
             now: decides whether the key is replaced behind this record.
 
         Raises:
             BugError: the data do not fit the body, or the body is none.
         """
-        padding = body - TRAILER_BYTES - len(data)
+        length = sum(map(len, data))
+        padding = body - TRAILER_BYTES - length
         if padding < 0 or body > RECORD_BODY_BYTES:
-            msg = f"{len(data)} bytes in a record's body of {body}"
+            msg = f"{length} bytes in a record's body of {body}"
             raise BugError(msg)
         self._records += 1
         rekey = self._records >= RECORDS_PER_KEY or now - self._since >= REKEY_AFTER
-        plain = b"".join((data, bytes(padding), _TRAILER.pack(len(data), _REKEY if rekey else 0)))
+        plain = b"".join((*data, bytes(padding), _TRAILER.pack(length, _REKEY if rekey else 0)))
         cipher = self._cipher
-        record = cipher.seal(_LENGTH.pack(body)) + cipher.seal(plain)
+        record = bytearray(body + RECORD_OVERHEAD)
+        with memoryview(record) as view:
+            cipher.seal_into(_LENGTH.pack(body), view[:SEALED_LENGTH_BYTES])
+            cipher.seal_into(plain, view[SEALED_LENGTH_BYTES:])
         if rekey:
             cipher.rekey()
             self._records = 0
             self._since = now
-        return record
+        if length:
+            self.traffic.real += length
+            self.traffic.padding += padding
+        else:
+            self.traffic.decoy += len(record)
+        return bytes(record)
 
     def forget(self) -> None:
         """Drop the key."""
@@ -79,7 +88,7 @@ class RecordSealer:
 class RecordOpener:
     """Opens the records of one direction. A body is opened only when it is whole."""
 
-    __slots__ = ("_body", "_cipher", "_records", "_rest", "decoys", "padding")
+    __slots__ = ("_body", "_cipher", "_records", "_rest", "fault", "traffic")
 
     def __init__(self, cipher: CipherState) -> None:
         self._cipher = cipher
@@ -87,10 +96,10 @@ class RecordOpener:
         self._body = 0
         """Sealed length of the record whose length is known; 0 if that is what comes next."""
         self._records = 0
-        self.decoys = 0
-        """Records without data so far."""
-        self.padding = 0
-        """Bytes of padding so far, those of decoys included."""
+        self.fault: PeerFault | None = None
+        """What was wrong with a record; nothing is opened any more."""
+        self.traffic = Traffic()
+        """What was opened."""
 
     @property
     def buffered(self) -> int:
@@ -100,10 +109,12 @@ class RecordOpener:
     def open(self, data: bytes) -> list[bytes]:
         """Take bytes in any cut; the data of all records that they complete, in order.
 
-        Raises:
-            PeerFault: ``tag-wrong``, or a record that breaks the form. Whatever was complete before it is lost with
-                it: nothing of the link is trusted any more.
+        A record that fails sets :attr:`fault`: ``tag-wrong``, ``record-malformed`` or ``rekey-overdue``. What was
+        complete before it is returned all the same, so that what a link answers does not depend on how its stream was
+        cut; it has nothing more to say then.
         """
+        if self.fault is not None:
+            return []
         stream: bytes | bytearray = data
         if self._rest:
             self._rest += data
@@ -111,27 +122,35 @@ class RecordOpener:
                 return []
             stream = self._rest
         pieces: list[bytes] = []
-        at = 0
         with memoryview(stream) as view:
-            end = len(view)
-            while True:
-                need = self._body or SEALED_LENGTH_BYTES
-                if end - at < need:
-                    break
-                plain = self._cipher.open(view[at : at + need])
-                at += need
-                if self._body:
-                    self._body = 0
-                    if carried := self._carried(plain):
-                        pieces.append(carried)
-                else:
-                    (length,) = _LENGTH.unpack(plain)
-                    if not TRAILER_BYTES <= length <= RECORD_BODY_BYTES:
-                        raise PeerFault("record-malformed", f"a body of {length} bytes")
-                    self._body = length + TAG_BYTES
-            rest = bytearray(view[at:])
-        self._rest = rest
+            try:
+                at = self._open_records(view, pieces)
+            except PeerFault as fault:
+                self.forget()
+                self.fault = fault
+            else:
+                self._rest = bytearray(view[at:])
         return pieces
+
+    def _open_records(self, view: memoryview, pieces: list[bytes]) -> int:
+        """Append the data of whole records to ``pieces``; where the rest begins."""
+        at = 0
+        end = len(view)
+        while True:
+            need = self._body or SEALED_LENGTH_BYTES
+            if end - at < need:
+                return at
+            plain = self._cipher.open(view[at : at + need])
+            at += need
+            if self._body:
+                self._body = 0
+                if carried := self._carried(plain):
+                    pieces.append(carried)
+            else:
+                (length,) = _LENGTH.unpack(plain)
+                if not TRAILER_BYTES <= length <= RECORD_BODY_BYTES:
+                    raise PeerFault("record-malformed", f"a body of {length} bytes")
+                self._body = length + TAG_BYTES
 
     def forget(self) -> None:
         """Drop the key and what is buffered."""
@@ -153,6 +172,9 @@ class RecordOpener:
             self._records = 0
         elif self._records >= RECORDS_UNREKEYED:
             raise PeerFault("rekey-overdue")
-        self.padding += padding
-        self.decoys += not length
+        if length:
+            self.traffic.real += length
+            self.traffic.padding += padding
+        else:
+            self.traffic.decoy += len(plain) + RECORD_OVERHEAD
         return plain[:length]

@@ -24,9 +24,14 @@ from typing import Final, TypeAlias
 
 from ..base.errors import BugError, PeerFault, SilentFault
 from ..base.instant import Instant
+from ..base.limits import RECORD_BODY_BYTES
+from ..shaping import Ghost, OffShaper, Shaper, Traffic
+from ..shaping.sizes import RECORD_OVERHEAD, SMALLEST_RECORD, TRAILER_BYTES
 from ..wire.target import Mode
 from .handshake import InitiatorHandshake, ResponderHandshake, prologue
-from .records import DATA_BYTES, TRAILER_BYTES, RecordOpener, RecordSealer
+from .outbox import Outbox
+from .pieces import joined
+from .records import RecordOpener, RecordSealer
 
 Handshake: TypeAlias = InitiatorHandshake | ResponderHandshake
 Begin: TypeAlias = Callable[[bytes], Handshake]
@@ -52,6 +57,7 @@ class SecureTransport:
         begin: makes our side's handshake.
         genesis: hash of the chain's first block; part of the prologue.
         mode: of a dial how it begins; of an accepted link the weakest that is allowed.
+        shaper: says when records are emitted, and how much of them; it has no say in the handshake.
         dialled: whether we are the initiator.
     """
 
@@ -62,22 +68,36 @@ class SecureTransport:
         "_handshake",
         "_mode",
         "_opener",
+        "_outbox",
+        "_overhang",
         "_own",
         "_sealer",
+        "_shaper",
         "_stage",
         "_stream",
+        "fault",
+        "ghost",
         "name",
         "responder",
         "session_id",
     )
 
-    def __init__(self, begin: Begin, genesis: bytes, mode: Mode, *, dialled: bool) -> None:
+    def __init__(
+        self, begin: Begin, genesis: bytes, mode: Mode, shaper: Shaper | None = None, *, dialled: bool
+    ) -> None:
         self._begin = begin
         self._genesis = genesis
         self._mode = mode
         self._dialled = dialled
+        self._shaper: Shaper = shaper or OffShaper()
         self._own: list[bytes] = []
+        """For the socket as they are: frames in clear, and the handshake."""
+        self._outbox = Outbox()
+        self._overhang = b""
+        """The end of a record whose beginning was emitted."""
         self._stream = b""
+        self.fault: SilentFault | None = None
+        self.ghost: Ghost | None = None
         self._handshake: Handshake | None = None
         self._sealer: RecordSealer | None = None
         self._opener: RecordOpener | None = None
@@ -91,11 +111,6 @@ class SecureTransport:
             else:
                 self._stage = _Stage.CLEAR
                 self.name = mode.name.lower()
-
-    @property
-    def ready(self) -> bool:
-        """See :class:`Transport`."""
-        return self._stage in (_Stage.CLEAR, _Stage.SECURED)
 
     @property
     def secured(self) -> bool:
@@ -128,7 +143,7 @@ class SecureTransport:
         """See :class:`Transport`."""
         try:
             if self._opener is not None:
-                return _joined(self._opener.open(data))
+                return self._open_records(self._opener, data)
             match self._stage:
                 case _Stage.CLEAR:
                     return data
@@ -139,44 +154,109 @@ class SecureTransport:
                 case _:
                     return b""
         except PeerFault as fault:
-            self.forget()
-            raise SilentFault(fault.rule, fault.detail) from None
+            self._fail(fault)
+            return b""
 
-    def seal(self, frames: list[bytes], now: Instant) -> list[bytes]:
+    @property
+    def buffered(self) -> int:
+        """See :class:`Transport`."""
+        if self._opener is not None:
+            return self._opener.buffered
+        return len(self._stream) if self._handshake is None else self._handshake.buffered
+
+    def put(self, frames: list[bytes], now: Instant, *, urgent: bool) -> None:
         """See :class:`Transport`."""
         if self._stage is _Stage.CLEAR:
-            return frames
-        if self._sealer is None:
-            raise BugError("frames are sealed before there are keys")
-        stream = memoryview(b"".join(frames))
-        sealed = []
-        for at in range(0, len(stream), DATA_BYTES):
-            data = stream[at : at + DATA_BYTES]
-            sealed.append(self._sealer.seal(data, len(data) + TRAILER_BYTES, now))
-        return sealed
+            self._own += frames
+        elif self._stage is not _Stage.FAILED:
+            self._outbox.put(frames)
+            self._shaper.put(now, urgent=urgent)
 
-    def take_own(self) -> list[bytes]:
+    @property
+    def queued(self) -> int:
         """See :class:`Transport`."""
-        own, self._own = self._own, []
-        return own
+        return self._outbox.size
 
-    def secure(self, clear: list[bytes], versions: tuple[bytes, bytes]) -> None:
+    def take(self, now: Instant) -> list[bytes]:
         """See :class:`Transport`."""
+        parts: list[bytes] = []
+        if self._own:
+            parts += joined(self._own)
+            self._own = []
+        if self._sealer is not None and (amount := self._shaper.take(self._outbox.size, now)):
+            parts += self._emit(self._sealer, amount, now)
+        return parts
+
+    def next_deadline(self) -> Instant | None:
+        """See :class:`Transport`."""
+        return None if self._sealer is None else self._shaper.next_deadline()
+
+    def secure(self, versions: tuple[bytes, bytes], now: Instant) -> None:
+        """See :class:`Transport`."""
+        del now
         if self._stage is not _Stage.CLEAR:
             raise BugError("only a link in clear can be secured")
-        self._own += clear
         # One mode for both names: the side that was dialled cannot know how the other one calls its dial.
         self._shake(Mode.LITERAL, versions)
 
     def forget(self) -> None:
-        """Drop every key and whatever was to be sent."""
+        """See :class:`Transport`."""
+        if self._stage is _Stage.SECURED:
+            self.ghost = Ghost(self._shaper, self._outbox.size)
         self._stage = _Stage.FAILED
         self._own.clear()
+        self._outbox.clear()
+        self._overhang = b""
         self._stream = b""
         for part in (self._handshake, self._sealer, self._opener):
             if part is not None:
                 part.forget()
         self._handshake = self._sealer = self._opener = None
+
+    @property
+    def traffic(self) -> tuple[Traffic, Traffic]:
+        """See :class:`Transport`."""
+        return (
+            Traffic() if self._sealer is None else self._sealer.traffic,
+            Traffic() if self._opener is None else self._opener.traffic,
+        )
+
+    def _fail(self, fault: PeerFault) -> None:
+        """Nothing is opened any more. The keys are dropped by the owner's :meth:`forget`, once what was good has been
+        dealt with: what it is answered counts for the shape in which the link goes on."""
+        self.fault = SilentFault(fault.rule, fault.detail)
+        if self._stage is not _Stage.SECURED:
+            self.forget()
+
+    def _open_records(self, opener: RecordOpener, data: bytes) -> bytes:
+        clear = _joined(opener.open(data))
+        if opener.fault is not None and self.fault is None:
+            self._fail(opener.fault)
+        return clear
+
+    def _emit(self, sealer: RecordSealer, amount: int, now: Instant) -> list[bytes]:
+        """``amount`` bytes of records. A record that is larger than what is left is begun; its end goes out first next
+        time."""
+        parts: list[bytes] = []
+        piece = self._overhang
+        while len(piece) < amount:
+            if piece:
+                parts.append(piece)
+                amount -= len(piece)
+            piece = self._seal(sealer, amount, now)
+        parts.append(piece[:amount])
+        self._overhang = piece[amount:]
+        return parts
+
+    def _seal(self, sealer: RecordSealer, space: int, now: Instant) -> bytes:
+        """One record that fills ``space`` bytes of the wire, or leaves room for another; or, if the space is too small
+        for any, the smallest one."""
+        body = min(max(space - RECORD_OVERHEAD, TRAILER_BYTES), RECORD_BODY_BYTES)
+        left = space - RECORD_OVERHEAD - body
+        if 0 < left < SMALLEST_RECORD:
+            body -= SMALLEST_RECORD - left
+        data = self._outbox.take(min(self._outbox.size, body - TRAILER_BYTES))
+        return sealer.seal(data, body, now)
 
     def _shake(self, mode: Mode, versions: tuple[bytes, bytes] | None) -> None:
         self._stage = _Stage.SHAKING
@@ -215,7 +295,7 @@ class SecureTransport:
         self.responder = secured.responder
         self._sealer = RecordSealer(secured.sending, now)
         self._opener = RecordOpener(secured.receiving)
-        return _joined(self._opener.open(secured.rest))
+        return self._open_records(self._opener, secured.rest)
 
 
 def _joined(pieces: list[bytes]) -> bytes:

@@ -1,17 +1,19 @@
 """The seam under the frames: how the clear stream of a link becomes the bytes of its socket.
 
 A transport is a machine like the channel. ``plain`` passes bytes through. An encrypted one consumes its own handshake
-inside ``open``, answers through ``take_own``, and yields clear bytes only once it is ready; the channel does not see
-the difference, but for three things: nothing is sealed before the transport is :attr:`~Transport.ready`, the owner's
-leave to answer a handshake is passed on, and a link that began in clear is told to go on encrypted.
+inside ``open``, holds frames until it has keys, and emits them when the link's shaper says. The channel sees the
+difference in two things only: the owner's leave to answer a handshake is passed on, and a link that began in clear is
+told to go on encrypted.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from ..base.errors import BugError
+from ..base.errors import BugError, SilentFault
 from ..base.instant import Instant
+from ..shaping import Ghost, Traffic
+from .pieces import joined
 
 
 class Transport(Protocol):
@@ -20,11 +22,6 @@ class Transport(Protocol):
     @property
     def name(self) -> str:
         """How the link is protected: ``plain``, ``literal``, ``veiled``; ``unknown`` until it is known."""
-        ...
-
-    @property
-    def ready(self) -> bool:
-        """Frames can be sealed."""
         ...
 
     @property
@@ -57,19 +54,35 @@ class Transport(Protocol):
         ...
 
     def open(self, data: bytes, now: Instant) -> bytes:
-        """Take bytes of the socket; return the clear bytes that they complete, maybe none.
-
-        Raises:
-            SilentFault: the stream is not what this transport expects, and the peer must not be told.
-        """
+        """Take bytes of the socket; return the clear bytes that they complete, maybe none."""
         ...
 
-    def seal(self, frames: list[bytes], now: Instant) -> list[bytes]:
-        """The socket's bytes, in pieces, for whole clear frames, in pieces that need not be frames."""
+    @property
+    def fault(self) -> SilentFault | None:
+        """The stream is not what this transport expects, and the peer must not be told. What :meth:`open` returned
+        before and with it is good."""
         ...
 
-    def take_own(self) -> list[bytes]:
-        """Bytes that the transport itself wants sent before any sealed frame (its handshake), drained."""
+    @property
+    def buffered(self) -> int:
+        """Bytes of the socket that are kept because what they begin is not whole."""
+        ...
+
+    def put(self, frames: list[bytes], now: Instant, *, urgent: bool) -> None:
+        """Queue whole clear frames, in pieces that need not be frames; ``urgent`` ones are not to be delayed."""
+        ...
+
+    @property
+    def queued(self) -> int:
+        """Bytes of frames that wait."""
+        ...
+
+    def take(self, now: Instant) -> list[bytes]:
+        """The bytes for the socket that are due, in pieces: the transport's own handshake, and frames."""
+        ...
+
+    def next_deadline(self) -> Instant | None:
+        """When :meth:`take` wants to be called though nothing has happened."""
         ...
 
     @property
@@ -77,12 +90,12 @@ class Transport(Protocol):
         """The link may not go on in clear: both sides have to set PrivacyFeatures."""
         ...
 
-    def secure(self, clear: list[bytes], versions: tuple[bytes, bytes]) -> None:
-        """Go on encrypted after frames in clear (transport: "literal").
+    def secure(self, versions: tuple[bytes, bytes], now: Instant) -> None:
+        """Go on encrypted behind the frames that were put in clear (transport: "literal").
 
         Args:
-            clear: frames that are still to go out as they are.
             versions: the raw ``version`` payloads of both sides, the initiator's first.
+            now: as always.
 
         Raises:
             BugError: the link has not begun in clear, or there are no keys; nobody may have set PrivacyFeatures then.
@@ -93,18 +106,33 @@ class Transport(Protocol):
         """Drop every key, and what was to be sent."""
         ...
 
+    @property
+    def ghost(self) -> Ghost | None:
+        """The shape in which a link that was encrypted goes on after :meth:`forget`, if it was."""
+        ...
+
+    @property
+    def traffic(self) -> tuple[Traffic, Traffic]:
+        """What went out and what came in inside the encryption."""
+        ...
+
 
 class PlainTransport:
     """No protection at all: the stream is the frames."""
 
     name = "plain"
-    ready = True
     secured = False
     session_id = b""
     responder = b""
     may_answer = False
     must_secure = False
     initiator_shown = b""
+    fault = None
+    buffered = 0
+    ghost = None
+
+    def __init__(self) -> None:
+        self._frames: list[bytes] = []
 
     def answer(self) -> None:
         """There is no handshake.
@@ -119,16 +147,29 @@ class PlainTransport:
         del now
         return data
 
-    def seal(self, frames: list[bytes], now: Instant) -> list[bytes]:
+    def put(self, frames: list[bytes], now: Instant, *, urgent: bool) -> None:
+        """See :class:`Transport`."""
+        del now, urgent
+        self._frames += frames
+
+    @property
+    def queued(self) -> int:
+        """See :class:`Transport`."""
+        return sum(map(len, self._frames))
+
+    def take(self, now: Instant) -> list[bytes]:
         """The same bytes."""
         del now
-        return frames
+        if not self._frames:
+            return []
+        frames, self._frames = self._frames, []
+        return list(joined(frames))
 
-    def take_own(self) -> list[bytes]:
-        """Nothing: there is no handshake."""
-        return []
+    def next_deadline(self) -> Instant | None:
+        """Nothing is delayed."""
+        return None
 
-    def secure(self, clear: list[bytes], versions: tuple[bytes, bytes]) -> None:
+    def secure(self, versions: tuple[bytes, bytes], now: Instant) -> None:
         """There are no keys: our ``version`` must not set PrivacyFeatures.
 
         Raises:
@@ -137,4 +178,10 @@ class PlainTransport:
         raise BugError("a plain transport cannot be secured")
 
     def forget(self) -> None:
-        """There is nothing."""
+        """Drop what was to be sent."""
+        self._frames.clear()
+
+    @property
+    def traffic(self) -> tuple[Traffic, Traffic]:
+        """Nothing is encrypted."""
+        return Traffic(), Traffic()

@@ -53,6 +53,10 @@ def node(
     transport: Annotated[
         str | None, typer.Option(help="veiled (encrypted from the first byte), literal, or plain.")
     ] = None,
+    shaping: Annotated[str | None, typer.Option(help="pad (sizes and times are rounded a little), or off.")] = None,
+    first_packet: Annotated[
+        str | None, typer.Option(help="How dials begin: random, or printable, against some censors.")
+    ] = None,
     listener: Annotated[
         str | None, typer.Option(help="open, or keyed: only who has an `obscura key invite` is answered.")
     ] = None,
@@ -75,6 +79,8 @@ def node(
         "listen": listen,
         "connect": tuple(connect) if connect else None,
         "transport": transport,
+        "shaping": shaping,
+        "first_packet": first_packet,
         "listener": listener,
         "discover": discover,
         "outbound": outbound,

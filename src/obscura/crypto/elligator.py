@@ -8,10 +8,13 @@ component of low order, without which the points themselves would tell (they wou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import monocypher
 
 from .agreement import KeyPair
+
+PRINTABLE_BYTES: Final = 6
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -31,6 +34,22 @@ def draw_hidden() -> HiddenPair:
     """
     hidden, private = monocypher.elligator_key_pair()
     return HiddenPair(KeyPair(private), hidden)
+
+
+def is_printable(hidden: bytes) -> bool:
+    """Whether the first six bytes are printable ASCII, as those of one representative in 383 are."""
+    return all(0x20 <= byte <= 0x7E for byte in hidden[:PRINTABLE_BYTES])
+
+
+def draw_printable(draws: int | None = None) -> HiddenPair | None:
+    """A pair whose representative :func:`is_printable`; ``None`` if none of so many draws was (without a bound it goes
+    on until one is: 40 ms, more or less)."""
+    while draws is None or draws > 0:
+        pair = draw_hidden()
+        if is_printable(pair.hidden):
+            return pair
+        draws = None if draws is None else draws - 1
+    return None
 
 
 def public_of(hidden: bytes) -> bytes:

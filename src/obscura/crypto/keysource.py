@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from ..base.limits import HANDSHAKE_POOL
+from ..base.limits import HANDSHAKE_POOL, PRINTABLE_DRAWS
 from ..base.randomness import Secrets
-from .elligator import HiddenPair, draw_hidden
+from .elligator import HiddenPair, draw_hidden, draw_printable
 from .kem import KemPair, encapsulate
 
 
@@ -20,6 +20,11 @@ class KeySource(Secrets, Protocol):
 
     def hidden(self) -> HiddenPair:
         """A hidden X25519 pair that nobody has seen."""
+        ...
+
+    def printable(self) -> HiddenPair:
+        """A hidden pair that nobody has seen, whose first six bytes are printable ASCII (transport: "Prefix
+        profile")."""
         ...
 
     def kem(self) -> KemPair:
@@ -37,13 +42,16 @@ class PooledKeys:
     Args:
         secrets: for random bytes.
         size: pairs that each pool holds when it is full.
+        printable: the same, of pairs whose first bytes are printable; each costs some 40 ms.
     """
 
-    def __init__(self, secrets: Secrets, size: int = HANDSHAKE_POOL) -> None:
+    def __init__(self, secrets: Secrets, size: int = HANDSHAKE_POOL, printable: int = 0) -> None:
         self._secrets = secrets
         self._size = size
         self._hidden: deque[HiddenPair] = deque()
         self._kem: deque[KemPair] = deque()
+        self._printable_size = printable
+        self._printable: deque[HiddenPair] = deque()
 
     def __repr__(self) -> str:
         return f"PooledKeys(<{len(self._hidden)} and {len(self._kem)} keys>)"
@@ -51,10 +59,17 @@ class PooledKeys:
     @property
     def is_full(self) -> bool:
         """Nothing is left for :meth:`fill_one`."""
-        return len(self._hidden) >= self._size and len(self._kem) >= self._size
+        return (
+            len(self._hidden) >= self._size
+            and len(self._kem) >= self._size
+            and len(self._printable) >= self._printable_size
+        )
 
     def fill_one(self) -> None:
-        """Make one pair for the pool that is emptier, if one is not full: at most about 200 µs."""
+        """Make one pair for the pool that is emptier, if one is not full, or try for a printable one: about 1 ms at
+        most."""
+        if len(self._printable) < self._printable_size and (pair := draw_printable(PRINTABLE_DRAWS)) is not None:
+            self._printable.append(pair)
         if len(self._hidden) <= len(self._kem):
             if len(self._hidden) < self._size:
                 self._hidden.append(draw_hidden())
@@ -68,6 +83,14 @@ class PooledKeys:
     def hidden(self) -> HiddenPair:
         """See :class:`KeySource`."""
         return self._hidden.popleft() if self._hidden else draw_hidden()
+
+    def printable(self) -> HiddenPair:
+        """See :class:`KeySource`."""
+        if self._printable:
+            return self._printable.popleft()
+        pair = draw_printable()
+        assert pair is not None, "without a bound it goes on until there is one"
+        return pair
 
     def kem(self) -> KemPair:
         """See :class:`KeySource`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base import limits
+from ..shaping import Profile
 from ..wire.address import NetAddress
 from ..wire.target import Mode, Target
 
@@ -19,6 +20,8 @@ class NodeConfig:
     """``/Obscura:MAJOR.MINOR(python)/``, the same for every node of a release (design §3.2)."""
     transport: Mode = Mode.VEILED
     """How our dials begin, and the weakest way in which others may begin theirs."""
+    shaping: Profile = Profile.PAD
+    """The amounts and times that our side of an encrypted link shows."""
     connect: tuple[Target, ...] = ()
     """Peers that the operator named: always dialled again, and exempt from the slots."""
     advertise: NetAddress | None = None

@@ -50,4 +50,4 @@ def _answer(state: NodeState, peer: Peer, now: Now) -> None:
     if admitted:
         peer.channel.answer()
     else:
-        peer.channel.silence("replayed")
+        peer.channel.silence("replayed", now.mono)

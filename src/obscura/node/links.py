@@ -8,6 +8,7 @@ from ..base.names import ConnId
 from ..channel import Channel, Closed, Opened, Role
 from ..channel.transport import PlainTransport, Transport
 from ..peers.pins import Verdict
+from ..shaping import make_shaper
 from ..wire.address import NetAddress
 from ..wire.features import Feature, FeatureSet
 from ..wire.greeting import PROTOCOL_VERSION, Version
@@ -74,13 +75,14 @@ def _transport(state: NodeState, conn: ConnId, address: NetAddress, now: Now, di
     if vault is None:
         return PlainTransport()
     chance = state.chance.fork(f"garbage {conn}")
+    shaper = make_shaper(state.config.shaping, state.chance.fork(f"shaper {conn}"))
     genesis = state.tree.genesis.hash
     if dial is None:
-        return vault.accept(genesis, mode, class_of(address.network), chance, now.wall)
+        return vault.accept(genesis, mode, class_of(address.network), chance, now.wall, shaper)
     pin = dial.key if dial.named else None
     # A key was pinned on a veiled link, and is checked on a veiled one, whatever the other dials are.
     wanted = Mode.VEILED if pin is not None else dial.target.mode or mode
-    return vault.dial(genesis, wanted, chance, now.wall, pin=pin, secret=dial.target.secret)
+    return vault.dial(genesis, wanted, chance, now.wall, pin=pin, secret=dial.target.secret, shaper=shaper)
 
 
 def _version(state: NodeState, nonce: int, now: Now) -> Version:
@@ -109,7 +111,7 @@ def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
             return
         state.inbound_open += 1
     if peer.target is not None and not _meet(state, peer, peer.target, now):
-        peer.channel.silence("key-changed")
+        peer.channel.silence("key-changed", now.mono)
         return
     peer.opened_at = now.mono
     state.tell(LinkOpened(peer.conn, peer.address, peer.inbound, event.version.user_agent))

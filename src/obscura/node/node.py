@@ -10,6 +10,7 @@ defect of ours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..base.errors import BugError, PeerFault
 from ..base.instant import MICROSECONDS, Duration, Instant, Now
@@ -261,6 +262,8 @@ class Node:
                     on_sync.schedule(state, now)
                 case "knock":
                     doors.answer_due(state, now)
+                case "ghost":
+                    sinks.emit_due(state, ConnId(number), now)
                 case "sink":
                     sinks.end(state, ConnId(number))
                 case _:
@@ -314,6 +317,7 @@ class Node:
 
     def _picture(self, peer: Peer, now: Now) -> PeerSnapshot:
         version = peer.channel.peer_version
+        shaped_out, shaped_in = peer.channel.transport.traffic
         return PeerSnapshot(
             conn=peer.conn,
             address=peer.address,
@@ -331,6 +335,8 @@ class Node:
             age=peer.age(now.mono),
             bytes_in=peer.channel.bytes_in,
             bytes_out=peer.channel.bytes_out,
+            shaped_in=replace(shaped_in),
+            shaped_out=replace(shaped_out),
             blocks_received=peer.blocks_received,
             blocks_in_flight=self._state.download.in_flight(peer.conn),
             faults=peer.channel.fault_points(now.mono),

@@ -3,7 +3,8 @@
 A link whose encryption fails is over for the node, but its connection stays, so that neither a byte nor the moment of
 the end tells a prober what was wrong. Before the handshake is done it ends when every handshake would,
 HANDSHAKE_TIMEOUT after it began; after that, when a record fails, SINK_SHORTEST to SINK_LONGEST later. What comes
-meanwhile is read and dropped; a peer that ends its stream is answered at once. A sink holds no buffer and no peer.
+meanwhile is read and dropped; a peer that ends its stream is answered at once. A sink holds no buffer and no peer. One
+that follows an open link goes on in the link's shape, by random bytes.
 
 Inbound ones count among the strangers of the lobby, which may evict them like any other.
 """
@@ -13,9 +14,9 @@ from __future__ import annotations
 from ..base.instant import Now, after
 from ..base.limits import HANDSHAKE_TIMEOUT, SINK_LONGEST, SINK_SHORTEST
 from ..base.names import ConnId
-from .effects import Drop, Resume
+from .effects import Drop, Resume, Send
 from .peer import Peer
-from .state import NodeState
+from .state import NodeState, Sink
 
 
 def begin(state: NodeState, peer: Peer, now: Now) -> None:
@@ -28,10 +29,23 @@ def begin(state: NodeState, peer: Peer, now: Now) -> None:
         deadline = after(peer.since, HANDSHAKE_TIMEOUT)
     else:
         deadline = after(now.mono, state.chance.fork(f"sink {conn}").span(SINK_SHORTEST, SINK_LONGEST))
-    state.door.sinks[conn] = deadline
+    state.door.sinks[conn] = Sink(deadline, peer.channel.transport.ghost)
     state.timers.set(("sink", conn), deadline)
+    emit_due(state, conn, now)
     if peer.inbound and peer.opened_at is not None:
         evict(state, state.lobby.enter(conn, peer.address.group()))
+
+
+def emit_due(state: NodeState, conn: ConnId, now: Now) -> None:
+    """Emit what the link that is gone would have emitted."""
+    sink = state.door.sinks.get(conn)
+    if sink is None or sink.ghost is None:
+        return
+    assert state.door.vault is not None, "there was an encrypted link"
+    if amount := sink.ghost.take(now.mono):
+        state.bytes_out += amount
+        state.emit(Send(conn, state.door.vault.keys.token(amount)))
+    state.timers.set(("ghost", conn), sink.ghost.next_deadline())
 
 
 def evict(state: NodeState, leaving: ConnId | None) -> None:
@@ -50,6 +64,7 @@ def end(state: NodeState, conn: ConnId) -> bool:
     if state.door.sinks.pop(conn, None) is None:
         return False
     state.timers.set(("sink", conn), None)
+    state.timers.set(("ghost", conn), None)
     state.lobby.leave(conn)
     state.emit(Drop(conn))
     return True

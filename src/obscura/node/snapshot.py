@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..base.instant import Duration
 from ..base.names import BlockHash, ConnId
+from ..shaping import Traffic
 from ..wire.address import NetAddress
 from ..wire.features import FeatureSet
 
@@ -33,6 +34,9 @@ class PeerSnapshot:
     age: Duration
     bytes_in: int
     bytes_out: int
+    shaped_in: Traffic
+    shaped_out: Traffic
+    """What of these bytes were messages, padding and decoys, inside the encryption."""
     blocks_received: int
     blocks_in_flight: int
     faults: int

@@ -21,6 +21,7 @@ from ..peers.dialing import Dialer
 from ..peers.lobby import Lobby
 from ..peers.pins import Pins
 from ..peers.rations import Rations
+from ..shaping import Ghost
 from ..sync.download import Downloader
 from ..sync.view import Entry, HeaderTree
 from ..wire.address import AddressEntry, NetAddress, Network
@@ -72,6 +73,15 @@ class PendingRead:
     conn: ConnId
 
 
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A silent connection, see :mod:`obscura.node.sinks`."""
+
+    deadline: Instant
+    ghost: Ghost | None
+    """What it goes on emitting, where there was an encrypted link."""
+
+
 Pending: TypeAlias = PendingHeaders | tuple[PendingBlock, ...] | PendingRead
 TimerKey: TypeAlias = tuple[str, int]
 
@@ -91,8 +101,8 @@ class Door:
         self.rations = Rations(now)
         self.knocking: dict[ConnId, None] = {}
         """Handshakes that wait for an answer, first come first."""
-        self.sinks: dict[ConnId, Instant] = {}
-        """Connections that have gone silent, and when they end."""
+        self.sinks: dict[ConnId, Sink] = {}
+        """Connections that have gone silent."""
 
 
 class NodeState:

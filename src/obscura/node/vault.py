@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..base.errors import BugError
 from ..base.instant import WallTime
-from ..base.limits import GARBAGE_BYTES
+from ..base.limits import GARBAGE_BYTES, PRINTABLE_GARBAGE
 from ..base.randomness import Chance
 from ..channel.access import HOUR_S, PAD_BYTES, SecretAccess, access_garbage
 from ..channel.handshake import InitiatorHandshake, ResponderHandshake
@@ -15,6 +15,7 @@ from ..channel.secure import SecureTransport
 from ..crypto.agreement import KeyPair
 from ..crypto.keysource import KeySource
 from ..peers.replay import ReplayGuard
+from ..shaping import Shaper
 from ..wire.identity import KeyClass
 from ..wire.target import Mode
 
@@ -29,6 +30,8 @@ class Vault:
     """Our identity for each class of networks on which we listen; a node that only dials has none."""
     access: bytes | None = None
     """The secret of a keyed listener, 32 bytes; with ``None`` the listener is open."""
+    printable: bool = False
+    """Whether the first six bytes of our dials are printable (transport: "Prefix profile")."""
     replays: ReplayGuard | None = None
     """Remembers who has knocked at a keyed listener."""
 
@@ -45,6 +48,7 @@ class Vault:
         *,
         pin: bytes | None,
         secret: bytes | None,
+        shaper: Shaper | None = None,
     ) -> SecureTransport:
         """The transport of a link that we open.
 
@@ -55,21 +59,30 @@ class Vault:
             now: for the hour of a keyed listener.
             pin: the static key that must answer; any if ``None``.
             secret: what a keyed listener asks for.
+            shaper: of the bytes that we send; nothing is shaped if ``None``.
         """
 
         def begin(start: bytes) -> InitiatorHandshake:
-            pair = self.keys.hidden()
+            pair = self.keys.printable() if self.printable else self.keys.hidden()
             if secret is None:
-                garbage = self._garbage(chance)
+                garbage = self._garbage(chance, PRINTABLE_GARBAGE if self.printable else 0)
             else:
                 pad = self.keys.token(chance.below(PAD_BYTES + 1))
                 garbage = access_garbage(secret, pair.hidden, pad, now // HOUR_S)
             own = tuple(static.public for static in self.statics.values())
             return InitiatorHandshake(self.keys, start, garbage, pin=pin, own=own, pair=pair)
 
-        return SecureTransport(begin, genesis, mode, dialled=True)
+        return SecureTransport(begin, genesis, mode, shaper, dialled=True)
 
-    def accept(self, genesis: bytes, weakest: Mode, of: KeyClass, chance: Chance, now: WallTime) -> SecureTransport:
+    def accept(
+        self,
+        genesis: bytes,
+        weakest: Mode,
+        of: KeyClass,
+        chance: Chance,
+        now: WallTime,
+        shaper: Shaper | None = None,
+    ) -> SecureTransport:
         """The transport of a link that somebody opens to us.
 
         Args:
@@ -78,6 +91,7 @@ class Vault:
             of: the class of the network from which they came.
             chance: for the length of the garbage.
             now: for the hour of a keyed listener.
+            shaper: of the bytes that we send; nothing is shaped if ``None``.
 
         Raises:
             BugError: we have no identity at all.
@@ -92,7 +106,7 @@ class Vault:
             access = None if self.access is None else SecretAccess(self.access, now // HOUR_S)
             return ResponderHandshake(self.keys, start, static, self._garbage(chance), access=access)
 
-        return SecureTransport(begin, genesis, weakest, dialled=False)
+        return SecureTransport(begin, genesis, weakest, shaper, dialled=False)
 
     def admits(self, shown: bytes, now: WallTime) -> bool:
         """Whether a handshake that may be answered is new, as far as the listener asks for that.
@@ -102,5 +116,5 @@ class Vault:
         """
         return self.replays is None or self.replays.admit(shown, now)
 
-    def _garbage(self, chance: Chance) -> bytes:
-        return self.keys.token(chance.below(GARBAGE_BYTES + 1))
+    def _garbage(self, chance: Chance, least: int = 0) -> bytes:
+        return self.keys.token(least + chance.below(GARBAGE_BYTES + 1 - least))

@@ -14,7 +14,7 @@ from ..wire.frame import encode_frame, type_field
 from ..wire.greeting import Version
 from ..wire.inventory import KIND_BLOCK, InventoryItem
 from ..wire.registry import REGISTRY, Message, encode_message
-from .adversary import Adversary, Link
+from .adversary import Adversary, Link, sealed_now
 
 _HEIGHT: Final = 1 << 40
 _DRIP: Final = seconds(20)  # between two bytes of a block that a slow staller sends
@@ -212,7 +212,7 @@ class Staller(Adversary):
         if link.sent == 1 and block is not None:
             link.sent = 2
             frame = encode_message(Block(block))
-            self._drip(link, b"".join(link.channel.transport.seal([frame], self._world.time)), 0)
+            self._drip(link, sealed_now(link.channel, frame, self._world.time), 0)
 
     def flush(self, link: Link) -> None:
         """A link on which a block drips carries nothing else."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from ..base.instant import Duration, seconds
+from ..base.instant import Duration, Instant, seconds
 from ..base.limits import CONNECT_TIMEOUT, HEADERS_ITEMS
 from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
@@ -158,7 +158,7 @@ class Adversary:
         """Send bytes that no channel would: inside the encryption, where there is some by now, or outside of it."""
         self.flush(link)
         if sealed and link.channel.transport.secured and not link.channel.is_closed:
-            data = b"".join(link.channel.transport.seal([data], self._world.time))
+            data = sealed_now(link.channel, data, self._world.time)
         if link.line.is_open:
             self._network.send(link.line, data)
 
@@ -274,3 +274,9 @@ class Adversary:
 
     def on_congestion(self, conn: ConnId, *, congested: bool) -> None:
         """See :class:`Station`. It does not care."""
+
+
+def sealed_now(channel: Channel, data: bytes, now: Instant) -> bytes:
+    """Bytes as they go over the wire inside a link's encryption, behind what it has sent so far."""
+    channel.transport.put([data], now, urgent=True)
+    return b"".join(channel.transport.take(now))

@@ -180,7 +180,7 @@ class TestTheInitiator:
         both = SecurePair(secure_channel(Role.INITIATOR, genesis=b"\7" * 32), secure_channel(Role.RESPONDER))
         both.pump()
         assert both.told == {Role.INITIATOR: [], Role.RESPONDER: []}, "both wait for a terminator that does not come"
-        assert not both.sides[Role.INITIATOR].transport.ready
+        assert not both.sides[Role.INITIATOR].transport.secured
 
 
 def test_every_flipped_byte_of_a_record_goes_silent() -> None:

@@ -86,13 +86,13 @@ def test_the_package_makes_it_and_takes_it() -> None:
     assert other is not None
     assert one.session_id == other.session_id == V["session_id"]
     assert RecordOpener(other.receiving).open(other.rest) == [b"first data of the initiator"]
-    assert RecordSealer(one.sending, NOW).seal(b"first data of the initiator", 40, NOW) == V["record_initiator"]
+    assert RecordSealer(one.sending, NOW).seal([b"first data of the initiator"], 40, NOW) == V["record_initiator"]
     back = RecordSealer(other.sending, NOW)
-    assert back.seal(b"first data of the responder", 32, Instant(REKEY_AFTER)) == V["record_responder"]
-    assert back.seal(b"", 5, Instant(REKEY_AFTER)) == V["record_responder_rekeyed"]
+    assert back.seal([b"first data of the responder"], 32, Instant(REKEY_AFTER)) == V["record_responder"]
+    assert back.seal([], 5, Instant(REKEY_AFTER)) == V["record_responder_rekeyed"]
     opener = RecordOpener(one.receiving)
     assert opener.open(V["record_responder"] + V["record_responder_rekeyed"]) == [b"first data of the responder"]
-    assert opener.decoys == 1
+    assert opener.traffic.decoy == 5 + 34
 
 
 def test_the_knock() -> None:

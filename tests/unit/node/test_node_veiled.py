@@ -14,6 +14,7 @@ from obscura.base.limits import (
     HANDSHAKES_BURST,
     HANDSHAKES_PER_SECOND,
     LOBBY_PER_GROUP,
+    SEND_JITTER,
     SINK_LONGEST,
     SINK_SHORTEST,
 )
@@ -30,8 +31,9 @@ from obscura.node.effects import Dial, Drop, Effect, LinkClosed, Notice, SavePin
 from obscura.node.vault import Vault
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
+from obscura.shaping import Profile
 from obscura.wire.address import NetAddress, Network
-from obscura.wire.blocks import Tx
+from obscura.wire.blocks import GetHeaders, Headers, Tx
 from obscura.wire.identity import KeyClass
 from obscura.wire.target import Mode, Target
 
@@ -52,11 +54,14 @@ class Rig:
         mode: Mode = Mode.VEILED,
         connect: tuple[Target, ...] = (),
         pins: tuple[NamedPin, ...] = (),
+        shaping: Profile = Profile.PAD,
         **vault: object,
     ) -> None:
         self.ledger = MemoryLedger()
         self.genesis = self.ledger.identify_header(self.ledger.genesis).hash
-        config = NodeConfig(network="memory", user_agent="/t/", transport=mode, connect=connect, discover=False)
+        config = NodeConfig(
+            network="memory", user_agent="/t/", transport=mode, shaping=shaping, connect=connect, discover=False
+        )
         self.now = Now(START, WALL)
         keys = Vault(keys=SeededKeys(50), statics={KeyClass.CLEARNET: STATIC}, **vault)  # type: ignore[arg-type]
         self.node = Node(
@@ -86,7 +91,15 @@ class Rig:
         return fresh
 
     def sent(self, conn: ConnId) -> bytes:
-        return b"".join(one.data for one in self.drain() if isinstance(one, Send) and one.conn == conn)
+        self.sent_so_far(conn)
+        self.drain()
+        return self.sent_so_far(conn)
+
+    def sent_so_far(self, conn: ConnId) -> bytes:
+        """What was sent to a link in effects that were drained by :meth:`run`; each is given once."""
+        found = [one for one in self.effects if isinstance(one, Send) and one.conn == conn]
+        self.effects = [one for one in self.effects if one not in found]
+        return b"".join(one.data for one in found)
 
     def give(self, conn: ConnId, data: bytes) -> bytes:
         self.node.receive(conn, data, self.now)
@@ -366,5 +379,45 @@ class TestDials:
 
 def test_the_channel_says_why_it_has_gone_silent() -> None:
     channel = secure_channel(Role.RESPONDER)
-    channel.silence("replayed")
+    channel.silence("replayed", START)
     assert channel.next_event(START) == Closed("replayed", fault=True, silent=True)
+
+
+class TestShape:
+    def test_messages_wait_a_little_and_pings_do_not(self) -> None:
+        rig = Rig()
+        conn, channel = opened(rig)
+        channel.send(GetHeaders(1, (rig.genesis,), bytes(32)))
+        said = rig.give(conn, channel.take_data(rig.now.mono))
+        rig.run(SEND_JITTER)
+        said += rig.sent_so_far(conn)
+        assert len(said) % 256 == 0
+        channel.receive_data(said, rig.now.mono)
+        told = []
+        while (event := channel.next_event(rig.now.mono)) is not None:
+            told.append(event)
+        assert any(isinstance(event, Headers) for event in told)
+
+    def test_a_link_that_fails_goes_on_in_its_shape(self) -> None:
+        """What waited when a record failed comes at its time, in its amount, as random bytes."""
+        rig = Rig()
+        conn, channel = opened(rig)
+        rig.run(SEND_JITTER)
+        rig.sent_so_far(conn)
+        channel.send(GetHeaders(1, (rig.genesis,), bytes(32)))
+        assert rig.give(conn, channel.take_data(rig.now.mono) + bytes(18)) == b""
+        assert rig.closed() == ["tag-wrong"]
+        rig.run(SEND_JITTER)
+        ghost = rig.sent_so_far(conn)
+        assert len(ghost) == 256
+        channel.receive_data(ghost, rig.now.mono)
+        assert channel.next_event(rig.now.mono) == Closed("tag-wrong", fault=True, silent=True), "no record"
+        rig.run(Duration(SINK_LONGEST))
+        assert rig.sent_so_far(conn) == b""
+        assert rig.dropped(conn)
+
+    def test_without_shaping(self) -> None:
+        rig = Rig(shaping=Profile.OFF)
+        conn, channel = opened(rig)
+        channel.send(GetHeaders(1, (rig.genesis,), bytes(32)))
+        assert 0 < len(rig.give(conn, channel.take_data(rig.now.mono))) < 256

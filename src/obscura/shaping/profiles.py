@@ -1,0 +1,110 @@
+"""The profiles of shaping (design §5): which amounts a link emits, and when.
+
+A shaper is told how many bytes of messages wait and whether one of them is urgent; it answers how many bytes of sealed
+records the link is to emit now, and when it wants to be asked again. It sees no content, no address and no clock.
+
+- ``off``: what waits goes at once, in records as long as they must be.
+- ``pad``: what waits is gathered for a random time of at most SEND_JITTER, and goes as one burst, whose size is a rung
+  of a short ladder. Full records do not wait: what is transferred in bulk shows itself anyway, and is not slowed down.
+  Urgent messages (handshake, ping, pong) take with them at once what stands before them: their time protects a link
+  against eviction, and a random delay of pings would only add noise to what the node knows of its peers.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+from ..base.instant import Duration, Instant, after
+from ..base.limits import SEND_JITTER
+from ..base.randomness import Chance
+from .sizes import DATA_BYTES, FULL_RECORD, rung, sealed_size
+
+_AT_ONCE = Duration(0)
+
+
+class Profile(Enum):
+    """The profiles by their names in the settings."""
+
+    OFF = "off"
+    PAD = "pad"
+
+
+class Shaper(Protocol):
+    """One direction of one link. Its owner tells it what waits, and emits what it says."""
+
+    def put(self, now: Instant, *, urgent: bool) -> None:
+        """Messages were added to what waits."""
+        ...
+
+    def take(self, waiting: int, now: Instant) -> int:
+        """How many bytes of sealed records to emit now, while ``waiting`` bytes of messages wait."""
+        ...
+
+    def next_deadline(self) -> Instant | None:
+        """When :meth:`take` wants to be called although nothing was put; ``None`` for not at all."""
+        ...
+
+
+class OffShaper:
+    """Implements :class:`Shaper`: everything at once, nothing added."""
+
+    __slots__ = ()
+
+    def put(self, now: Instant, *, urgent: bool) -> None:
+        """See :class:`Shaper`."""
+
+    def take(self, waiting: int, now: Instant) -> int:
+        """See :class:`Shaper`."""
+        del now
+        return sealed_size(waiting)
+
+    def next_deadline(self) -> Instant | None:
+        """See :class:`Shaper`."""
+        return None
+
+
+class PadShaper:
+    """Implements :class:`Shaper`: bursts of few sizes, a little late.
+
+    Args:
+        chance: for the delays.
+    """
+
+    __slots__ = ("_at", "_chance")
+
+    def __init__(self, chance: Chance) -> None:
+        self._chance = chance
+        self._at: Instant | None = None
+        """When what waits is due."""
+
+    def put(self, now: Instant, *, urgent: bool) -> None:
+        """See :class:`Shaper`."""
+        if urgent:
+            self._at = now
+        elif self._at is None:
+            self._at = after(now, self._chance.span(_AT_ONCE, SEND_JITTER))
+
+    def take(self, waiting: int, now: Instant) -> int:
+        """See :class:`Shaper`."""
+        full, rest = divmod(waiting, DATA_BYTES)
+        emitted = full * FULL_RECORD
+        if not rest:
+            self._at = None
+        elif self._at is not None and now >= self._at:
+            self._at = None
+            emitted += rung(sealed_size(rest))
+        return emitted
+
+    def next_deadline(self) -> Instant | None:
+        """See :class:`Shaper`."""
+        return self._at
+
+
+def make_shaper(profile: Profile, chance: Chance) -> Shaper:
+    """A shaper of a profile for one link."""
+    match profile:
+        case Profile.OFF:
+            return OffShaper()
+        case Profile.PAD:
+            return PadShaper(chance)
