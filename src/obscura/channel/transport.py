@@ -50,7 +50,7 @@ class Transport(Protocol):
         ...
 
     def answer(self) -> None:
-        """The owner's leave to answer the handshake; the answer is in :meth:`take_own`."""
+        """The owner's leave to answer the handshake; the answer is in :meth:`take`."""
         ...
 
     def open(self, data: bytes, now: Instant) -> bytes:
