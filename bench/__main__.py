@@ -11,7 +11,7 @@ from pathlib import Path
 
 from obscura.aio.allocator import keep_memory
 
-from . import codec, idle, links, start, sync, world
+from . import codec, idle, links, start, sync, transport, world
 from .report import Table
 
 ALL: dict[str, Callable[..., Table]] = {
@@ -21,6 +21,7 @@ ALL: dict[str, Callable[..., Table]] = {
     "idle": idle.run,
     "start": start.run,
     "sim": world.run,
+    "transport": transport.run,
 }
 
 

@@ -1,5 +1,5 @@
-"""One process of the message benchmark. ``read COUNT`` prints its port and then the seconds from the first message to
-the last; ``write COUNT PORT`` sends them, in batches, as fast as the socket takes them."""
+"""One process of the message benchmarks. ``read KIND COUNT`` prints its port and then the seconds from the first
+message to the last; ``write KIND COUNT PORT SIZE BATCH`` sends them, in batches, as fast as the socket takes them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ import time
 
 import uvloop
 
+from obscura.aio.allocator import keep_memory
 from obscura.aio.stream import Stream, adopt_socket
-from obscura.base.limits import READ_BYTES
+from obscura.base.instant import MICROSECONDS
+from obscura.base.limits import READ_BYTES, TX_BYTES
 from obscura.base.names import ConnId
-from obscura.wire.blocks import Tx
+from obscura.channel import Opened, Role
+from obscura.wire.blocks import Block, Tx
+from obscura.wire.registry import encode_parts
 
-from .codec import NOW, open_pair
-from .links import BATCH, PAYLOAD
+from .secured import channel, clock, make_vault
 
 
 class _Reader:
     """Implements ``StreamOwner``: feeds a channel and counts what comes out."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, kind: str, count: int) -> None:
         self.shared_buffer = memoryview(bytearray(READ_BYTES))
         self.finished: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-        self._channel = open_pair()[1]
+        self._channel = channel(kind, Role.RESPONDER, make_vault())
+        self._opened = False
         self._left = count
         self._began = 0.0
 
@@ -35,12 +39,20 @@ class _Reader:
 
     def stream_data(self, stream: Stream, data: bytes) -> None:
         """See ``StreamOwner``."""
-        self._began = self._began or time.perf_counter()
+        now = clock()
         channel = self._channel
-        channel.receive_data(data, NOW)
+        channel.receive_data(data, now)
+        if self._opened:
+            self._began = self._began or time.perf_counter()
         left = self._left
-        while channel.next_event(NOW) is not None:
-            left -= 1
+        while (event := channel.next_event(now)) is not None:
+            if isinstance(event, Opened):
+                self._opened = True
+            else:
+                left -= 1
+        if channel.may_answer:
+            channel.answer()
+        stream.write(channel.take_parts(now))
         self._left = left
         if left == 0:
             self.finished.set_result(time.perf_counter() - self._began)
@@ -64,8 +76,8 @@ def _say(values: dict[str, float]) -> None:
     sys.stdout.flush()
 
 
-async def _read(count: int) -> None:
-    owner = _Reader(count)
+async def _read(kind: str, count: int) -> None:
+    owner = _Reader(kind, count)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     listener.setblocking(False)
@@ -78,22 +90,38 @@ async def _read(count: int) -> None:
     listener.close()
 
 
-async def _write(count: int, port: int) -> None:
-    channel = open_pair()[0]
-    message = Tx(bytes(PAYLOAD))
+async def _write(kind: str, count: int, port: int, size: int, batch: int) -> None:
+    link = channel(kind, Role.INITIATOR, make_vault())
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for start in range(0, count, BATCH):
-        for _ in range(min(BATCH, count - start)):
-            channel.send(message)
-        writer.write(channel.take_data(NOW))
+    event = None
+    while not isinstance(event, Opened):
+        writer.write(link.take_data(clock()))
+        link.receive_data(await reader.read(READ_BYTES), clock())
+        event = link.next_event(clock())
+    writer.write(link.take_data(clock()))
+    # The reader's clock begins with the first message: the end of the handshake must not come with it.
+    await asyncio.sleep(0.05)
+    message = Tx(bytes(size)) if size <= TX_BYTES else Block(bytes(size))
+    for start in range(0, count, batch):
+        for _ in range(min(batch, count - start)):
+            link.send_frame(*encode_parts(message))
+        for part in link.take_parts(clock()):
+            writer.write(part)
         await writer.drain()
+    while link.queued:
+        due = link.transport.next_deadline()
+        assert due is not None, "what waits has a time"
+        await asyncio.sleep(max(0, due - clock()) / MICROSECONDS)
+        writer.write(link.take_data(clock()))
     writer.write_eof()
     await reader.read()
     writer.close()
 
 
 if __name__ == "__main__":
+    keep_memory()
+    given = sys.argv[2:]
     if sys.argv[1] == "read":
-        uvloop.run(_read(int(sys.argv[2])))
+        uvloop.run(_read(given[0], int(given[1])))
     else:
-        uvloop.run(_write(int(sys.argv[2]), int(sys.argv[3])))
+        uvloop.run(_write(given[0], *map(int, given[1:])))

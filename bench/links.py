@@ -44,15 +44,23 @@ def _pair(count: int) -> float:
     return got / seconds
 
 
-def _processes(count: int) -> float:
-    """A process that writes, and one that reads: stream, channel, messages counted; no node, so no rate limit."""
+def between_processes(kind: str, count: int, size: int, batch: int) -> float:
+    """Messages a second from a process that writes to one that reads: stream, channel, messages counted; no node, so no
+    rate limit.
+
+    Args:
+        kind: see ``secured.KINDS``.
+        count: how many messages.
+        size: bytes of each payload.
+        batch: how many are written at once.
+    """
     command = [sys.executable, "-m", "bench.link_peer"]
     with subprocess.Popen(
-        [*command, "read", str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*command, "read", kind, str(count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as reader:
         assert reader.stdout is not None
         port = json.loads(reader.stdout.readline())["port"]
-        subprocess.run([*command, "write", str(count), str(port)], check=True, timeout=300)
+        subprocess.run([*command, "write", kind, *map(str, (count, port, size, batch))], check=True, timeout=300)
         seconds = float(json.loads(reader.stdout.readline())["seconds"])
     return count / seconds
 
@@ -60,7 +68,7 @@ def _processes(count: int) -> float:
 def run(*, quick: bool) -> Table:
     """Reading alone is the baseline."""
     count = 20_000 if quick else 400_000
-    rounds = [(_codec(count), _pair(count), _processes(count)) for _ in range(1 if quick else 7)]
+    rounds = [(_codec(count), _pair(count), between_processes("plain", count, PAYLOAD, BATCH)) for _ in range(1 if quick else 7)]
     rows = [
         Row(
             what,
