@@ -68,7 +68,10 @@ def between_processes(kind: str, count: int, size: int, batch: int) -> float:
 def run(*, quick: bool) -> Table:
     """Reading alone is the baseline."""
     count = 20_000 if quick else 400_000
-    rounds = [(_codec(count), _pair(count), between_processes("plain", count, PAYLOAD, BATCH)) for _ in range(1 if quick else 7)]
+    rounds = [
+        (_codec(count), _pair(count), between_processes("plain", count, PAYLOAD, BATCH))
+        for _ in range(1 if quick else 7)
+    ]
     rows = [
         Row(
             what,

@@ -183,15 +183,16 @@ class Channel:
         self._take_stream(data, now)
 
     def _take_stream(self, data: bytes, now: Instant) -> None:
-        clear = self.transport.open(data, now)
+        pieces = self.transport.open(data, now)
         # Speed: the records' tags have authenticated the frames; their checksums are not computed once more.
         self._verify = not self.transport.secured
-        if self._position == len(self._clear) and not self._more.size:
-            # Speed: the usual case, every frame of the last bytes was whole. Nothing is copied.
-            self._clear = clear
-            self._position = 0
-        else:
-            self._more.put(clear)
+        for piece in pieces:
+            if self._position == len(self._clear) and not self._more.size:
+                # Speed: the usual case, every frame of the last bytes was whole. What came in clear is not copied.
+                self._clear = bytes(piece)
+                self._position = 0
+            else:
+                self._more.put(piece)
 
     def trim(self) -> None:
         """Let go of what was handed out: an idle link holds no buffer, and one that waits no more than what is left."""

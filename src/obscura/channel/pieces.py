@@ -20,20 +20,22 @@ class Pieces:
     __slots__ = ("_parts", "size")
 
     def __init__(self) -> None:
-        self._parts: list[bytes | bytearray] = []
+        self._parts: list[bytes | bytearray | memoryview] = []
         self.size = 0
         """Bytes in all pieces."""
 
-    def put(self, data: bytes) -> None:
+    def put(self, data: bytes | memoryview) -> None:
         """Add what has come."""
         self.size += len(data)
         if len(data) >= PIECE_BYTES:
             self._parts.append(data)
             return
         # Security: a peer that sends single bytes must not make us keep an object for each.
-        if not (self._parts and isinstance(self._parts[-1], bytearray)):
-            self._parts.append(bytearray())
-        self._parts[-1] += data
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, bytearray):
+            last += data
+        else:
+            self._parts.append(bytearray(data))
 
     def clear(self) -> None:
         """Forget everything."""
@@ -43,7 +45,7 @@ class Pieces:
     def take_front(self, before: bytes, length: int) -> bytes:
         """``before`` and what follows it in one string of at least ``length`` bytes; the caller has looked that there
         are so many. What it holds is no longer here."""
-        taken: list[bytes | bytearray] = [before]
+        taken: list[bytes | bytearray | memoryview] = [before]
         have = len(before)
         while have < length:
             part = self._parts.pop(0)

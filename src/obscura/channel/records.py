@@ -45,8 +45,8 @@ class RecordSealer:
         self.traffic = Traffic()
         """What was sealed."""
 
-    def seal(self, data: Sequence[bytes | memoryview], body: int, now: Instant) -> bytes:
-        """One record.
+    def seal(self, data: Sequence[bytes | memoryview], body: int, now: Instant) -> tuple[bytes, bytes]:
+        """One record, in two pieces: a large one is not moved again.
 
         Args:
             data: in pieces, at most :data:`~obscura.shaping.sizes.DATA_BYTES` together; none for a decoy.
@@ -65,10 +65,7 @@ class RecordSealer:
         rekey = self._records >= RECORDS_PER_KEY or now - self._since >= REKEY_AFTER
         plain = b"".join((*data, bytes(padding), _TRAILER.pack(length, _REKEY if rekey else 0)))
         cipher = self._cipher
-        record = bytearray(body + RECORD_OVERHEAD)
-        with memoryview(record) as view:
-            cipher.seal_into(_LENGTH.pack(body), view[:SEALED_LENGTH_BYTES])
-            cipher.seal_into(plain, view[SEALED_LENGTH_BYTES:])
+        record = cipher.seal(_LENGTH.pack(body)), cipher.seal(plain)
         if rekey:
             cipher.rekey()
             self._records = 0
@@ -77,8 +74,8 @@ class RecordSealer:
             self.traffic.real += length
             self.traffic.padding += padding
         else:
-            self.traffic.decoy += len(record)
-        return bytes(record)
+            self.traffic.decoy += body + RECORD_OVERHEAD
+        return record
 
     def forget(self) -> None:
         """Drop the key."""
@@ -106,7 +103,7 @@ class RecordOpener:
         """Bytes of a record that is not whole."""
         return len(self._rest)
 
-    def open(self, data: bytes) -> list[bytes]:
+    def open(self, data: bytes) -> list[memoryview]:
         """Take bytes in any cut; the data of all records that they complete, in order.
 
         A record that fails sets :attr:`fault`: ``tag-wrong``, ``record-malformed`` or ``rekey-overdue``. What was
@@ -121,7 +118,7 @@ class RecordOpener:
             if len(self._rest) < (self._body or SEALED_LENGTH_BYTES):
                 return []
             stream = self._rest
-        pieces: list[bytes] = []
+        pieces: list[memoryview] = []
         with memoryview(stream) as view:
             try:
                 at = self._open_records(view, pieces)
@@ -132,7 +129,7 @@ class RecordOpener:
                 self._rest = bytearray(view[at:])
         return pieces
 
-    def _open_records(self, view: memoryview, pieces: list[bytes]) -> int:
+    def _open_records(self, view: memoryview, pieces: list[memoryview]) -> int:
         """Append the data of whole records to ``pieces``; where the rest begins."""
         at = 0
         end = len(view)
@@ -157,7 +154,7 @@ class RecordOpener:
         self._cipher.forget()
         self._rest = bytearray()
 
-    def _carried(self, plain: bytes) -> bytes:
+    def _carried(self, plain: bytes) -> memoryview:
         length, flags = _TRAILER.unpack_from(plain, len(plain) - TRAILER_BYTES)
         padding = len(plain) - TRAILER_BYTES - length
         if padding < 0:
@@ -177,4 +174,4 @@ class RecordOpener:
             self.traffic.padding += padding
         else:
             self.traffic.decoy += len(plain) + RECORD_OVERHEAD
-        return plain[:length]
+        return memoryview(plain)[:length]

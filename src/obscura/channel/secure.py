@@ -18,7 +18,7 @@ the bytes are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final, TypeAlias
 
@@ -93,7 +93,7 @@ class SecureTransport:
         self._own: list[bytes] = []
         """For the socket as they are: frames in clear, and the handshake."""
         self._outbox = Outbox()
-        self._overhang = b""
+        self._overhang: list[bytes] = []
         """The end of a record whose beginning was emitted."""
         self._stream = b""
         self.fault: SilentFault | None = None
@@ -139,23 +139,23 @@ class SecureTransport:
         self._handshake.answer()
         self._own.append(self._handshake.take_data())
 
-    def open(self, data: bytes, now: Instant) -> bytes:
+    def open(self, data: bytes, now: Instant) -> Sequence[bytes | memoryview]:
         """See :class:`Transport`."""
         try:
             if self._opener is not None:
                 return self._open_records(self._opener, data)
             match self._stage:
                 case _Stage.CLEAR:
-                    return data
+                    return (data,)
                 case _Stage.DOOR:
                     return self._at_the_door(data, now)
                 case _Stage.SHAKING:
                     return self._receive(data, now)
                 case _:
-                    return b""
+                    return ()
         except PeerFault as fault:
             self._fail(fault)
-            return b""
+            return ()
 
     @property
     def buffered(self) -> int:
@@ -184,7 +184,7 @@ class SecureTransport:
             parts += joined(self._own)
             self._own = []
         if self._sealer is not None and (amount := self._shaper.take(self._outbox.size, now)):
-            parts += self._emit(self._sealer, amount, now)
+            parts += joined(self._emit(self._sealer, amount, now))
         return parts
 
     def next_deadline(self) -> Instant | None:
@@ -206,7 +206,7 @@ class SecureTransport:
         self._stage = _Stage.FAILED
         self._own.clear()
         self._outbox.clear()
-        self._overhang = b""
+        self._overhang = []
         self._stream = b""
         for part in (self._handshake, self._sealer, self._opener):
             if part is not None:
@@ -228,8 +228,8 @@ class SecureTransport:
         if self._stage is not _Stage.SECURED:
             self.forget()
 
-    def _open_records(self, opener: RecordOpener, data: bytes) -> bytes:
-        clear = _joined(opener.open(data))
+    def _open_records(self, opener: RecordOpener, data: bytes) -> Sequence[memoryview]:
+        clear = opener.open(data)
         if opener.fault is not None and self.fault is None:
             self._fail(opener.fault)
         return clear
@@ -237,18 +237,22 @@ class SecureTransport:
     def _emit(self, sealer: RecordSealer, amount: int, now: Instant) -> list[bytes]:
         """``amount`` bytes of records. A record that is larger than what is left is begun; its end goes out first next
         time."""
-        parts: list[bytes] = []
-        piece = self._overhang
-        while len(piece) < amount:
-            if piece:
-                parts.append(piece)
-                amount -= len(piece)
-            piece = self._seal(sealer, amount, now)
-        parts.append(piece[:amount])
-        self._overhang = piece[amount:]
+        parts, self._overhang = self._overhang, []
+        over = sum(map(len, parts)) - amount
+        while over < 0:
+            record = self._seal(sealer, -over, now)
+            parts += record
+            over += sum(map(len, record))
+        while over > 0:
+            last = parts.pop()
+            cut = max(0, len(last) - over)
+            self._overhang.insert(0, last[cut:])
+            if cut:
+                parts.append(last[:cut])
+            over -= len(last) - cut
         return parts
 
-    def _seal(self, sealer: RecordSealer, space: int, now: Instant) -> bytes:
+    def _seal(self, sealer: RecordSealer, space: int, now: Instant) -> tuple[bytes, bytes]:
         """One record that fills ``space`` bytes of the wire, or leaves room for another; or, if the space is too small
         for any, the smallest one."""
         body = min(max(space - RECORD_OVERHEAD, TRAILER_BYTES), RECORD_BODY_BYTES)
@@ -265,7 +269,7 @@ class SecureTransport:
         if self._dialled:
             self._own.append(self._handshake.take_data())
 
-    def _at_the_door(self, data: bytes, now: Instant) -> bytes:
+    def _at_the_door(self, data: bytes, now: Instant) -> Sequence[bytes | memoryview]:
         stream = self._stream + data
         shown = stream[_CLEAR_FROM : _CLEAR_FROM + len(_CLEAR)]
         if shown != _CLEAR[: len(shown)]:
@@ -274,19 +278,19 @@ class SecureTransport:
             return self._receive(stream, now)
         if len(shown) < len(_CLEAR):
             self._stream = stream
-            return b""
+            return ()
         if self._mode is Mode.VEILED:
             raise PeerFault("clear-frame")
         self._stream = b""
         self._stage = _Stage.CLEAR
         self.name = self._mode.name.lower()
-        return stream
+        return (stream,)
 
-    def _receive(self, data: bytes, now: Instant) -> bytes:
+    def _receive(self, data: bytes, now: Instant) -> Sequence[bytes | memoryview]:
         assert self._handshake is not None, "there is one in this stage"
         secured = self._handshake.receive(data)
         if secured is None:
-            return b""
+            return ()
         if last := self._handshake.take_data():
             self._own.append(last)
         self._handshake = None
@@ -296,7 +300,3 @@ class SecureTransport:
         self._sealer = RecordSealer(secured.sending, now)
         self._opener = RecordOpener(secured.receiving)
         return self._open_records(self._opener, secured.rest)
-
-
-def _joined(pieces: list[bytes]) -> bytes:
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -8,6 +8,7 @@ told to go on encrypted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from ..base.errors import BugError, SilentFault
@@ -53,8 +54,8 @@ class Transport(Protocol):
         """The owner's leave to answer the handshake; the answer is in :meth:`take`."""
         ...
 
-    def open(self, data: bytes, now: Instant) -> bytes:
-        """Take bytes of the socket; return the clear bytes that they complete, maybe none."""
+    def open(self, data: bytes, now: Instant) -> Sequence[bytes | memoryview]:
+        """Take bytes of the socket; return the clear bytes that they complete, in pieces, maybe none."""
         ...
 
     @property
@@ -142,10 +143,10 @@ class PlainTransport:
         """
         raise BugError("a plain transport has no handshake to answer")
 
-    def open(self, data: bytes, now: Instant) -> bytes:
+    def open(self, data: bytes, now: Instant) -> Sequence[bytes | memoryview]:
         """The same bytes."""
         del now
-        return data
+        return (data,)
 
     def put(self, frames: list[bytes], now: Instant, *, urgent: bool) -> None:
         """See :class:`Transport`."""

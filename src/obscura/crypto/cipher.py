@@ -50,15 +50,6 @@ class CipherState:
         self.counter += 1
         return sealed
 
-    def seal_into(self, plain: bytes | memoryview, out: memoryview) -> None:
-        """As :meth:`seal`, into ``out``, which is 16 bytes longer than ``plain``: a large record is not moved again.
-
-        Raises:
-            BugError: as for :meth:`seal`.
-        """
-        self._usable().encrypt_into(_NONCE.pack(self.counter), plain, None, out)
-        self.counter += 1
-
     def open(self, sealed: bytes | bytearray | memoryview, associated: bytes | None = None) -> bytes:
         """The plaintext.
 

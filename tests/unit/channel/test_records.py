@@ -26,6 +26,12 @@ def opener() -> RecordOpener:
     return RecordOpener(CipherState(KEY))
 
 
+def sealed(one: RecordSealer, data: bytes, body: int, now: Instant) -> bytes:
+    """A record in one piece; its data were given in two."""
+    pieces = [data[:3], memoryview(data)[3:]] if data else []
+    return b"".join(one.seal(pieces, body, now))
+
+
 def failed(other: RecordOpener, stream: bytes) -> str | None:
     """The rule that a stream breaks; nothing is opened afterwards."""
     other.open(stream)
@@ -44,7 +50,7 @@ def raw(body: bytes, n: int = 0, length: int | None = None) -> bytes:
     ("data", "body"), [(b"", 3), (b"x", 4), (b"some data", 12), (b"some data", 300), (b"z" * DATA_BYTES, 65_519)]
 )
 def test_the_form(data: bytes, body: int) -> None:
-    record = sealer().seal([data], body, NOW)
+    record = sealed(sealer(), data, body, NOW)
     assert record == other_veil.record(KEY, 0, data, body)
     assert len(record) == body + RECORD_OVERHEAD
     assert b"".join(opener().open(record)) == data
@@ -52,7 +58,7 @@ def test_the_form(data: bytes, body: int) -> None:
 
 def test_counters_go_on() -> None:
     one = sealer()
-    stream = b"".join(one.seal([bytes([at]) * at], at + 10, NOW) for at in range(5))
+    stream = b"".join(sealed(one, bytes([at]) * at, at + 10, NOW) for at in range(5))
     assert stream == b"".join(other_veil.record(KEY, 2 * at, bytes([at]) * at, at + 10) for at in range(5))
 
 
@@ -60,7 +66,7 @@ def test_any_cut() -> None:
     one = sealer()
     datas = [b"", b"a", b"b" * 300, b"", b"c" * 5_000, b"d" * DATA_BYTES, b"e"]
     stream = b"".join(
-        one.seal([data], min(len(data) + 3 + 7 * at, RECORD_BODY_BYTES), NOW) for at, data in enumerate(datas)
+        sealed(one, data, min(len(data) + 3 + 7 * at, RECORD_BODY_BYTES), NOW) for at, data in enumerate(datas)
     )
     chance = Chance.from_seed(3)
     for largest in (1, 17, 18, 19, 4_000, len(stream)):
@@ -77,19 +83,19 @@ def test_any_cut() -> None:
 
 def test_padding_and_decoys_are_counted() -> None:
     one, other = sealer(), opener()
-    assert other.open(one.seal([], 100, NOW) + one.seal([b"abc"], 50, NOW)) == [b"abc"]
+    assert other.open(sealed(one, b"", 100, NOW) + sealed(one, b"abc", 50, NOW)) == [b"abc"]
     assert one.traffic == other.traffic == Traffic(real=3, padding=44, decoy=100 + RECORD_OVERHEAD)
 
 
 @pytest.mark.parametrize(("data", "body"), [(b"", 2), (b"x", 3), (b"", 65_520), (b"z" * (DATA_BYTES + 1), 65_519)])
 def test_what_does_not_fit_is_a_defect(data: bytes, body: int) -> None:
     with pytest.raises(BugError):
-        sealer().seal([data], body, NOW)
+        sealed(sealer(), data, body, NOW)
 
 
 class TestFaults:
     def test_every_flipped_bit_of_a_record(self) -> None:
-        record = sealer().seal([b"data"], 20, NOW)
+        record = sealed(sealer(), b"data", 20, NOW)
         for bit in range(8 * len(record)):
             wrong = bytearray(record)
             wrong[bit // 8] ^= 1 << bit % 8
@@ -97,13 +103,13 @@ class TestFaults:
 
     def test_replayed_swapped_and_left_out(self) -> None:
         one = sealer()
-        first, second = one.seal([b"first"], 20, NOW), one.seal([b"second"], 20, NOW)
+        first, second = sealed(one, b"first", 20, NOW), sealed(one, b"second", 20, NOW)
         for stream in (first + first, second + first, second):
             assert failed(opener(), stream) == "tag-wrong"
 
     def test_what_was_good_before_is_returned(self) -> None:
         one, other = sealer(), opener()
-        good = one.seal([b"first"], 20, NOW) + one.seal([b"second"], 20, NOW)
+        good = sealed(one, b"first", 20, NOW) + sealed(one, b"second", 20, NOW)
         assert other.open(good + bytes(18)) == [b"first", b"second"]
         assert other.fault is not None
         assert other.buffered == 0
@@ -127,7 +133,7 @@ class TestFaults:
         assert failed(opener(), raw(body)) == "record-malformed"
 
     def test_a_body_is_not_opened_before_it_is_whole(self) -> None:
-        record = sealer().seal([b"data"], 4_000, NOW)
+        record = sealed(sealer(), b"data", 4_000, NOW)
         other = opener()
         wrong = record[:18] + bytes(len(record) - 18)
         assert other.open(wrong[:-1]) == []
@@ -138,28 +144,28 @@ class TestRekeying:
     def test_after_so_many_records(self) -> None:
         one, other = sealer(), opener()
         for _ in range(RECORDS_PER_KEY - 1):
-            other.open(one.seal([], 3, NOW))
-        last = one.seal([b"last"], 7, NOW)
+            other.open(sealed(one, b"", 3, NOW))
+        last = sealed(one, b"last", 7, NOW)
         assert last == other_veil.record(KEY, 2 * (RECORDS_PER_KEY - 1), b"last", 7, flags=1)
         assert other.open(last) == [b"last"]
-        new = one.seal([b"new"], 6, NOW)
+        new = sealed(one, b"new", 6, NOW)
         assert new == other_veil.record(other_veil.rekeyed(KEY), 0, b"new", 6)
         assert other.open(new) == [b"new"]
 
     def test_after_some_time(self) -> None:
         one, other = sealer(), opener()
-        early = one.seal([b"early"], 8, Instant(NOW + REKEY_AFTER - 1))
-        due = one.seal([b"due"], 6, Instant(NOW + REKEY_AFTER))
+        early = sealed(one, b"early", 8, Instant(NOW + REKEY_AFTER - 1))
+        due = sealed(one, b"due", 6, Instant(NOW + REKEY_AFTER))
         assert early == other_veil.record(KEY, 0, b"early", 8)
         assert due == other_veil.record(KEY, 2, b"due", 6, flags=1)
-        then = one.seal([b"then"], 7, Instant(NOW + REKEY_AFTER + 1))
+        then = sealed(one, b"then", 7, Instant(NOW + REKEY_AFTER + 1))
         assert then == other_veil.record(other_veil.rekeyed(KEY), 0, b"then", 7)
         assert other.open(early + due + then) == [b"early", b"due", b"then"]
 
     def test_the_past_stays_closed(self) -> None:
         """Who takes the keys of both sides after a rekeying cannot open what was recorded before."""
         one, other = sealer(), opener()
-        before = one.seal([b"before"], 20, Instant(NOW + REKEY_AFTER))
+        before = sealed(one, b"before", 20, Instant(NOW + REKEY_AFTER))
         other.open(before)
         for holder in (one, other):
             seized = CipherState(holder._cipher._key)
@@ -184,6 +190,6 @@ def test_forgotten_keys() -> None:
     other.forget()
     assert other.buffered == 0
     with pytest.raises(BugError):
-        one.seal([], 3, NOW)
+        sealed(one, b"", 3, NOW)
     with pytest.raises(BugError):
         other.open(bytes(18))

@@ -86,10 +86,13 @@ def test_the_package_makes_it_and_takes_it() -> None:
     assert other is not None
     assert one.session_id == other.session_id == V["session_id"]
     assert RecordOpener(other.receiving).open(other.rest) == [b"first data of the initiator"]
-    assert RecordSealer(one.sending, NOW).seal([b"first data of the initiator"], 40, NOW) == V["record_initiator"]
+    assert (
+        b"".join(RecordSealer(one.sending, NOW).seal([b"first data of the initiator"], 40, NOW))
+        == V["record_initiator"]
+    )
     back = RecordSealer(other.sending, NOW)
-    assert back.seal([b"first data of the responder"], 32, Instant(REKEY_AFTER)) == V["record_responder"]
-    assert back.seal([], 5, Instant(REKEY_AFTER)) == V["record_responder_rekeyed"]
+    assert b"".join(back.seal([b"first data of the responder"], 32, Instant(REKEY_AFTER))) == V["record_responder"]
+    assert b"".join(back.seal([], 5, Instant(REKEY_AFTER))) == V["record_responder_rekeyed"]
     opener = RecordOpener(one.receiving)
     assert opener.open(V["record_responder"] + V["record_responder_rekeyed"]) == [b"first data of the responder"]
     assert opener.traffic.decoy == 5 + 34
