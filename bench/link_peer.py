@@ -1,5 +1,6 @@
 """One process of the message benchmarks. ``read KIND COUNT`` prints its port and then the seconds from the first
-message to the last; ``write KIND COUNT PORT SIZE BATCH`` sends them, in batches, as fast as the socket takes them."""
+message to the last; ``write KIND COUNT PORT SIZE BATCH KEPT`` sends them, in batches, as fast as the socket takes them;
+with KEPT 1 their frame is made once, as a node does for a block that several peers ask for."""
 
 from __future__ import annotations
 
@@ -90,7 +91,7 @@ async def _read(kind: str, count: int) -> None:
     listener.close()
 
 
-async def _write(kind: str, count: int, port: int, size: int, batch: int) -> None:
+async def _write(kind: str, count: int, port: int, size: int, batch: int, kept: int) -> None:
     link = channel(kind, Role.INITIATOR, make_vault())
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     event = None
@@ -102,9 +103,10 @@ async def _write(kind: str, count: int, port: int, size: int, batch: int) -> Non
     # The reader's clock begins with the first message: the end of the handshake must not come with it.
     await asyncio.sleep(0.05)
     message = Tx(bytes(size)) if size <= TX_BYTES else Block(bytes(size))
+    frame = encode_parts(message)
     for start in range(0, count, batch):
         for _ in range(min(batch, count - start)):
-            link.send_frame(*encode_parts(message))
+            link.send_frame(*(frame if kept else encode_parts(message)))
         for part in link.take_parts(clock()):
             writer.write(part)
         await writer.drain()

@@ -44,7 +44,7 @@ def _pair(count: int) -> float:
     return got / seconds
 
 
-def between_processes(kind: str, count: int, size: int, batch: int) -> float:
+def between_processes(kind: str, count: int, size: int, batch: int, *, kept: bool = False) -> float:
     """Messages a second from a process that writes to one that reads: stream, channel, messages counted; no node, so no
     rate limit.
 
@@ -53,6 +53,7 @@ def between_processes(kind: str, count: int, size: int, batch: int) -> float:
         count: how many messages.
         size: bytes of each payload.
         batch: how many are written at once.
+        kept: their frame is made once.
     """
     command = [sys.executable, "-m", "bench.link_peer"]
     with subprocess.Popen(
@@ -60,7 +61,9 @@ def between_processes(kind: str, count: int, size: int, batch: int) -> float:
     ) as reader:
         assert reader.stdout is not None
         port = json.loads(reader.stdout.readline())["port"]
-        subprocess.run([*command, "write", kind, *map(str, (count, port, size, batch))], check=True, timeout=300)
+        subprocess.run(
+            [*command, "write", kind, *map(str, (count, port, size, batch, int(kept)))], check=True, timeout=300
+        )
         seconds = float(json.loads(reader.stdout.readline())["seconds"])
     return count / seconds
 

@@ -486,6 +486,7 @@ ELSEWHERE = {
     "HANDSHAKES_PER_SECOND": "tests/unit/peers/test_rations.py:HANDSHAKES_PER_SECOND",
     "HANDSHAKES_BURST": "tests/unit/peers/test_rations.py:HANDSHAKES_BURST",
     "HANDSHAKE_POOL": "tests/unit/crypto/test_keysource.py:HANDSHAKE_POOL",
+    "FRAME_HEADS_KEPT": "tests/unit/node/test_node_serve.py:FRAME_HEADS_KEPT",
     "PAD_SMALLEST": "tests/unit/shaping/test_sizes.py:256",
     "SEND_JITTER": "tests/unit/shaping/test_profiles.py:SEND_JITTER",
     "PRINTABLE_GARBAGE": "tests/unit/shaping/test_first_packet.py:64",

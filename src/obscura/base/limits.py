@@ -238,6 +238,9 @@ SERVE_BATCH_BYTES: Final = _limit(
     "bytes",
     "read at once for one peer, or one block; two batches may wait on each link",
 )
+FRAME_HEADS_KEPT: Final = _limit(
+    "FRAME_HEADS_KEPT", 4_096, "blocks", "whose frame's header is kept for the next peer that asks: 0.7 MB"
+)
 MEMPOOL_INTERVAL: Final = _span("MEMPOOL_INTERVAL", 60, "mempool is answered once in it")
 STALE_SERVED: Final = _limit(
     "STALE_SERVED", 288, "blocks", "depth below the tip to which blocks off the active chain are served: two days"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..base.limits import (
     BLOCK_BYTES,
     BOOK_ENTRIES,
+    FRAME_HEADS_KEPT,
     GETDATA_QUEUE,
     LOW_WORK_PER_PEER,
     LOW_WORK_TOTAL,
@@ -23,6 +24,7 @@ def check_bounds(state: NodeState) -> None:
     assert state.low_work <= LOW_WORK_TOTAL, "low-work headers are bounded over all links"
     # The first missing block is taken whatever the buffer holds, or nothing could go on.
     assert state.download.buffered_bytes <= SYNC_BUFFER_BYTES + BLOCK_BYTES, "bodies that wait are bounded"
+    assert len(state.frame_heads) <= FRAME_HEADS_KEPT, "kept frame headers are bounded"
     for peer in state.peers.values():
         assert len(peer.low_work) <= LOW_WORK_PER_PEER, "low-work headers are bounded for each link"
         assert len(peer.serve) <= GETDATA_QUEUE, "one getdata is served at a time"

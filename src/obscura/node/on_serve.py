@@ -5,7 +5,6 @@ While a ``getdata`` is being served nothing more is read from that peer, so its 
 
 from __future__ import annotations
 
-from ..base.errors import BugError
 from ..base.instant import Instant, Now
 from ..base.limits import (
     GETBLOCKS_ITEMS,
@@ -19,9 +18,8 @@ from ..base.limits import (
 )
 from ..base.names import NULL_HASH, BlockHash
 from ..sync.view import Entry
-from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound
+from ..wire.blocks import GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound
 from ..wire.inventory import KIND_BLOCK, InventoryItem
-from ..wire.registry import encode_parts
 from .effects import BlocksRead, ReadBlocks
 from .peer import Peer
 from .state import NodeState, PendingRead
@@ -98,19 +96,11 @@ def blocks_read(state: NodeState, pending: PendingRead, answer: BlocksRead) -> N
         if block is None:
             _not_found(state, peer, InventoryItem(KIND_BLOCK, block_hash))
             continue
-        peer.channel.send_frame(*_frame(block))
+        peer.channel.send_frame(state.frame_heads.take(block_hash, block), block)
         if block_hash == peer.continue_at:
             peer.continue_at = None
             state.send(peer, Inv((InventoryItem(KIND_BLOCK, state.tree.tip.hash),)))
     serve(state, peer)
-
-
-def _frame(block: bytes) -> tuple[bytes, bytes]:
-    try:
-        return encode_parts(Block(block))
-    except ValueError as error:
-        msg = "a stored block is larger than the protocol carries"
-        raise BugError(msg) from error
 
 
 def _servable(state: NodeState, entry: Entry) -> bool:

@@ -29,6 +29,7 @@ from ..wire.registry import Message
 from ..wire.target import Target
 from .config import NodeConfig
 from .effects import Ask, Effect, Event, LedgerRequest, Pause, Resume, Send, Tell
+from .heads import FrameHeads
 from .peer import Peer
 from .timers import Timers
 from .vault import Vault
@@ -163,11 +164,12 @@ class NodeState:
         self.handed: dict[BlockHash, None] = {}
         """Blocks in ``ready`` or before the ledger now."""
         self.ledger_busy = False
+        # -- serving
+        self.frame_heads = FrameHeads()
         # -- gossip
         self.getaddr_cache: dict[Network, tuple[Instant, tuple[AddressEntry, ...]]] = {}
         # -- clock and totals
-        self.started = now.mono
-        self.last_now = now
+        self.started, self.last_now = now.mono, now
         self.stopping = False
         self.bytes_out = self.retired_bytes_in = 0
         """Bytes that went out, and that came in on links that have ended."""
