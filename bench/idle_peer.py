@@ -1,6 +1,7 @@
 """One process of the memory benchmark: holds links that its own child opens, and says what one costs.
 
-``bare N``: a uvloop server. ``node N``: a whole node with a ledger in memory. ``dial HOST PORT N KIND``: the child.
+``bare N``: a uvloop server. ``plain N``, ``pad N``: a whole node with a ledger in memory, and links in clear or veiled
+and padded. ``dial HOST PORT N KIND``: the child.
 """
 
 from __future__ import annotations
@@ -19,15 +20,13 @@ from obscura.aio import Driver
 from obscura.aio.entropy import system_chance
 from obscura.aio.listen import open_listener
 from obscura.aio.worker import LedgerWorker
-from obscura.base.instant import Instant
-from obscura.base.randomness import Chance
-from obscura.channel import Channel, Opened, Role
+from obscura.channel import Opened, Role
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
 from obscura.wire.address import parse_address
 from obscura.wire.target import Mode
 
-from .codec import version
+from .secured import channel, clock, make_vault
 
 GROUPS = 8  # local addresses that links are opened from: a network group may have only so many unfinished handshakes
 
@@ -40,18 +39,18 @@ def _resident() -> int:
 def _dial(host: str, port: int, count: int, kind: str) -> None:
     """Open links one after the other, complete each handshake, and hold them until stdin ends."""
     held: list[socket.socket] = []
-    now = Instant(0)
+    vault = make_vault()
     for number in range(count):
         sock = socket.create_connection((host, port), source_address=(f"127.0.{number % GROUPS + 1}.1", 0))
         held.append(sock)
-        if kind == "node":
-            channel = Channel(Role.INITIATOR, version(number + 1), lambda _: False, Chance.from_seed(number), now)
+        if kind != "bare":
+            link = channel(kind, Role.INITIATOR, vault)
             event = None
             while not isinstance(event, Opened):
-                sock.sendall(channel.take_data(now))
-                channel.receive_data(sock.recv(65_536), now)
-                event = channel.next_event(now)
-            sock.sendall(channel.take_data(now))
+                sock.sendall(link.take_data(clock()))
+                link.receive_data(sock.recv(65_536), clock())
+                event = link.next_event(clock())
+            sock.sendall(link.take_data(clock()))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.read()
@@ -60,16 +59,25 @@ def _dial(host: str, port: int, count: int, kind: str) -> None:
 async def _hold(kind: str, count: int) -> None:
     loop = asyncio.get_running_loop()
     driver = server = running = None
-    if kind == "node":
+    if kind != "bare":
         listener = open_listener(parse_address("127.0.0.1:0"))
         port = listener.getsockname()[1]
         ledger = MemoryLedger()
         worker = LedgerWorker(ledger)
         restored = await worker.run(ledger.restore)
         config = NodeConfig(
-            transport=Mode.PLAIN, network="memory", user_agent="/Obscura:bench/", discover=False, inbound_slots=count
+            transport=Mode.PLAIN if kind == "plain" else Mode.VEILED,
+            network="memory",
+            user_agent="/Obscura:bench/",
+            discover=False,
+            inbound_slots=count,
         )
-        driver = Driver(lambda now: Node(config, ledger, system_chance(), restored, (), now), worker, listener=listener)
+        vault = None if kind == "plain" else make_vault()
+        driver = Driver(
+            lambda now: Node(config, ledger, system_chance(), restored, (), now, vault=vault),
+            worker,
+            listener=listener,
+        )
         running = asyncio.ensure_future(driver.run())
     else:
         server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)

@@ -12,6 +12,7 @@ from obscura.channel import Channel, Role
 from obscura.channel.transport import PlainTransport, Transport
 from obscura.crypto.agreement import KeyPair
 from obscura.crypto.keysource import PooledKeys
+from obscura.ledgers.memory import MemoryLedger
 from obscura.node.vault import Vault
 from obscura.shaping import Profile, make_shaper
 from obscura.wire.features import NO_FEATURES
@@ -19,7 +20,7 @@ from obscura.wire.greeting import Version
 from obscura.wire.identity import KeyClass
 from obscura.wire.target import Mode
 
-GENESIS: Final = bytes(32)
+GENESIS: Final = MemoryLedger().tip
 KINDS: Final = ("plain", "off", "pad")
 """Links in clear, veiled ones that are not shaped, and those that a node makes unless it is told otherwise."""
 _WALL: Final = WallTime(1_700_000_000)
