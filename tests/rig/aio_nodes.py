@@ -24,6 +24,7 @@ from obscura.chain.ledger import Ledger
 from obscura.ledgers.memory import MemoryLedger, mine
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Event
+from obscura.node.vault import Vault
 from obscura.peers.pins import NamedPin
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.frame import HEADER_SIZE, parse_header
@@ -80,6 +81,7 @@ class RealNode:
         make: Callable[..., Node] = Node,
         pins: Iterable[NamedPin] = (),
         save_pin: SavePins | None = None,
+        vault: Vault | None = None,
         **config: Any,
     ) -> None:
         self.ledger: Any = ledger or MemoryLedger()
@@ -89,7 +91,7 @@ class RealNode:
         self.listener = open_listener(host)
         self.address = NetAddress(host.network, host.raw, self.listener.getsockname()[1])
         settings = NodeConfig(
-            transport=Mode.PLAIN,
+            transport=Mode.PLAIN if vault is None else Mode.VEILED,
             network="memory",
             user_agent="/Obscura:0.1(python)/",
             connect=tuple(Target(address) for address in connect),
@@ -100,7 +102,7 @@ class RealNode:
         self.worker = LedgerWorker(self.ledger)
 
         def make_node(now: Now) -> Node:
-            return make(settings, self.ledger, system_chance(), self.ledger.restore(), (), now, pins=pins)
+            return make(settings, self.ledger, system_chance(), self.ledger.restore(), (), now, pins=pins, vault=vault)
 
         self.driver = Driver(
             make_node,

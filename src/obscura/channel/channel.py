@@ -105,6 +105,7 @@ class Channel:
         chance: for ping nonces.
         now: when the connection was made; the handshake's time runs from here.
         transport: how the stream is protected.
+        handshake_timeout: how long transport and handshake may take together.
     """
 
     __slots__ = (
@@ -143,6 +144,7 @@ class Channel:
         chance: Chance,
         now: Instant,
         transport: Transport | None = None,
+        handshake_timeout: Duration = HANDSHAKE_TIMEOUT,
     ) -> None:
         self.role = role
         self.state = State.AWAIT_VERSION
@@ -155,7 +157,7 @@ class Channel:
         self._version = version
         self._own_nonce = own_nonce
         self._chance = chance
-        self._handshake_deadline = after(now, HANDSHAKE_TIMEOUT)
+        self._handshake_deadline = after(now, handshake_timeout)
         self._keepalive: Keepalive | None = None
         self._faults = FaultBudget(now)
         self._tokens = TokenBucket(now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base import limits
+from ..base.instant import Duration
 from ..shaping import Profile
 from ..wire.address import NetAddress
 from ..wire.target import Mode, Target
@@ -36,5 +37,9 @@ class NodeConfig:
     """Links that others may open to us."""
     lobby_links: int = limits.LOBBY_LINKS
     """Inbound connections that may wait for their handshake; fewer where descriptors are short."""
+    handshake_timeout: Duration = limits.HANDSHAKE_TIMEOUT
+    """For transport and handshake together; and when a connection that has failed meanwhile ends."""
+    sink_span: tuple[Duration, Duration] = (limits.SINK_SHORTEST, limits.SINK_LONGEST)
+    """How long an open link whose record failed stays in silence, at least and at most."""
     minimum_work: int = 0
     """Bodies are downloaded only for a chain with at least this much work (design §8)."""

@@ -62,6 +62,7 @@ def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: Pe
         state.chance.fork(f"channel {conn}"),
         now.mono,
         _transport(state, conn, address, now, dial),
+        state.config.handshake_timeout,
     )
     named = dial is not None and dial.named
     peer = Peer(conn, address, channel, inbound=dial is None, named=named, now=now.mono)

@@ -12,7 +12,6 @@ Inbound ones count among the strangers of the lobby, which may evict them like a
 from __future__ import annotations
 
 from ..base.instant import Now, after
-from ..base.limits import HANDSHAKE_TIMEOUT, SINK_LONGEST, SINK_SHORTEST
 from ..base.names import ConnId
 from .effects import Drop, Resume, Send
 from .peer import Peer
@@ -26,9 +25,9 @@ def begin(state: NodeState, peer: Peer, now: Now) -> None:
         # It always drains, or the end would be a reset.
         state.emit(Resume(conn))
     if peer.opened_at is None:
-        deadline = after(peer.since, HANDSHAKE_TIMEOUT)
+        deadline = after(peer.since, state.config.handshake_timeout)
     else:
-        deadline = after(now.mono, state.chance.fork(f"sink {conn}").span(SINK_SHORTEST, SINK_LONGEST))
+        deadline = after(now.mono, state.chance.fork(f"sink {conn}").span(*state.config.sink_span))
     state.door.sinks[conn] = Sink(deadline, peer.channel.transport.ghost)
     state.timers.set(("sink", conn), deadline)
     emit_due(state, conn, now)
