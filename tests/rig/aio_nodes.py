@@ -40,13 +40,13 @@ Factory = Callable[[], asyncio.AbstractEventLoop]
 _hosts = itertools.count(1)
 
 
-def run(factory: Factory, main: Coroutine[Any, Any, T]) -> T:
+def run(factory: Factory, main: Coroutine[Any, Any, T], limit_s: float = 60) -> T:
     """Run a test's coroutine on a loop of its own. What the loop would only log fails the test."""
     complaints: list[dict[str, Any]] = []
 
     async def watched() -> T:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(limit_s):
             return await main
 
     with asyncio.Runner(loop_factory=factory) as runner:

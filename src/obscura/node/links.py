@@ -26,6 +26,7 @@ def dial_due(state: NodeState, now: Now) -> None:
         state.timers.set(("dial", 0), None)
         return
     in_use = [peer.address for peer in state.peers.values()] + [dial.address for dial in state.dials.values()]
+    in_use += [sink.dialled for sink in state.door.sinks.values() if sink.dialled is not None]
     for address in state.dialer.due(now, in_use, state.automatic_links(), len(state.dials)):
         conn = state.new_conn()
         named, target = state.dialer.is_named(address), state.dialer.target(address)
@@ -151,7 +152,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     state.retired_bytes_in += peer.channel.bytes_in
     was_open = peer.opened_at is not None
     if event.silent:
-        sinks.begin(state, peer, now)
+        sinks.begin(state, peer, now, ourselves=event.rule == "own-key")
     else:
         state.emit(Drop(conn))
         state.lobby.leave(conn)
@@ -163,9 +164,8 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
             return
         state.inbound_open -= 1
     on_sync.peer_gone(state, peer, now)
-    if not peer.inbound and event.rule not in ("other-network", "self-connection", "own-key"):
-        lived = Duration(0) if peer.opened_at is None else Duration(now.mono - peer.opened_at)
-        state.dialer.ended(peer.address, lived, now)
+    if not event.silent and not peer.inbound and event.rule not in ("other-network", "self-connection"):
+        state.dialer.ended(peer.address, peer.lived(now.mono), now)
     dial_due(state, now)
 
 

@@ -134,7 +134,7 @@ class Node:
             del state.dials[conn]
             state.emit(Drop(conn))
         for conn in list(state.door.sinks):
-            sinks.end(state, conn)
+            sinks.end(state, conn, now)
         links.save_due(state, now)
         self._settle(now)
 
@@ -153,7 +153,7 @@ class Node:
         leaving = state.lobby.enter(peer.conn, address.group())
         state.flush(peer, now)
         if leaving is not None:
-            sinks.evict(state, leaving)
+            sinks.evict(state, leaving, now)
             self._settle(now)
         return peer.conn
 
@@ -191,7 +191,7 @@ class Node:
         if peer is None:
             if conn in self._state.dials:
                 links.dial_failed(self._state, conn, "connect-error", now)
-            sinks.end(self._state, conn)
+            sinks.end(self._state, conn, now)
             return
         peer.channel.receive_eof()
         self._pump(peer, now)
@@ -265,7 +265,7 @@ class Node:
                 case "ghost":
                     sinks.emit_due(state, ConnId(number), now)
                 case "sink":
-                    sinks.end(state, ConnId(number))
+                    sinks.end(state, ConnId(number), now)
                 case _:
                     # An earlier key of this round may have ended the link.
                     peer = state.peers.get(ConnId(number))

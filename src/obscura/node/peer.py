@@ -112,6 +112,10 @@ class Peer:
         self.addr_tokens -= granted
         return granted
 
+    def lived(self, now: Instant) -> Duration:
+        """Since the handshake was done; 0 if it never was."""
+        return Duration(0) if self.opened_at is None else Duration(now - self.opened_at)
+
     def age(self, now: Instant) -> Duration:
         """Since the connection was made."""
         return Duration(now - self.since)

@@ -10,7 +10,7 @@ from ..base.instant import Now
 from ..peers.pins import Verdict
 from ..wire.address import NetAddress
 from ..wire.target import Target
-from .effects import ForgetPin, Notice, SavePin
+from .effects import ForgetPin, SavePin
 from .state import NodeState
 
 
@@ -26,19 +26,14 @@ def expected(state: NodeState, target: Target, *, named: bool) -> bytes | None:
 def meet(state: NodeState, target: Target, key: bytes, now: Now, *, named: bool) -> Verdict:
     """Judge the key that a dialled peer has shown, and remember it.
 
-    A named peer whose key has changed is refused: the caller ends the link, the operator is told here. One of gossip
-    may go on, and its new key is pinned when the link opens (``Dialer.opened``).
+    A named peer whose key has changed is refused: the caller ends the link, and tells the operator. One of gossip may
+    go on, and its new key is pinned when the link opens (``Dialer.opened``).
     """
     if not named:
         return state.book.meet(target.address, key)
     verdict = state.pins.meet(target, key, now.wall)
-    match verdict:
-        case Verdict.NEW:
-            state.emit(SavePin(target.address, key, now.wall))
-        case Verdict.CHANGED:
-            state.tell(Notice("key-changed", state.pins.refusal(target)))
-        case Verdict.SAME:
-            pass
+    if verdict is Verdict.NEW:
+        state.emit(SavePin(target.address, key, now.wall))
     return verdict
 
 

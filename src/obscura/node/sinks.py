@@ -6,7 +6,8 @@ HANDSHAKE_TIMEOUT after it began; after that, when a record fails, SINK_SHORTEST
 meanwhile is read and dropped; a peer that ends its stream is answered at once. A sink holds no buffer and no peer. One
 that follows an open link goes on in the link's shape, by random bytes.
 
-Inbound ones count among the strangers of the lobby, which may evict them like any other.
+Inbound ones count among the strangers of the lobby, which may evict them like any other. Where we have dialled, the
+address is dialled again, or another one in its place, only when the silence is over.
 """
 
 from __future__ import annotations
@@ -18,8 +19,15 @@ from .peer import Peer
 from .state import NodeState, Sink
 
 
-def begin(state: NodeState, peer: Peer, now: Now) -> None:
-    """A link goes silent. It is no peer any more, and still in the lobby if it was there."""
+def begin(state: NodeState, peer: Peer, now: Now, *, ourselves: bool) -> None:
+    """A link goes silent. It is no peer any more, and still in the lobby if it was there.
+
+    Args:
+        state: the node's.
+        peer: who it was.
+        now: both clocks.
+        ourselves: the link led to our own listener, and the dialler has heard of it.
+    """
     conn = peer.conn
     if peer.paused:
         # It always drains, or the end would be a reset.
@@ -28,11 +36,17 @@ def begin(state: NodeState, peer: Peer, now: Now) -> None:
         deadline = after(peer.since, state.config.handshake_timeout)
     else:
         deadline = after(now.mono, state.chance.fork(f"sink {conn}").span(*state.config.sink_span))
-    state.door.sinks[conn] = Sink(deadline, peer.channel.transport.ghost)
+    state.door.sinks[conn] = Sink(
+        deadline=deadline,
+        ghost=peer.channel.transport.ghost,
+        dialled=None if peer.inbound else peer.address,
+        named=peer.named,
+        lived=None if ourselves else peer.lived(now.mono),
+    )
     state.timers.set(("sink", conn), deadline)
     emit_due(state, conn, now)
     if peer.inbound and peer.opened_at is not None:
-        evict(state, state.lobby.enter(conn, peer.address.group()))
+        evict(state, state.lobby.enter(conn, peer.address.group()), now)
 
 
 def emit_due(state: NodeState, conn: ConnId, now: Now) -> None:
@@ -47,23 +61,29 @@ def emit_due(state: NodeState, conn: ConnId, now: Now) -> None:
     state.timers.set(("ghost", conn), sink.ghost.next_deadline())
 
 
-def evict(state: NodeState, leaving: ConnId | None) -> None:
+def evict(state: NodeState, leaving: ConnId | None, now: Now) -> None:
     """The lobby has put somebody out."""
     if leaving is None:
         return
     if leaving in state.door.sinks:
-        end(state, leaving)
+        end(state, leaving, now)
     else:
         state.peers[leaving].channel.close("lobby-full")
         state.wake(leaving)
 
 
-def end(state: NodeState, conn: ConnId) -> bool:
+def end(state: NodeState, conn: ConnId, now: Now) -> bool:
     """A sink's time has come, or its peer has ended; ``False`` if it is none."""
-    if state.door.sinks.pop(conn, None) is None:
+    sink = state.door.sinks.pop(conn, None)
+    if sink is None:
         return False
     state.timers.set(("sink", conn), None)
     state.timers.set(("ghost", conn), None)
     state.lobby.leave(conn)
     state.emit(Drop(conn))
+    if sink.dialled is not None:
+        # Security: only now is the link over. Another dial before would show when, and so at which byte, it failed.
+        if sink.lived is not None:
+            state.dialer.ended(sink.dialled, sink.lived, now)
+        state.timers.set(("dial", 0), now.mono)
     return True

@@ -81,6 +81,11 @@ class Sink:
     deadline: Instant
     ghost: Ghost | None
     """What it goes on emitting, where there was an encrypted link."""
+    dialled: NetAddress | None
+    """Where it goes, if we have dialled it: the address stays in use, as any that has a link."""
+    named: bool
+    lived: Duration | None
+    """How long the link was open; ``None`` if the dialler knows all about its end already."""
 
 
 Pending: TypeAlias = PendingHeaders | tuple[PendingBlock, ...] | PendingRead
@@ -260,8 +265,9 @@ class NodeState:
         return len(self.low_unowned) + sum(len(peer.low_work) for peer in self.peers.values())
 
     def automatic_links(self) -> int:
-        """Outbound links and dials that discovery made."""
+        """Outbound links and dials that discovery made, those that have gone silent as well."""
         links = sum(1 for peer in self.peers.values() if not peer.inbound and not peer.named)
+        links += sum(1 for sink in self.door.sinks.values() if sink.dialled is not None and not sink.named)
         return links + sum(1 for dial in self.dials.values() if not dial.named)
 
     def open_peers(self) -> list[Peer]:

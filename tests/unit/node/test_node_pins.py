@@ -9,7 +9,7 @@ from obscura.base.instant import WallTime
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig, pinning
-from obscura.node.effects import Dial, ForgetPin, Notice, SavePin, Tell
+from obscura.node.effects import Dial, ForgetPin, SavePin
 from obscura.peers.pins import NamedPin, PinError, Verdict
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress
@@ -58,11 +58,8 @@ def test_a_new_key_is_saved_and_a_changed_one_told() -> None:
     assert pinning.meet(state, target, OLD, now, named=True) is Verdict.SAME
     assert node.take_effects() == []
     assert pinning.meet(state, target, NEW, now, named=True) is Verdict.CHANGED
-    [told] = node.take_effects()
-    assert isinstance(told, Tell)
-    assert isinstance(told.event, Notice)
-    assert told.event.name == "key-changed"
-    assert "obscura key forget" in told.event.text
+    assert node.take_effects() == [], "the end of the link tells"
+    assert "obscura key forget" in state.pins.refusal(target)
     assert node.forget_pin(A, now)
     assert node.take_effects() == [ForgetPin(A)]
     assert not node.forget_pin(A, now)

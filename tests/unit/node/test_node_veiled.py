@@ -252,10 +252,19 @@ class TestDials:
         dial, told = self.dial(rig, OTHER)
         assert told == []
         assert rig.closed() == ["key-changed"]
-        assert "key-changed" in self.notices(rig)
+        assert self.notices(rig).count("key-changed") == 1
         assert not rig.dropped(dial.conn)
         rig.run(HANDSHAKE_TIMEOUT)
         assert rig.dropped(dial.conn)
+
+    def test_nothing_is_dialled_in_its_place_before_the_silence_is_over(self) -> None:
+        """A new dial would tell who sits between when, and so at which byte, the last one failed."""
+        rig = Rig(connect=(Target(address(7)),), pins=(NamedPin(address(7), STATIC.public, WALL),))
+        self.dial(rig, OTHER)
+        rig.run(Duration(HANDSHAKE_TIMEOUT - 1))
+        assert sum(isinstance(one, Dial) for one in rig.effects) == 1
+        rig.run(seconds(5))
+        assert sum(isinstance(one, Dial) for one in rig.effects) == 2
 
     def test_the_same_key_is_welcome(self) -> None:
         rig = Rig(connect=(Target(address(7)),), pins=(NamedPin(address(7), OTHER.public, WALL),))
