@@ -485,6 +485,7 @@ ELSEWHERE = {
     "SINK_LONGEST": "tests/unit/node/test_node_veiled.py:SINK_LONGEST",
     "HANDSHAKES_PER_SECOND": "tests/unit/peers/test_rations.py:HANDSHAKES_PER_SECOND",
     "HANDSHAKES_BURST": "tests/unit/peers/test_rations.py:HANDSHAKES_BURST",
+    "RATION_GROUPS": "tests/unit/peers/test_knocking.py:RATION_GROUPS",
     "HANDSHAKE_POOL": "tests/unit/crypto/test_keysource.py:HANDSHAKE_POOL",
     "FRAME_HEADS_KEPT": "tests/unit/node/test_node_serve.py:FRAME_HEADS_KEPT",
     "PAD_SMALLEST": "tests/unit/shaping/test_sizes.py:256",

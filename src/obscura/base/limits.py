@@ -103,7 +103,7 @@ JOIN_BYTES: Final = _limit(
 )
 UNKNOWN_PRICE: Final = _limit("UNKNOWN_PRICE", 5, "tokens", "for a message of an unknown type: it is of no use to us")
 LISTEN_BACKLOG: Final = _limit(
-    "LISTEN_BACKLOG", 128, "connections", "held by the system until we look; what Linux allows unless told otherwise"
+    "LISTEN_BACKLOG", 512, "connections", "held by the system until we look; with a full one an honest peer waits 1 s"
 )
 ACCEPT_BURST: Final = _limit(
     "ACCEPT_BURST", 32, "connections", "accepted in one turn of the loop: a flood must not hold up the links"
@@ -342,6 +342,9 @@ HANDSHAKES_PER_SECOND: Final = _limit(
 )
 HANDSHAKES_BURST: Final = _limit(
     "HANDSHAKES_BURST", 400, "answers", "at once after a pause: a restart of many peers is no flood"
+)
+RATION_GROUPS: Final = _limit(
+    "RATION_GROUPS", 1_024, "groups", "whose last answer is remembered, to answer others first; twice LOBBY_LINKS"
 )
 HANDSHAKE_POOL: Final = _limit(
     "HANDSHAKE_POOL",

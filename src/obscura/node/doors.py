@@ -1,8 +1,8 @@
 """Answering handshakes: who may be, and how many a second.
 
 An answer costs a responder about half a millisecond, and anybody can ask for one. So they are rationed over the whole
-node: HANDSHAKES_BURST at once, HANDSHAKES_PER_SECOND after that. Who comes over that waits, first come first served;
-nobody is refused, which would tell a prober something.
+node: HANDSHAKES_BURST at once, HANDSHAKES_PER_SECOND after that. Who comes over that waits for the turn of its network
+group (:mod:`obscura.peers.knocking`); nobody is refused, which would tell a prober something.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ def knock(state: NodeState, peer: Peer, now: Now) -> None:
     """A handshake waits for an answer: give it, or have it wait."""
     if not state.door.knocking and state.door.rations.take(now.mono):
         _answer(state, peer, now)
-    elif peer.conn not in state.door.knocking:
-        state.door.knocking[peer.conn] = None
+    else:
+        state.door.knocking.enter(peer.conn, peer.address.group())
         state.timers.set(("knock", 0), state.door.rations.next_at())
 
 
 def answer_due(state: NodeState, now: Now) -> None:
-    """Answer whom the rations allow, in their order."""
+    """Answer whom the rations allow, in the order of their turns."""
     while state.door.knocking:
-        conn = next(iter(state.door.knocking))
+        conn = state.door.knocking.first()
         peer = state.peers.get(conn)
         if peer is None or not peer.channel.may_answer:
-            del state.door.knocking[conn]
+            state.door.knocking.leave(conn)
             continue
         if not state.door.rations.take(now.mono):
             state.timers.set(("knock", 0), state.door.rations.next_at())
             return
-        del state.door.knocking[conn]
+        state.door.knocking.leave(conn)
         _answer(state, peer, now)
         state.wake(conn)
 
 
 def _answer(state: NodeState, peer: Peer, now: Now) -> None:
     assert state.door.vault is not None, "handshakes come only where there are keys"
+    state.door.knocking.answered(peer.address.group())
     try:
         admitted = state.door.vault.admits(peer.channel.transport.initiator_shown, now.wall)
     except StoreError as error:

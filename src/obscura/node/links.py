@@ -144,7 +144,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     if event.rule == "key-changed" and event.silent and peer.target is not None:
         state.tell(Notice("key-changed", state.pins.refusal(peer.target)))
     del state.peers[conn]
-    state.door.knocking.pop(conn, None)
+    state.door.knocking.leave(conn)
     for name in ("link", "throttle", "headers", "advertise"):
         state.timers.set((name, conn), None)
     _forget_nonce(state, peer)

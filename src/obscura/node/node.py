@@ -351,6 +351,7 @@ class Node:
         state.book.check()
         state.lobby.check()
         state.burdens.check()
+        state.door.knocking.check()
         assert len(state.lobby) == sum(
             1 for peer in state.peers.values() if peer.inbound and peer.opened_at is None and not peer.channel.is_closed
         ) + sum(1 for conn in state.door.sinks if conn in state.lobby), "strangers and silent links wait in the lobby"

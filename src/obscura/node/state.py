@@ -18,6 +18,7 @@ from ..chain.ledger import Ledger
 from ..peers.book import AddressBook
 from ..peers.burden import Burdens
 from ..peers.dialing import Dialer
+from ..peers.knocking import Knocking
 from ..peers.lobby import Lobby
 from ..peers.pins import Pins
 from ..peers.rations import Rations
@@ -105,8 +106,8 @@ class Door:
         self.vault = vault
         """Our keys; without them all links are in clear."""
         self.rations = Rations(now)
-        self.knocking: dict[ConnId, None] = {}
-        """Handshakes that wait for an answer, first come first."""
+        self.knocking = Knocking()
+        """Handshakes that wait for an answer."""
         self.sinks: dict[ConnId, Sink] = {}
         """Connections that have gone silent."""
 
