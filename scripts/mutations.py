@@ -22,9 +22,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--veiled", action="store_true", help="inside veiled links, some bytes flipped on the wire")
     options = parser.parse_args()
     begun = time.monotonic()
-    report = run(options.count, options.seed, lambda done: print(f"{done} of {options.count}", file=sys.stderr))
+    report = run(
+        options.count,
+        options.seed,
+        lambda done: print(f"{done} of {options.count}", file=sys.stderr),
+        veiled=options.veiled,
+    )
     print("| mutation | sessions |\n|---|---|")
     for kind, count in sorted(report.kinds.items()):
         print(f"| {kind} | {count} |")

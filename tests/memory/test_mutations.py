@@ -22,8 +22,9 @@ def test_a_recorded_session_has_what_sessions_are_made_of() -> None:
 
 
 @pytest.mark.slow
-def test_mutated_sessions_do_no_harm() -> None:
-    report = run(4 * len(KINDS), seed=7)
+@pytest.mark.parametrize("veiled", [False, True], ids=["in clear", "veiled"])
+def test_mutated_sessions_do_no_harm(veiled: bool) -> None:
+    report = run(4 * len(KINDS), seed=7, veiled=veiled)
     assert report.peak <= report.bound
     assert report.pings_lost == 0
     assert report.blocks > 0

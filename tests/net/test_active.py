@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from aio_nodes import RealNode, run, running, until
+from aio_nodes import RealNode, make_vault, run, running, until
 from hostile import source
 from kolmogorov import holm, same_distribution, uniform
 from pair import make_version
@@ -27,14 +27,10 @@ from obscura.aio.entropy import SystemSecrets
 from obscura.base.instant import seconds
 from obscura.channel import Channel, Opened, Role
 from obscura.crypto.agreement import KeyPair
-from obscura.crypto.keysource import PooledKeys
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node.effects import Notice
-from obscura.node.vault import Vault
 from obscura.peers.pins import NamedPin
-from obscura.peers.replay import ReplayWindow
 from obscura.wire.address import NetAddress, address_from_ip
-from obscura.wire.identity import KeyClass
 from obscura.wire.registry import encode_message
 
 pytestmark = pytest.mark.slow
@@ -47,13 +43,6 @@ M1, M2, M3 = 62, 32 + 30 + 16 + 48 + 1_200, 1_120
 """Lengths with the garbage of :func:`secure_channel`."""
 EARNED = (1_296, 1_296 + 4_095)
 """An answer to a first message."""
-
-
-def make_vault(access: bytes | None = None) -> Vault:
-    secrets = SystemSecrets()
-    statics = {KeyClass.CLEARNET: KeyPair.generate(secrets)}
-    replays = None if access is None else ReplayWindow()
-    return Vault(keys=PooledKeys(secrets), statics=statics, access=access, replays=replays)
 
 
 @dataclass

@@ -15,20 +15,24 @@ import uvloop
 from pair import make_version
 
 from obscura.aio.driver import Driver
-from obscura.aio.entropy import system_chance
+from obscura.aio.entropy import SystemSecrets, system_chance
 from obscura.aio.listen import open_listener
 from obscura.aio.saver import SavePins
 from obscura.aio.worker import LedgerWorker
 from obscura.base.instant import Now
 from obscura.chain.ledger import Ledger
+from obscura.crypto.agreement import KeyPair
+from obscura.crypto.keysource import PooledKeys
 from obscura.ledgers.memory import MemoryLedger, mine
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Event
 from obscura.node.vault import Vault
 from obscura.peers.pins import NamedPin
+from obscura.peers.replay import ReplayWindow
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.frame import HEADER_SIZE, parse_header
 from obscura.wire.greeting import GetAddr, Ping, Pong, Verack, Version
+from obscura.wire.identity import KeyClass
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
 from obscura.wire.target import Mode, Target
 
@@ -69,6 +73,14 @@ async def until(condition: Callable[[], object], what: str, limit_s: float = 20)
                 await asyncio.sleep(0.005)
     except TimeoutError:
         pytest.fail(f"not within {limit_s} s: {what}")
+
+
+def make_vault(access: bytes | None = None) -> Vault:
+    """New keys of a node that listens."""
+    secrets = SystemSecrets()
+    statics = {KeyClass.CLEARNET: KeyPair.generate(secrets)}
+    replays = None if access is None else ReplayWindow()
+    return Vault(keys=PooledKeys(secrets), statics=statics, access=access, replays=replays)
 
 
 class RealNode:

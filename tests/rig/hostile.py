@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 import threading
@@ -10,12 +11,26 @@ import time
 
 from bad_input import GREETING
 
+from obscura.aio.entropy import SystemSecrets
+from obscura.base.instant import Instant, WallTime
+from obscura.base.randomness import Chance
+from obscura.channel.secure import SecureTransport
+from obscura.channel.transport import PlainTransport, Transport
+from obscura.crypto.agreement import KeyPair
+from obscura.crypto.keysource import PooledKeys
+from obscura.ledgers.memory import MemoryLedger
+from obscura.node.vault import Vault
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv
 from obscura.wire.frame import HEADER_SIZE, double_sha256, parse_header
 from obscura.wire.greeting import Ping, Pong
+from obscura.wire.identity import KeyClass
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
+from obscura.wire.target import Mode
 
+NOW = Instant(0)
+"""The clients' clock stands: they neither rekey nor wait."""
+_VAULT = Vault(keys=PooledKeys(SystemSecrets(), 0))
 HANG_S = 60
 """Nothing that a healthy node does takes so long."""
 
@@ -25,8 +40,22 @@ def source(number: int) -> str:
     return f"127.{100 + number // 250}.{number % 250 + 1}.1"
 
 
+def initiator() -> SecureTransport:
+    """The transport of a veiled dial to a node over the memory ledger."""
+    chance = Chance(os.urandom(32))
+    return _VAULT.dial(MemoryLedger().tip, Mode.VEILED, chance, WallTime(int(time.time())), pin=None, secret=None)
+
+
+def responder() -> SecureTransport:
+    """The transport of a listener that such a node dials."""
+    chance, static = Chance(os.urandom(32)), KeyPair.generate(SystemSecrets())
+    vault = Vault(keys=PooledKeys(SystemSecrets(), 0), statics={KeyClass.CLEARNET: static})
+    wall = WallTime(int(time.time()))
+    return vault.accept(MemoryLedger().tip, Mode.VEILED, KeyClass.CLEARNET, chance, wall)
+
+
 class Client:
-    """One connection to a node."""
+    """One connection to a node, in clear or veiled."""
 
     def __init__(
         self,
@@ -35,7 +64,9 @@ class Client:
         *,
         greet: bool = True,
         receive_buffer: int | None = None,
+        veiled: bool = False,
     ) -> None:
+        self.wire: Transport = initiator() if veiled else PlainTransport()
         self.sock = socket.socket()
         try:
             self.sock.settimeout(HANG_S)
@@ -45,8 +76,13 @@ class Client:
                 self.sock.bind((host, 0))
             self.sock.connect(address)
             self._stream = bytearray()
+            while veiled and not self.wire.secured:
+                self.sock.sendall(b"".join(self.wire.take(NOW)))
+                data = self.sock.recv(262_144)
+                assert data, "the node answers"
+                self.wire.open(data, NOW)
             if greet:
-                self.sock.sendall(GREETING)
+                self.sock.sendall(self.sealed(GREETING))
                 while self.hear_frame()[0] != "verack":
                     pass
         except BaseException:
@@ -65,11 +101,17 @@ class Client:
             data = self.sock.recv(262_144)
             if not data:
                 raise ConnectionError("the node has closed")
-            self._stream += data
+            for piece in self.wire.open(data, NOW):
+                self._stream += piece
+
+    def sealed(self, data: bytes) -> bytes:
+        """Clear bytes as they go over the wire, behind all that was sealed before."""
+        self.wire.put([data], NOW, urgent=True)
+        return b"".join(self.wire.take(NOW))
 
     def say(self, *messages: Message) -> None:
         """Write messages."""
-        self.sock.sendall(b"".join(encode_message(message) for message in messages))
+        self.sock.sendall(self.sealed(b"".join(encode_message(message) for message in messages)))
 
     def pour(self, data: bytes, patience_s: float = 2) -> int:
         """Write as long as the node takes something within the patience; how much it took."""
@@ -100,12 +142,12 @@ def decode(name: str, payload: bytes) -> Message | None:
 class Watch:
     """An honest peer beside the hostile ones. It pings all the time and fetches every block that it is told of."""
 
-    def __init__(self, address: tuple[str, int], host: str = "127.99.99.1") -> None:
+    def __init__(self, address: tuple[str, int], host: str = "127.99.99.1", *, veiled: bool = False) -> None:
         self.pings = 0
         self.slowest_s = 0.0
         self.failure = ""
         self.blocks: set[bytes] = set()
-        self._client = Client(address, host)
+        self._client = Client(address, host, veiled=veiled)
         self._awaited = 0
         self._sent_at = 0.0
         self._lock = threading.Lock()

@@ -16,12 +16,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from hostile import HANG_S, Client, Watch, source
+from hostile import HANG_S, NOW, Client, Watch, responder, source
 from memory_scenarios import ALLOWANCE, LINK_OBJECTS
 from recording import BASE_BLOCKS, BASE_SIZE, Session, record
 from subject import Subject
 
 from obscura.base.limits import BLOCK_BYTES, BLOCKS_IN_FLIGHT, READ_BYTES
+from obscura.channel.transport import PlainTransport, Transport
 from obscura.wire.frame import HEADER_SIZE, encode_frame
 
 SIDES = 1
@@ -206,7 +207,7 @@ def draw_mutations(sessions: list[Session], count: int, seed: int) -> list[Mutat
     return mutations
 
 
-def _play(sock: socket.socket, steps: list[Step]) -> None:
+def _play(sock: socket.socket, steps: list[Step], seal: Callable[[bytes], bytes] = bytes) -> None:
     """Write the steps, reading what comes, until the node closes or a moment after the last one."""
     sock.setblocking(False)
     try:
@@ -218,7 +219,7 @@ def _play(sock: socket.socket, steps: list[Step]) -> None:
             elif verb == RESET:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 return
-            elif not _pour(sock, data):
+            elif not _pour(sock, seal(data)):
                 return
         deadline = time.monotonic() + 0.05
         while (left := deadline - time.monotonic()) > 0 and select.select([sock], [], [], left)[0]:
@@ -245,12 +246,28 @@ def _pour(sock: socket.socket, data: bytes) -> bool:
     return True
 
 
-def _one(node: Subject, mutation: Mutation, number: int) -> None:
+def _sealing(transport: Transport, mutation: Mutation, number: int) -> Callable[[bytes], bytes]:
+    """What makes a session's clear bytes those of the wire. Every other one of those with flipped bytes has one flipped
+    on the wire as well."""
+    draw = random.Random(number)
+    spoilt = mutation.kind == "bytes flipped" and number % 2 == 0
+
+    def seal(data: bytes) -> bytes:
+        transport.put([data], NOW, urgent=True)
+        wire = bytearray(b"".join(transport.take(NOW)))
+        if spoilt and wire and draw.random() < 0.2:
+            wire[draw.randrange(len(wire))] ^= 1 << draw.randrange(8)
+        return bytes(wire)
+
+    return seal
+
+
+def _one(node: Subject, mutation: Mutation, number: int, veiled: bool) -> None:
     host = source(number % 400)
     if mutation.dials:
         with contextlib.suppress(ConnectionError):
-            client = Client(node.address, host, greet=False)
-            _play(client.sock, mutation.steps)
+            client = Client(node.address, host, greet=False, veiled=veiled)
+            _play(client.sock, mutation.steps, _sealing(client.wire, mutation, number))
         return
     with socket.socket() as listener:
         listener.bind((host, 0))
@@ -260,18 +277,24 @@ def _one(node: Subject, mutation: Mutation, number: int) -> None:
         node.dial(address)
         link, _ = listener.accept()
         node.forget(address)
-        _play(link, mutation.steps)
+        wire: Transport = responder() if veiled else PlainTransport()
+        while veiled and not wire.secured:
+            wire.open(link.recv(262_144), NOW)
+            if wire.may_answer:
+                wire.answer()
+            link.sendall(b"".join(wire.take(NOW)))
+        _play(link, mutation.steps, _sealing(wire, mutation, number))
 
 
-def _batch(mutations: list[Mutation], report: Report) -> None:
-    with Subject(blocks=BASE_BLOCKS, size=BASE_SIZE, discover=True, outbound_slots=0) as node:
+def _batch(mutations: list[Mutation], report: Report, veiled: bool) -> None:
+    with Subject(blocks=BASE_BLOCKS, size=BASE_SIZE, discover=True, outbound_slots=0, veiled=veiled) as node:
         host, port = node.address
-        with Subject(connect=[f"{host}:{port}"]) as follower:
-            watch = Watch(node.address)
+        with Subject(connect=[f"{host}:{port}"], veiled=veiled) as follower:
+            watch = Watch(node.address, veiled=veiled)
             watch.expect(node.mine())
             base = node.mark()
             with ThreadPoolExecutor(SIDES) as players:
-                playing = [players.submit(_one, node, one, number) for number, one in enumerate(mutations)]
+                playing = [players.submit(_one, node, one, number, veiled) for number, one in enumerate(mutations)]
                 for number, future in enumerate(playing):
                     future.result(HANG_S)
                     if number % MINE_EVERY == 0:
@@ -299,14 +322,15 @@ def _batch(mutations: list[Mutation], report: Report) -> None:
         report.nodes += 1
 
 
-def run(count: int, seed: int, progress: Callable[[int], None] = lambda done: None) -> Report:
-    """Record, spoil, replay. Raises ``AssertionError`` with the log where a node or an honest link suffers."""
+def run(count: int, seed: int, progress: Callable[[int], None] = lambda done: None, *, veiled: bool = False) -> Report:
+    """Record, spoil, replay, in clear or inside veiled links. Raises ``AssertionError`` with the log where a node or an
+    honest link suffers."""
     sessions = [asyncio.run(record(*shape)) for shape in ((2, 1, 300), (1, 0, 60_000), (3, 2, 2_000))]
     report = Report()
     report.bound = SIDES * (2 * (BLOCK_BYTES + READ_BYTES) + LINK_OBJECTS) + BLOCKS_IN_FLIGHT * 60_000 + ALLOWANCE
     mutations = draw_mutations(sessions, count, seed)
     for begin in range(0, count, BATCH):
-        _batch(mutations[begin : begin + BATCH], report)
+        _batch(mutations[begin : begin + BATCH], report, veiled)
         progress(min(count, begin + BATCH))
     report.kinds.update(one.kind for one in mutations)
     return report

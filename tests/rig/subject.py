@@ -126,7 +126,7 @@ def _copying(ledger: MemoryLedger) -> MemoryLedger:
 
 
 async def _serve(settings: dict[str, Any]) -> None:
-    from aio_nodes import RealNode, ledger_of
+    from aio_nodes import RealNode, ledger_of, make_vault
 
     from obscura.app.logs import configure, log_event
     from obscura.ledgers.memory import mine
@@ -135,8 +135,9 @@ async def _serve(settings: dict[str, Any]) -> None:
 
     configure("debug", as_json=False)
     blocks, size = settings.pop("blocks", 0), settings.pop("size", 0)
+    vault = make_vault() if settings.pop("veiled", False) else None
     connect = [parse_address(text) for text in settings.pop("connect", ())]
-    node = RealNode(connect, _copying(ledger_of(blocks, size)), **settings)
+    node = RealNode(connect, _copying(ledger_of(blocks, size)), vault=vault, **settings)
     # The rig's own lists of events would grow with each link.
     node.driver._listeners = (log_event,)
     node.saved = []
@@ -192,7 +193,8 @@ async def _serve(settings: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Read settings: ``blocks`` and ``size`` of the ledger, ``connect``, and fields of ``NodeConfig``; run the node."""
+    """Read settings: ``blocks`` and ``size`` of the ledger, ``connect``, ``veiled``, fields of ``NodeConfig``; run the
+    node."""
     import uvloop
 
     logging.captureWarnings(True)
