@@ -155,6 +155,7 @@ async def run_node(
         listener, address = listen_socket(settings, store, chance.fork("port"))
         if listener is not None:
             stack.callback(listener.close)
+        vault, keys = make_vault(settings, datadir, address, store, stack)
         ledger = open_ledger(settings.network, datadir)
         worker = LedgerWorker(ledger)
         try:
@@ -164,7 +165,6 @@ async def run_node(
             await worker.close()
             raise
 
-        vault, keys = make_vault(settings, datadir, address)
         config = NodeConfig(
             network=settings.network,
             transport=settings.mode,

@@ -43,6 +43,8 @@ class Settings:
     nothing."""
     listener: str = "open"
     """open: whoever speaks the protocol is answered. keyed: only who was invited (obscura key invite)."""
+    keep_key: bool = False
+    """Keep the clearnet key when the public address changes. It links the two addresses."""
     discover: bool = True
     """Learn addresses from peers, pass them on, and fill outbound slots from them."""
     outbound: int = limits.OUTBOUND_SLOTS

@@ -60,6 +60,9 @@ def node(
     listener: Annotated[
         str | None, typer.Option(help="open, or keyed: only who has an `obscura key invite` is answered.")
     ] = None,
+    keep_key: Annotated[
+        bool | None, typer.Option(help="Keep the clearnet key when the public address changes.")
+    ] = None,
     discover: Annotated[bool | None, typer.Option(help="Learn addresses from peers and dial them.")] = None,
     outbound: Annotated[int | None, typer.Option(help="Outbound links besides named peers.")] = None,
     inbound: Annotated[int | None, typer.Option(help="Links that others may open.")] = None,
@@ -82,6 +85,7 @@ def node(
         "shaping": shaping,
         "first_packet": first_packet,
         "listener": listener,
+        "keep_key": keep_key,
         "discover": discover,
         "outbound": outbound,
         "inbound": inbound,
