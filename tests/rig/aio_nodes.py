@@ -79,8 +79,7 @@ def make_vault(access: bytes | None = None) -> Vault:
     """New keys of a node that listens."""
     secrets = SystemSecrets()
     statics = {KeyClass.CLEARNET: KeyPair.generate(secrets)}
-    replays = None if access is None else ReplayWindow()
-    return Vault(keys=PooledKeys(secrets), statics=statics, access=access, replays=replays)
+    return Vault(keys=PooledKeys(secrets), statics=statics, access=access)
 
 
 class RealNode:
@@ -123,6 +122,7 @@ class RealNode:
             source_host=self.address.host(),
             save=self.saved.append,
             save_pin=save_pin,
+            replays=ReplayWindow(),
             listeners=(self.events.append,),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from veil import STATIC, SeededKeys, secure_channel
 
+from obscura.base.errors import StoreError
 from obscura.base.instant import Duration, Instant, Now, WallTime
 from obscura.base.names import ConnId
 from obscura.base.randomness import Chance
@@ -11,9 +12,10 @@ from obscura.channel import Channel, Opened, Role
 from obscura.crypto.agreement import KeyPair
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
-from obscura.node.effects import Drop, Effect, LinkClosed, Send, Tell
+from obscura.node.effects import Admit, Drop, Effect, LinkClosed, Send, Tell
 from obscura.node.vault import Vault
 from obscura.peers.pins import NamedPin
+from obscura.peers.replay import ReplayGuard
 from obscura.shaping import Profile
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.identity import KeyClass
@@ -37,8 +39,10 @@ class Rig:
         connect: tuple[Target, ...] = (),
         pins: tuple[NamedPin, ...] = (),
         shaping: Profile = Profile.PAD,
+        replays: ReplayGuard | None = None,
         **vault: object,
     ) -> None:
+        self.replays = replays
         self.ledger = MemoryLedger()
         self.genesis = self.ledger.identify_header(self.ledger.genesis).hash
         config = NodeConfig(
@@ -68,9 +72,22 @@ class Rig:
         fresh: list[Effect] = []
         while effects := self.node.take_effects():
             fresh += effects
+            for effect in effects:
+                if isinstance(effect, Admit):
+                    self.admit(effect)
         self.effects += fresh
         self.node.check()
         return fresh
+
+    def admit(self, effect: Admit) -> None:
+        """Ask the guard, as a driver does; without one its answer is the test's to give."""
+        if self.replays is None:
+            return
+        try:
+            new, trouble = self.replays.admit(effect.shown, effect.at), ""
+        except StoreError as error:
+            new, trouble = False, str(error)
+        self.node.admitted(effect.conn, new, self.now, trouble=trouble)
 
     def sent(self, conn: ConnId) -> bytes:
         self.sent_so_far(conn)

@@ -24,6 +24,7 @@ from ..base.limits import TIMER_FAILURES
 from ..base.names import ConnId
 from ..node import Node, Snapshot
 from ..node.effects import (
+    Admit,
     Ask,
     BlockSubmitted,
     Dial,
@@ -39,8 +40,10 @@ from ..node.effects import (
     Tell,
 )
 from ..peers.pins import NamedPin
+from ..peers.replay import ReplayGuard
 from ..wire.address import NetAddress
 from ..wire.target import Target
+from .admission import Admission
 from .alarm import Alarm
 from .clock import read_clock
 from .links import Links
@@ -64,6 +67,7 @@ class Driver:
         source_host: the local address that dials come from, where it matters (loopback networks).
         save: takes the addresses to be stored; runs on a thread, one call at a time, in order.
         save_pin: makes a named peer's pin durable, or forgets it; on a thread as well, beside ``save``.
+        replays: remembers who has knocked; a node with a keyed listener needs it. It is asked on a thread.
         listeners: called on the loop with every event that the node tells. What they raise is logged.
     """
 
@@ -76,6 +80,7 @@ class Driver:
         source_host: str | None = None,
         save: Save | None = None,
         save_pin: SavePins | None = None,
+        replays: ReplayGuard | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
     ) -> None:
         self._node = make_node(read_clock())
@@ -84,6 +89,7 @@ class Driver:
         self._links = Links(self._node, self._give, self._flush, source_host)
         self._saver = None if save is None else AddressSaver(save)
         self._pin_saver = None if save_pin is None else PinSaver(save_pin)
+        self._admission = None if replays is None else Admission(replays, self._admitted)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
         self._asks: dict[asyncio.Task[None], None] = {}
@@ -261,10 +267,17 @@ class Driver:
             case ForgetPin(address):
                 if self._pin_saver is not None:
                     self._pin_saver.put(address, None)
+            case Admit():
+                if self._admission is None:
+                    raise BugError("a keyed listener needs a guard against replays")
+                self._admission.put(effect)
             case Tell(event):
                 self._tell(event)
             case Send():
                 raise BugError("sends are gathered before")
+
+    def _admitted(self, conn: ConnId, new: bool, trouble: str) -> None:
+        self._give(lambda now: self._node.admitted(conn, new, now, trouble=trouble), conn)
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, BlockSubmitted):
@@ -316,6 +329,8 @@ class Driver:
             if not future.done():
                 future.set_exception(LocalError(_STOPPING))
         await closing
+        if self._admission is not None:
+            await self._admission.finish()
         if self._saver is not None:
             await self._saver.finish()
         if self._pin_saver is not None:

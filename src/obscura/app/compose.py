@@ -155,7 +155,7 @@ async def run_node(
         listener, address = listen_socket(settings, store, chance.fork("port"))
         if listener is not None:
             stack.callback(listener.close)
-        vault, keys = make_vault(settings, datadir, address, store, stack)
+        vault, keys, replays = make_vault(settings, datadir, address, store, stack)
         ledger = open_ledger(settings.network, datadir)
         worker = LedgerWorker(ledger)
         try:
@@ -200,6 +200,7 @@ async def run_node(
                 source_host=address.host() if address is not None and address.is_loopback() else None,
                 save=store.save_addresses,
                 save_pin=save_pin,
+                replays=replays,
                 listeners=(log_event,),
             )
         except BaseException:

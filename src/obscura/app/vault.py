@@ -13,6 +13,7 @@ from ..base.limits import PRINTABLE_POOL
 from ..crypto.agreement import KeyPair
 from ..crypto.keysource import PooledKeys
 from ..node.vault import Vault
+from ..peers.replay import ReplayGuard
 from ..store import Store
 from ..store.keyfile import KeyFiles
 from ..store.replay import ReplayFile
@@ -28,7 +29,7 @@ _KEY_HOST = "clearnet_key_host"
 
 def make_vault(
     settings: Settings, datadir: Path, address: NetAddress | None, store: Store, stack: ExitStack
-) -> tuple[Vault, PooledKeys]:
+) -> tuple[Vault, PooledKeys, ReplayGuard | None]:
     """The node's keys: an identity only where it listens, and what a keyed listener needs. Files that stay open are
     closed by ``stack``.
 
@@ -40,16 +41,16 @@ def make_vault(
     keys = PooledKeys(SystemSecrets(), printable=PRINTABLE_POOL if settings.printable else 0)
     vault = Vault(keys=keys, printable=settings.printable)
     if address is None:
-        return vault, keys
+        return vault, keys, None
     of = class_of(address.network)
     if of is KeyClass.CLEARNET and address.is_routable(allow_local=settings.local()):
         _renew_if_moved(settings, files, address, store)
     statics = {of: KeyPair(files.obtain(of).private)}
     if not settings.keyed:
-        return replace(vault, statics=statics), keys
+        return replace(vault, statics=statics), keys, None
     access = files.obtain_access()
     replays = stack.enter_context(closing(ReplayFile(files.access_path.with_name("replays"), read_clock().wall)))
-    return replace(vault, statics=statics, access=access.raw, replays=replays), keys
+    return replace(vault, statics=statics, access=access.raw), keys, replays
 
 
 def _renew_if_moved(settings: Settings, files: KeyFiles, address: NetAddress, store: Store) -> None:

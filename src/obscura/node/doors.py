@@ -2,20 +2,23 @@
 
 An answer costs a responder about half a millisecond, and anybody can ask for one. So they are rationed over the whole
 node: HANDSHAKES_BURST at once, HANDSHAKES_PER_SECOND after that. Who comes over that waits for the turn of its network
-group (:mod:`obscura.peers.knocking`); nobody is refused, which would tell a prober something.
+group (:mod:`obscura.peers.knocking`); nobody is refused, which would tell a prober something. At a keyed listener the
+guard against replays is asked first; its answer comes from a disk.
 """
 
 from __future__ import annotations
 
-from ..base.errors import StoreError
 from ..base.instant import Now
-from .effects import Notice
+from ..base.names import ConnId
+from .effects import Admit, Notice
 from .peer import Peer
 from .state import NodeState
 
 
 def knock(state: NodeState, peer: Peer, now: Now) -> None:
     """A handshake waits for an answer: give it, or have it wait."""
+    if peer.conn in state.door.admitting:
+        return
     if not state.door.knocking and state.door.rations.take(now.mono):
         _answer(state, peer, now)
     else:
@@ -39,16 +42,28 @@ def answer_due(state: NodeState, now: Now) -> None:
         state.wake(conn)
 
 
-def _answer(state: NodeState, peer: Peer, now: Now) -> None:
-    assert state.door.vault is not None, "handshakes come only where there are keys"
-    state.door.knocking.answered(peer.address.group())
-    try:
-        admitted = state.door.vault.admits(peer.channel.transport.initiator_shown, now.wall)
-    except StoreError as error:
+def admitted(state: NodeState, conn: ConnId, *, new: bool, trouble: str, now: Now) -> None:
+    """The guard against replays has answered for a knock at our keyed listener."""
+    state.door.admitting.pop(conn, None)
+    if trouble:
         # What cannot be remembered could be replayed.
-        state.tell(Notice("replays-unwritable", f"nobody can be let in by the access secret: {error}"))
-        admitted = False
-    if admitted:
+        state.tell(Notice("replays-unwritable", f"nobody can be let in by the access secret: {trouble}"))
+    peer = state.peers.get(conn)
+    if peer is None or not peer.channel.may_answer:
+        return
+    if new:
         peer.channel.answer()
     else:
         peer.channel.silence("replayed", now.mono)
+    state.wake(conn)
+
+
+def _answer(state: NodeState, peer: Peer, now: Now) -> None:
+    vault = state.door.vault
+    assert vault is not None, "handshakes come only where there are keys"
+    state.door.knocking.answered(peer.address.group())
+    if vault.access is None:
+        peer.channel.answer()
+    else:
+        state.door.admitting[peer.conn] = None
+        state.emit(Admit(peer.conn, peer.channel.transport.initiator_shown, now.wall))

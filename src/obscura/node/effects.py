@@ -14,7 +14,6 @@ from ..base.names import BlockHash, ConnId
 from ..chain.ledger import BlockReport, BlockVerdict, HeaderReport
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
-from ..wire.target import Mode
 
 # -- requests to the ledger's worker, and its answers
 
@@ -140,19 +139,11 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Open a connection; answer by ``Node.connected`` or ``Node.dial_failed`` with the same ``conn``.
-
-    ``mode`` is the one that the operator named, ``None`` for the node's own; ``key`` is the static key that must answer
-    (the operator's or a pin), ``None`` for any; ``secret`` is what a keyed listener asks for. A driver needs none of
-    the three: they are for the handshake.
-    """
+    """Open a connection; answer by ``Node.connected`` or ``Node.dial_failed`` with the same ``conn``."""
 
     conn: ConnId
     address: NetAddress
     timeout: Duration
-    mode: Mode | None = None
-    key: bytes | None = field(default=None, repr=False)
-    secret: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +199,21 @@ class ForgetPin:
 
 
 @dataclass(frozen=True, slots=True)
+class Admit:
+    """Ask the guard against replays whether a knock at the keyed listener is new, and have it remembered; answer by
+    ``Node.admitted`` with the same ``conn``. ``shown`` is the initiator's ephemeral, 32 bytes, ``at`` the wall clock.
+    """
+
+    conn: ConnId
+    shown: bytes = field(repr=False)
+    at: WallTime
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Tell whoever listens: logs, the event stream, an embedding program."""
 
     event: Event
 
 
-Effect: TypeAlias = Send | Dial | Drop | Pause | Resume | Ask | SaveAddresses | SavePin | ForgetPin | Tell
+Effect: TypeAlias = Send | Dial | Drop | Pause | Resume | Ask | SaveAddresses | SavePin | ForgetPin | Admit | Tell

@@ -32,7 +32,7 @@ def dial_due(state: NodeState, now: Now) -> None:
         named, target = state.dialer.is_named(address), state.dialer.target(address)
         key = pinning.expected(state, target, named=named)
         state.dials[conn] = PendingDial(target, named, key)
-        state.emit(Dial(conn, address, CONNECT_TIMEOUT, target.mode, key, target.secret))
+        state.emit(Dial(conn, address, CONNECT_TIMEOUT))
     plan_dials(state)
 
 
@@ -145,6 +145,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
         state.tell(Notice("key-changed", state.pins.refusal(peer.target)))
     del state.peers[conn]
     state.door.knocking.leave(conn)
+    state.door.admitting.pop(conn, None)
     for name in ("link", "throttle", "headers", "advertise"):
         state.timers.set((name, conn), None)
     _forget_nonce(state, peer)

@@ -236,6 +236,14 @@ class Node:
                 raise BugError(msg)
         self._settle(now)
 
+    # -- the guard against replays
+
+    def admitted(self, conn: ConnId, new: bool, now: Now, *, trouble: str = "") -> None:
+        """The answer to an ``Admit``: whether the knock is ``new``, and remembered; ``trouble``: why it cannot be."""
+        self._tick(now)
+        doors.admitted(self._state, conn, new=new, trouble=trouble, now=now)
+        self._settle(now)
+
     # -- time
 
     def next_deadline(self) -> Instant | None:

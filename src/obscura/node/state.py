@@ -38,7 +38,7 @@ from .vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class PendingDial:
-    """A dial under way. ``key`` is what must answer, see :class:`~obscura.node.effects.Dial`."""
+    """A dial under way. ``key`` is the static key that must answer (the operator's or a pin), ``None`` for any."""
 
     target: Target
     named: bool
@@ -100,7 +100,7 @@ NOBODY = ConnId(0)
 class Door:
     """Who is on the way in, or silent on the way out."""
 
-    __slots__ = ("knocking", "rations", "sinks", "vault")
+    __slots__ = ("admitting", "knocking", "rations", "sinks", "vault")
 
     def __init__(self, vault: Vault | None, now: Instant) -> None:
         self.vault = vault
@@ -108,6 +108,8 @@ class Door:
         self.rations = Rations(now)
         self.knocking = Knocking()
         """Handshakes that wait for an answer."""
+        self.admitting: dict[ConnId, None] = {}
+        """Those that wait for the guard against replays."""
         self.sinks: dict[ConnId, Sink] = {}
         """Connections that have gone silent."""
 

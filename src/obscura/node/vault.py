@@ -14,7 +14,6 @@ from ..channel.handshake import InitiatorHandshake, ResponderHandshake
 from ..channel.secure import SecureTransport
 from ..crypto.agreement import KeyPair
 from ..crypto.keysource import KeySource
-from ..peers.replay import ReplayGuard
 from ..shaping import Shaper
 from ..wire.identity import KeyClass
 from ..wire.target import Mode
@@ -29,15 +28,10 @@ class Vault:
     statics: Mapping[KeyClass, KeyPair] = field(default_factory=dict)
     """Our identity for each class of networks on which we listen; a node that only dials has none."""
     access: bytes | None = None
-    """The secret of a keyed listener, 32 bytes; with ``None`` the listener is open."""
+    """The secret of a keyed listener, 32 bytes; the driver keeps a guard against replays then. With ``None`` the
+    listener is open."""
     printable: bool = False
     """Whether the first six bytes of our dials are printable (transport: "Prefix profile")."""
-    replays: ReplayGuard | None = None
-    """Remembers who has knocked at a keyed listener."""
-
-    def __post_init__(self) -> None:
-        if self.access is not None and self.replays is None:
-            raise BugError("a keyed listener needs a guard against replays")
 
     def dial(
         self,
@@ -107,14 +101,6 @@ class Vault:
             return ResponderHandshake(self.keys, start, static, self._garbage(chance), access=access)
 
         return SecureTransport(begin, genesis, weakest, shaper, dialled=False)
-
-    def admits(self, shown: bytes, now: WallTime) -> bool:
-        """Whether a handshake that may be answered is new, as far as the listener asks for that.
-
-        Raises:
-            StoreError: what must be remembered cannot be written.
-        """
-        return self.replays is None or self.replays.admit(shown, now)
 
     def _garbage(self, chance: Chance, least: int = 0) -> bytes:
         return self.keys.token(least + chance.below(GARBAGE_BYTES + 1 - least))

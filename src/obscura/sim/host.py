@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ..base.errors import BugError
 from ..base.instant import Duration, Instant
 from ..base.names import BlockHash, ConnId
 from ..chain import HEADER_BYTES, BlockReport
@@ -22,6 +23,7 @@ from ..node import Node, NodeConfig
 from ..node.effects import (
     AcceptBlocks,
     AcceptHeaders,
+    Admit,
     Ask,
     BlockRefused,
     BlocksRead,
@@ -370,6 +372,8 @@ class Host:
                 self.disk.save_pin(address, NamedPin(address, key, first_seen))
             case ForgetPin(address):
                 self.disk.save_pin(address, None)
+            case Admit():
+                raise BugError("simulated hosts have open listeners: they are never asked whom to admit")
             case Tell(event):
                 self._tell(event)
 

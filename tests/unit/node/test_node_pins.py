@@ -9,7 +9,8 @@ from obscura.base.instant import WallTime
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig, pinning
-from obscura.node.effects import Dial, ForgetPin, SavePin
+from obscura.node.effects import ForgetPin, SavePin
+from obscura.node.state import PendingDial
 from obscura.peers.pins import NamedPin, PinError, Verdict
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress
@@ -29,17 +30,23 @@ def make(*connect: Target, pins: tuple[NamedPin, ...] = (), addresses: tuple[Add
     return node
 
 
-def dials(node: Node) -> dict[NetAddress, Dial]:
-    return {effect.address: effect for effect in node.take_effects() if isinstance(effect, Dial)}
+def dials(node: Node) -> dict[NetAddress, PendingDial]:
+    """What the handshake of each dial under way will be told."""
+    node.take_effects()
+    return {dial.address: dial for dial in node._state.dials.values()}
+
+
+def needs(dial: PendingDial) -> tuple[Mode | None, bytes | None, bytes | None]:
+    return dial.target.mode, dial.key, dial.target.secret
 
 
 def test_a_dial_carries_what_the_handshake_needs() -> None:
     named = (Target(A, Mode.VEILED, OLD, SECRET), Target(B, Mode.PLAIN))
     node = make(*named, addresses=(AddressRecord(address=C, succeeded=WALL, seen=WALL, key=NEW),))
     found = dials(node)
-    assert (found[A].mode, found[A].key, found[A].secret) == (Mode.VEILED, OLD, SECRET)
-    assert (found[B].mode, found[B].key, found[B].secret) == (Mode.PLAIN, None, None)
-    assert (found[C].mode, found[C].key, found[C].secret) == (None, NEW, None), "of gossip: the pin of its record"
+    assert needs(found[A]) == (Mode.VEILED, OLD, SECRET)
+    assert needs(found[B]) == (Mode.PLAIN, None, None)
+    assert needs(found[C]) == (None, NEW, None), "of gossip: the pin of its record"
     for secret in (OLD, NEW, SECRET):
         assert repr(secret) not in repr(found) + repr(node._state.dials)
 
@@ -94,16 +101,16 @@ def test_a_mode_that_would_pass_a_pin_over() -> None:
     node.take_effects()
     node.forget_pin(A, now)
     node.add_peer(Target(A, Mode.PLAIN), now)
-    assert dials(node)[A].mode is Mode.PLAIN
+    assert dials(node)[A].target.mode is Mode.PLAIN
 
 
 def test_a_peer_that_is_named_again_is_dialled_in_the_new_way() -> None:
     node, now = make(Target(A)), World().now
-    [dial] = dials(node).values()
+    assert list(dials(node)) == [A]
     node.add_peer(Target(A, Mode.VEILED, OLD), now)
-    node.dial_failed(dial.conn, "connect-refused", now)
+    node.dial_failed(next(iter(node._state.dials)), "connect-refused", now)
     deadline = node.next_deadline()
     assert deadline is not None
     node.handle_deadline(now._replace(mono=deadline))
     again = dials(node)[A]
-    assert (again.mode, again.key) == (Mode.VEILED, OLD)
+    assert (again.target.mode, again.key) == (Mode.VEILED, OLD)

@@ -28,8 +28,7 @@ from obscura.channel.secure import SecureTransport
 from obscura.crypto.agreement import KeyPair
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
-from obscura.node.effects import Dial, Drop, Notice, SavePin, Send, Tell
-from obscura.node.vault import Vault
+from obscura.node.effects import Admit, Dial, Drop, Notice, SavePin, Send, Tell
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
 from obscura.shaping import Profile
@@ -214,9 +213,42 @@ class TestKeyed:
         channel, _ = self.knock(rig, WALL // 3_600 - 2)
         assert rig.give(conn, channel.take_data(rig.now.mono)) == b""
 
-    def test_a_keyed_vault_needs_a_guard(self) -> None:
-        with pytest.raises(BugError, match="replays"):
-            Vault(keys=SeededKeys(1), access=self.SECRET)
+    def asked(self, rig: Rig) -> tuple[ConnId, Channel]:
+        """A guest has knocked, and the guard has not answered."""
+        conn = rig.accept()
+        channel, shown = self.knock(rig, WALL // 3_600)
+        assert rig.give(conn, channel.take_data(rig.now.mono)) == b""
+        assert [one for one in rig.effects if isinstance(one, Admit)] == [Admit(conn, shown, rig.now.wall)]
+        assert rig.give(conn, b"more") == b""
+        assert sum(isinstance(one, Admit) for one in rig.effects) == 1, "it is asked once"
+        return conn, channel
+
+    def test_nothing_is_said_before_the_guard_has_answered(self) -> None:
+        rig = Rig(access=self.SECRET)
+        conn, _ = self.asked(rig)
+        rig.run(seconds(3))
+        assert rig.sent(conn) == b""
+        rig.node.admitted(conn, True, rig.now)
+        assert len(rig.sent(conn)) > 1_200
+
+    @pytest.mark.parametrize("trouble", ["", "the disk is full"])
+    def test_who_is_not_admitted_meets_silence(self, trouble: str) -> None:
+        rig = Rig(access=self.SECRET)
+        conn, _ = self.asked(rig)
+        rig.node.admitted(conn, False, rig.now, trouble=trouble)
+        assert rig.sent(conn) == b""
+        assert rig.closed() == ["replayed"]
+        assert not rig.dropped(conn)
+        notices = [one.event for one in rig.effects if isinstance(one, Tell) and isinstance(one.event, Notice)]
+        assert [one.name for one in notices] == ["no-peers"] + ["replays-unwritable"] * bool(trouble)
+
+    def test_who_has_gone_meanwhile(self) -> None:
+        rig = Rig(access=self.SECRET)
+        conn, _ = self.asked(rig)
+        rig.node.disconnected(conn, rig.now)
+        rig.drain()
+        rig.node.admitted(conn, True, rig.now)
+        assert rig.sent(conn) == b""
 
 
 class TestDials:
