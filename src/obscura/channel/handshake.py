@@ -80,7 +80,7 @@ class _Handshake:
         keys: KeySource,
         start: bytes,
         garbage: bytes,
-        pair: HiddenPair,
+        pair: HiddenPair | None,
         static: KeyPair | None,
         *,
         initiator: bool,
@@ -88,11 +88,17 @@ class _Handshake:
         if len(garbage) > GARBAGE_BYTES:
             msg = f"garbage of {len(garbage)} bytes; {GARBAGE_BYTES} at most"
             raise BugError(msg)
+
+        def draw() -> tuple[KeyPair, bytes]:
+            # Security: made when it is sent. Anybody can have us begin a handshake, but answers are rationed.
+            drawn = pair or keys.hidden()
+            return drawn.pair, drawn.hidden
+
         symmetric = SymmetricState(PROTOCOL_NAME)
         symmetric.mix_hash(start)
         self._keys = keys
         self._noise = HandshakeState(
-            symmetric, keys, initiator=initiator, static=static, ephemeral=(pair.pair, pair.hidden), point_of=public_of
+            symmetric, keys, initiator=initiator, static=static, ephemeral=draw, point_of=public_of
         )
         self._garbage = garbage
         self._out: list[bytes] = []
@@ -202,7 +208,7 @@ class InitiatorHandshake(_Handshake):
         own: tuple[bytes, ...] = (),
         pair: HiddenPair | None = None,
     ) -> None:
-        super().__init__(keys, start, garbage, pair or keys.hidden(), None, initiator=True)
+        super().__init__(keys, start, garbage, pair, None, initiator=True)
         self._pin = pin
         self._own = own
         self._out += [self._noise.put("e"), garbage]
@@ -269,7 +275,7 @@ class ResponderHandshake(_Handshake):
         access: Access | None = None,
         pair: HiddenPair | None = None,
     ) -> None:
-        super().__init__(keys, start, garbage, pair or keys.hidden(), static, initiator=False)
+        super().__init__(keys, start, garbage, pair, static, initiator=False)
         self.may_answer = False
         """M1 has come as far as it must for M2; :meth:`answer` sends it."""
         self._static = static

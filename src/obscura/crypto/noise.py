@@ -55,11 +55,12 @@ class HandshakeState:
         initiator: which side.
         static: our static keys, if the pattern uses them.
         remote_static: theirs, if it is known before.
-        ephemeral: our single-use keys and how they are shown to the other side.
+        ephemeral: makes our single-use keys and says how they are shown to the other side; called when they are sent.
         point_of: the point that the other side's ephemeral bytes stand for.
     """
 
     __slots__ = (
+        "_draw",
         "_ephemeral",
         "_initiator",
         "_point_of",
@@ -78,7 +79,7 @@ class HandshakeState:
         initiator: bool,
         static: KeyPair | None = None,
         remote_static: bytes | None = None,
-        ephemeral: tuple[KeyPair, bytes] | None = None,
+        ephemeral: Callable[[], tuple[KeyPair, bytes]] | None = None,
         point_of: Callable[[bytes], bytes] = as_it_is,
     ) -> None:
         self.symmetric = symmetric
@@ -87,7 +88,8 @@ class HandshakeState:
         self._secrets = secrets
         self._initiator = initiator
         self._static = static
-        self._ephemeral = ephemeral
+        self._draw = ephemeral
+        self._ephemeral: tuple[KeyPair, bytes] | None = None
         self._point_of = point_of
         self._remote_ephemeral: bytes | None = None
 
@@ -105,8 +107,9 @@ class HandshakeState:
         """Do a token of ours; the bytes that it sends, maybe none."""
         match token:
             case "e":
-                if self._ephemeral is None:
+                if self._draw is None:
                     raise BugError("there is no ephemeral key")
+                self._ephemeral = self._draw()
                 shown = self._ephemeral[1]
                 self.symmetric.mix_hash(shown)
                 return shown
@@ -164,6 +167,7 @@ class HandshakeState:
 
     def forget(self) -> None:
         """Drop the keys of this handshake."""
+        self._draw = None
         self._ephemeral = None
         self._static = None
         self.symmetric.forget()

@@ -50,7 +50,7 @@ def side(vector: dict[str, Any], who: str) -> HandshakeState:
         initiator=who == "init",
         static=pair("static"),
         remote_static=None if remote is None else bytes.fromhex(remote),
-        ephemeral=None if ephemeral is None else (ephemeral, ephemeral.public),
+        ephemeral=None if ephemeral is None else lambda: (ephemeral, ephemeral.public),
     )
     state.mix_known(pattern_of(vector))
     return state
