@@ -485,6 +485,8 @@ ELSEWHERE = {
     "SINK_LONGEST": "tests/unit/node/test_node_veiled.py:SINK_LONGEST",
     "HANDSHAKES_PER_SECOND": "tests/unit/peers/test_rations.py:HANDSHAKES_PER_SECOND",
     "HANDSHAKES_BURST": "tests/unit/peers/test_rations.py:HANDSHAKES_BURST",
+    "RATIONS_RESERVED": "tests/unit/peers/test_rations.py:RATIONS_RESERVED",
+    "RATION_MEMORY": "tests/unit/peers/test_knocking.py:RATION_MEMORY",
     "RATION_GROUPS": "tests/unit/peers/test_knocking.py:RATION_GROUPS",
     "HANDSHAKE_POOL": "tests/unit/crypto/test_keysource.py:HANDSHAKE_POOL",
     "FRAME_HEADS_KEPT": "tests/unit/node/test_node_serve.py:FRAME_HEADS_KEPT",

@@ -65,7 +65,9 @@ class Client:
         greet: bool = True,
         receive_buffer: int | None = None,
         veiled: bool = False,
+        round_trip_s: float = 0,
     ) -> None:
+        """``round_trip_s`` makes the node as far away as that: each answer is waited for so much longer."""
         self.wire: Transport = initiator() if veiled else PlainTransport()
         self.sock = socket.socket()
         try:
@@ -75,14 +77,17 @@ class Client:
             if host is not None:
                 self.sock.bind((host, 0))
             self.sock.connect(address)
+            time.sleep(round_trip_s)
             self._stream = bytearray()
             while veiled and not self.wire.secured:
                 self.sock.sendall(b"".join(self.wire.take(NOW)))
+                time.sleep(round_trip_s)
                 data = self.sock.recv(262_144)
                 assert data, "the node answers"
                 self.wire.open(data, NOW)
             if greet:
                 self.sock.sendall(self.sealed(GREETING))
+                time.sleep(round_trip_s)
                 while self.hear_frame()[0] != "verack":
                     pass
         except BaseException:

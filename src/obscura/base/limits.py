@@ -106,7 +106,7 @@ LISTEN_BACKLOG: Final = _limit(
     "LISTEN_BACKLOG", 512, "connections", "held by the system until we look; with a full one an honest peer waits 1 s"
 )
 ACCEPT_BURST: Final = _limit(
-    "ACCEPT_BURST", 32, "connections", "accepted in one turn of the loop: a flood must not hold up the links"
+    "ACCEPT_BURST", 4, "connections", "accepted in one turn of the loop: a flood must not hold up the links"
 )
 ACCEPT_REST: Final = _span("ACCEPT_REST", 1, "without file descriptors; links that end meanwhile free some")
 ENDING_LINKS: Final = _limit(
@@ -343,6 +343,13 @@ HANDSHAKES_PER_SECOND: Final = _limit(
 HANDSHAKES_BURST: Final = _limit(
     "HANDSHAKES_BURST", 400, "answers", "at once after a pause: a restart of many peers is no flood"
 )
+RATIONS_RESERVED: Final = _limit(
+    "RATIONS_RESERVED",
+    50,
+    "answers",
+    "of the burst, for network groups that had none lately: a flood does not take them",
+)
+RATION_MEMORY: Final = _span("RATION_MEMORY", 10, "a group that was answered so long ago is as good as a new one")
 RATION_GROUPS: Final = _limit(
     "RATION_GROUPS", 1_024, "groups", "whose last answer is remembered, to answer others first; twice LOBBY_LINKS"
 )

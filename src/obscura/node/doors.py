@@ -3,7 +3,7 @@
 An answer costs a responder about half a millisecond, and anybody can ask for one. So they are rationed over the whole
 node: HANDSHAKES_BURST at once, HANDSHAKES_PER_SECOND after that. Who comes over that waits for the turn of its network
 group (:mod:`obscura.peers.knocking`); nobody is refused, which would tell a prober something. At a keyed listener the
-guard against replays is asked first; its answer comes from a disk.
+guard against replays is asked first; its answer comes from a disk. A few rations are for groups that had none lately.
 """
 
 from __future__ import annotations
@@ -19,22 +19,25 @@ def knock(state: NodeState, peer: Peer, now: Now) -> None:
     """A handshake waits for an answer: give it, or have it wait."""
     if peer.conn in state.door.admitting:
         return
-    if not state.door.knocking and state.door.rations.take(now.mono):
+    knocking, group = state.door.knocking, peer.address.group()
+    fresh = knocking.is_fresh(group, now.mono)
+    if (fresh or not knocking) and peer.conn not in knocking and state.door.rations.take(now.mono, fresh=fresh):
         _answer(state, peer, now)
     else:
-        state.door.knocking.enter(peer.conn, peer.address.group())
+        knocking.enter(peer.conn, group)
         state.timers.set(("knock", 0), state.door.rations.next_at())
 
 
 def answer_due(state: NodeState, now: Now) -> None:
     """Answer whom the rations allow, in the order of their turns."""
     while state.door.knocking:
-        conn = state.door.knocking.first()
+        conn, group = state.door.knocking.first()
         peer = state.peers.get(conn)
         if peer is None or not peer.channel.may_answer:
             state.door.knocking.leave(conn)
             continue
-        if not state.door.rations.take(now.mono):
+        fresh = state.door.knocking.is_fresh(group, now.mono)
+        if not state.door.rations.take(now.mono, fresh=fresh):
             state.timers.set(("knock", 0), state.door.rations.next_at())
             return
         state.door.knocking.leave(conn)
@@ -61,7 +64,7 @@ def admitted(state: NodeState, conn: ConnId, *, new: bool, trouble: str, now: No
 def _answer(state: NodeState, peer: Peer, now: Now) -> None:
     vault = state.door.vault
     assert vault is not None, "handshakes come only where there are keys"
-    state.door.knocking.answered(peer.address.group())
+    state.door.knocking.answered(peer.address.group(), now.mono)
     if vault.access is None:
         peer.channel.answer()
     else:

@@ -8,7 +8,8 @@ group and time decides.
 
 from __future__ import annotations
 
-from ..base.limits import RATION_GROUPS
+from ..base.instant import Instant
+from ..base.limits import RATION_GROUPS, RATION_MEMORY
 from ..base.names import ConnId
 
 
@@ -21,8 +22,8 @@ class Knocking:
         self._group_of: dict[ConnId, bytes] = {}
         self._waiting: dict[bytes, dict[ConnId, None]] = {}
         """By group, in the order of their coming."""
-        self._answered: dict[bytes, None] = {}
-        """The groups that were answered last, the latest at the end."""
+        self._answered: dict[bytes, Instant] = {}
+        """The groups that were answered last, and when; the latest at the end."""
 
     def __len__(self) -> int:
         return len(self._group_of)
@@ -44,17 +45,22 @@ class Knocking:
             if not self._waiting[group]:
                 del self._waiting[group]
 
-    def first(self) -> ConnId:
-        """Whose turn it is; somebody must wait."""
+    def first(self) -> tuple[ConnId, bytes]:
+        """Whose turn it is, and its group; somebody must wait."""
         group = next((one for one in self._waiting if one not in self._answered), None)
         if group is None:
             group = next(one for one in self._answered if one in self._waiting)
-        return next(iter(self._waiting[group]))
+        return next(iter(self._waiting[group])), group
 
-    def answered(self, group: bytes) -> None:
+    def is_fresh(self, group: bytes, now: Instant) -> bool:
+        """Whether no handshake of this group was answered in the last RATION_MEMORY, as far as is remembered."""
+        at = self._answered.get(group)
+        return at is None or now - at >= RATION_MEMORY
+
+    def answered(self, group: bytes, now: Instant) -> None:
         """A handshake of this group is answered, after a wait or without one."""
         self._answered.pop(group, None)
-        self._answered[group] = None
+        self._answered[group] = now
         if len(self._answered) > RATION_GROUPS:
             del self._answered[next(iter(self._answered))]
 
