@@ -42,7 +42,7 @@ def transport(kind: str, role: Role, vault: Vault) -> Transport:
     if kind == "plain":
         return PlainTransport()
     chance = system_chance()
-    shaper = make_shaper(Profile(kind), chance)
+    shaper = make_shaper(Profile(kind), chance, dialled=role is Role.INITIATOR)
     if role is Role.INITIATOR:
         return vault.dial(GENESIS, Mode.VEILED, chance, _WALL, pin=None, secret=None, shaper=shaper)
     return vault.accept(GENESIS, Mode.VEILED, KeyClass.CLEARNET, chance, _WALL, shaper)

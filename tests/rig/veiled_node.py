@@ -40,6 +40,7 @@ class Rig:
         pins: tuple[NamedPin, ...] = (),
         shaping: Profile = Profile.PAD,
         replays: ReplayGuard | None = None,
+        seed: int = 3,
         **vault: object,
     ) -> None:
         self.replays = replays
@@ -51,7 +52,7 @@ class Rig:
         self.now = Now(START, WALL)
         keys = Vault(keys=SeededKeys(50), statics={KeyClass.CLEARNET: STATIC}, **vault)  # type: ignore[arg-type]
         self.node = Node(
-            config, self.ledger, Chance.from_seed(3), self.ledger.restore(), (), self.now, pins=pins, vault=keys
+            config, self.ledger, Chance.from_seed(seed), self.ledger.restore(), (), self.now, pins=pins, vault=keys
         )
         self.effects: list[Effect] = []
         self.node.start(self.now)

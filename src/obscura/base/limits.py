@@ -187,7 +187,10 @@ REPLAY_KEPT: Final = _limit(
     "REPLAY_KEPT", 100_000, "values", "accepted by a keyed listener; only holders of its secret fill it; some 16 MB"
 )
 REPLAY_TIME: Final = _limit(
-    "REPLAY_TIME", 3 * 3_600, "s", "a first message's mac holds for three hours of the clock, so for less than that"
+    "REPLAY_TIME",
+    3 * 3_600 + 600,
+    "s",
+    "a first message's mac holds for three hours of the clock; its connection may have begun a handshake's time before",
 )
 EVICT_TRIES: Final = _limit("EVICT_TRIES", 8, "addresses", "looked at to make room for one: the worst of them goes")
 
@@ -320,6 +323,12 @@ PAD_SMALLEST: Final = _limit(
     "bytes",
     "the shortest burst of a padded link; a ping, an inv, a header or a small request are all one of these",
 )
+FIRST_PADDING: Final = _limit(
+    "FIRST_PADDING",
+    4_095,
+    "bytes",
+    "at most, in the first bursts of a padded link: version and verack have one length, which would follow the garbage",
+)
 SEND_JITTER: Final = _span(
     "SEND_JITTER", 0.02, "a padded link holds what is not urgent for so long at most: 10 ms on average, and on each hop"
 )
@@ -334,6 +343,12 @@ PRINTABLE_GARBAGE: Final = _limit(
 )
 PRINTABLE_DRAWS: Final = _limit(
     "PRINTABLE_DRAWS", 10, "draws", "at once while the node is idle: a millisecond, so that no link waits for it"
+)
+RECORDS_PER_TOKEN: Final = _limit(
+    "RECORDS_PER_TOKEN",
+    16,
+    "records",
+    "cost the sender a token: 3 µs each, whatever they carry; a new key costs one",
 )
 SINK_SHORTEST: Final = _span("SINK_SHORTEST", 30, "a link whose record failed stays open so long at least")
 SINK_LONGEST: Final = _span("SINK_LONGEST", 90, "and so long at most: the moment of its end tells nothing")

@@ -186,6 +186,7 @@ class Channel:
 
     def _take_stream(self, data: bytes, now: Instant) -> None:
         pieces = self.transport.open(data, now)
+        self._spent += self.transport.take_price()
         # Speed: the records' tags have authenticated the frames; their checksums are not computed once more.
         self._verify = not self.transport.secured
         for piece in pieces:

@@ -241,10 +241,11 @@ class InitiatorHandshake(_Handshake):
         # The tag of the encapsulation key proves that the responder holds the static key: before, anybody could have
         # shown it, and made us cry that a key has changed.
         responder = noise.remote_static or b""
-        if responder in self._own:
-            raise PeerFault("own-key")
+        # Security: the pin first. Who relays our dial to our own listener shows our key, which is not the pinned one.
         if self._pin is not None and responder != self._pin:
             raise PeerFault("key-changed")
+        if responder in self._own:
+            raise PeerFault("own-key")
         secret, ciphertext = self._keys.encapsulate(encapsulation_key)
         noise.symmetric.mix_hash(self._garbage)
         self._out += [self._terminators[0], noise.symmetric.encrypt_and_hash(ciphertext)]

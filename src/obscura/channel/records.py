@@ -17,7 +17,7 @@ from typing import Final
 
 from ..base.errors import BugError, PeerFault
 from ..base.instant import Instant
-from ..base.limits import RECORD_BODY_BYTES, RECORDS_PER_KEY, RECORDS_UNREKEYED, REKEY_AFTER
+from ..base.limits import RECORD_BODY_BYTES, RECORDS_PER_KEY, RECORDS_PER_TOKEN, RECORDS_UNREKEYED, REKEY_AFTER
 from ..crypto.cipher import TAG_BYTES, CipherState
 from ..shaping import Traffic
 from ..shaping.sizes import RECORD_OVERHEAD, TRAILER_BYTES
@@ -85,7 +85,7 @@ class RecordSealer:
 class RecordOpener:
     """Opens the records of one direction. A body is opened only when it is whole."""
 
-    __slots__ = ("_body", "_cipher", "_records", "_rest", "fault", "traffic")
+    __slots__ = ("_body", "_cipher", "_records", "_rest", "_work", "fault", "traffic")
 
     def __init__(self, cipher: CipherState) -> None:
         self._cipher = cipher
@@ -93,6 +93,7 @@ class RecordOpener:
         self._body = 0
         """Sealed length of the record whose length is known; 0 if that is what comes next."""
         self._records = 0
+        self._work = 0
         self.fault: PeerFault | None = None
         """What was wrong with a record; nothing is opened any more."""
         self.traffic = Traffic()
@@ -149,6 +150,11 @@ class RecordOpener:
                     raise PeerFault("record-malformed", f"a body of {length} bytes")
                 self._body = length + TAG_BYTES
 
+    def take_price(self) -> int:
+        """Whole tokens for the records opened since they were last taken (limits: RECORDS_PER_TOKEN)."""
+        tokens, self._work = divmod(self._work, RECORDS_PER_TOKEN)
+        return tokens
+
     def forget(self) -> None:
         """Drop the key and what is buffered."""
         self._cipher.forget()
@@ -164,10 +170,12 @@ class RecordOpener:
         if flags & ~_REKEY:
             raise PeerFault("record-malformed", f"flags {flags:#x}")
         self._records += 1
+        self._work += 1
         if flags & _REKEY:
             self._cipher.rekey()
             self._records = 0
-        elif self._records >= RECORDS_UNREKEYED:
+            self._work += RECORDS_PER_TOKEN
+        elif self._records > RECORDS_UNREKEYED:
             raise PeerFault("rekey-overdue")
         if length:
             self.traffic.real += length

@@ -164,6 +164,10 @@ class SecureTransport:
             return self._opener.buffered
         return len(self._stream) if self._handshake is None else self._handshake.buffered
 
+    def take_price(self) -> int:
+        """See :class:`Transport`."""
+        return 0 if self._opener is None else self._opener.take_price()
+
     def put(self, frames: list[bytes], now: Instant, *, urgent: bool) -> None:
         """See :class:`Transport`."""
         if self._stage is _Stage.CLEAR:
@@ -204,7 +208,7 @@ class SecureTransport:
         if self._stage is _Stage.SECURED:
             self.ghost = Ghost(self._shaper, self._outbox.size)
         self._stage = _Stage.FAILED
-        self._own.clear()
+        # What the bytes before have earned (our own handshake) still goes out.
         self._outbox.clear()
         self._overhang = []
         self._stream = b""

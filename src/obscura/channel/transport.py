@@ -64,6 +64,10 @@ class Transport(Protocol):
         before and with it is good."""
         ...
 
+    def take_price(self) -> int:
+        """Tokens for the work of :meth:`open` since they were last taken."""
+        ...
+
     @property
     def buffered(self) -> int:
         """Bytes of the socket that are kept because what they begin is not whole."""
@@ -104,7 +108,8 @@ class Transport(Protocol):
         ...
 
     def forget(self) -> None:
-        """Drop every key, and what was to be sent."""
+        """Drop every key, and the frames that wait. What the transport itself had to say, its handshake, is still in
+        :meth:`take`: it was earned before."""
         ...
 
     @property
@@ -147,6 +152,10 @@ class PlainTransport:
         """The same bytes."""
         del now
         return (data,)
+
+    def take_price(self) -> int:
+        """Nothing was done."""
+        return 0
 
     def put(self, frames: list[bytes], now: Instant, *, urgent: bool) -> None:
         """See :class:`Transport`."""

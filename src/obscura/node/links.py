@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..base.instant import Duration, Now, WallTime, after
 from ..base.limits import CONNECT_TIMEOUT, SAVE_DELAY, VERSION_ROUNDING
 from ..base.names import ConnId
@@ -12,12 +14,12 @@ from ..shaping import make_shaper
 from ..wire.address import NetAddress
 from ..wire.features import Feature, FeatureSet
 from ..wire.greeting import PROTOCOL_VERSION, Version
-from ..wire.identity import class_of
+from ..wire.identity import KeyClass, class_of
 from ..wire.target import Mode, Target
-from . import on_gossip, on_sync, pinning, sinks
+from . import avoiding, on_gossip, on_sync, pinning, sinks
 from .effects import Dial, DialFailed, Drop, LinkClosed, LinkOpened, Notice, SaveAddresses, Send
 from .peer import Peer
-from .state import NodeState, PendingDial
+from .state import NOBODY, NodeState, PendingDial
 
 
 def dial_due(state: NodeState, now: Now) -> None:
@@ -31,7 +33,8 @@ def dial_due(state: NodeState, now: Now) -> None:
         conn = state.new_conn()
         named, target = state.dialer.is_named(address), state.dialer.target(address)
         key = pinning.expected(state, target, named=named)
-        state.dials[conn] = PendingDial(target, named, key)
+        strict = pinning.is_strict(state, target, named=named)
+        state.dials[conn] = PendingDial(target, named, key, strict)
         state.emit(Dial(conn, address, CONNECT_TIMEOUT))
     plan_dials(state)
 
@@ -59,7 +62,7 @@ def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: Pe
     channel = Channel(
         Role.RESPONDER if dial is None else Role.INITIATOR,
         _version(state, nonce, now),
-        state.dial_nonces.__contains__,
+        partial(_is_our_nonce, state, class_of(address.network)),
         state.chance.fork(f"channel {conn}"),
         now.mono,
         _transport(state, conn, address, now, dial),
@@ -77,14 +80,20 @@ def _transport(state: NodeState, conn: ConnId, address: NetAddress, now: Now, di
     if vault is None:
         return PlainTransport()
     chance = state.chance.fork(f"garbage {conn}")
-    shaper = make_shaper(state.config.shaping, state.chance.fork(f"shaper {conn}"))
-    genesis = state.tree.genesis.hash
+    shaper = make_shaper(state.config.shaping, state.chance.fork(f"shaper {conn}"), dialled=dial is not None)
+    genesis, of = state.tree.genesis.hash, class_of(address.network)
     if dial is None:
-        return vault.accept(genesis, mode, class_of(address.network), chance, now.wall, shaper)
-    pin = dial.key if dial.named else None
-    # A key was pinned on a veiled link, and is checked on a veiled one, whatever the other dials are.
-    wanted = Mode.VEILED if pin is not None else dial.target.mode or mode
-    return vault.dial(genesis, wanted, chance, now.wall, pin=pin, secret=dial.target.secret, shaper=shaper)
+        return vault.accept(genesis, mode, of, chance, now.wall, shaper)
+    pin = dial.key if dial.strict else None
+    # A key was seen on a veiled link, and is checked on a veiled one, whatever the other dials are.
+    wanted = Mode.VEILED if dial.key is not None else dial.target.mode or mode
+    return vault.dial(genesis, wanted, chance, now.wall, pin=pin, secret=dial.target.secret, of=of, shaper=shaper)
+
+
+def _is_our_nonce(state: NodeState, of: KeyClass, nonce: int) -> bool:
+    """Privacy: nonces of dials under another identity are not known here (design §3.2)."""
+    dialled = state.peers.get(state.dial_nonces.get(nonce, NOBODY))
+    return dialled is not None and class_of(dialled.address.network) is of
 
 
 def _version(state: NodeState, nonce: int, now: Now) -> Version:
@@ -125,10 +134,11 @@ def _meet(state: NodeState, peer: Peer, target: Target, now: Now) -> bool:
     """The peer that we have dialled is there. A key that it has shown on a veiled link is remembered, and judged."""
     transport = peer.channel.transport
     key = transport.responder if transport.name == "veiled" else None
-    if key is not None and pinning.meet(state, target, key, now, named=peer.named) is Verdict.CHANGED and peer.named:
+    strict = pinning.is_strict(state, target, named=peer.named)
+    if key is not None and pinning.meet(state, target, key, now, named=peer.named) is Verdict.CHANGED and strict:
         # Two dials of one address were under way, and another key was pinned by the first.
         return False
-    state.dialer.opened(peer.address, now, None if peer.named else key)
+    state.dialer.opened(peer.address, now, None if strict else key)
     return True
 
 
@@ -139,8 +149,10 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     data = peer.channel.take_data(now.mono)
     if data:
         state.emit(Send(conn, data))
-    if event.rule in ("self-connection", "own-key"):
+    if event.rule == "self-connection":
         _mark_self(state, peer, now)
+    if event.rule == "own-key":
+        avoiding.leave_alone(state, peer, now, proven=True)
     if event.rule == "key-changed" and event.silent and peer.target is not None:
         state.tell(Notice("key-changed", state.pins.refusal(peer.target)))
     del state.peers[conn]
@@ -153,7 +165,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     state.retired_bytes_in += peer.channel.bytes_in
     was_open = peer.opened_at is not None
     if event.silent:
-        sinks.begin(state, peer, now, ourselves=event.rule == "own-key")
+        sinks.begin(state, peer, now)
     else:
         state.emit(Drop(conn))
         state.lobby.leave(conn)
@@ -165,7 +177,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
             return
         state.inbound_open -= 1
     on_sync.peer_gone(state, peer, now)
-    if not event.silent and not peer.inbound and event.rule not in ("other-network", "self-connection"):
+    if not event.silent and not peer.inbound and not peer.left_alone:
         state.dialer.ended(peer.address, peer.lived(now.mono), now)
     dial_due(state, now)
 
@@ -177,10 +189,11 @@ def _forget_nonce(state: NodeState, peer: Peer) -> None:
 
 
 def _mark_self(state: NodeState, peer: Peer, now: Now) -> None:
-    """We have reached ourselves. The inbound side learns it first; the address to avoid is the one that we dialled."""
+    """We have seen a nonce of ours. The inbound side learns it first; the address to avoid is the one we dialled."""
     dialled = state.peers.get(state.dial_nonces.get(peer.channel.own_nonce_seen, peer.conn))
     if dialled is not None and not dialled.inbound:
-        state.dialer.other_network(dialled.address, now)
+        # A nonce can be repeated by whom we have dialled.
+        avoiding.leave_alone(state, dialled, now, proven=False)
         if dialled is not peer:
             dialled.channel.close("self-connection")
             state.wake(dialled.conn)

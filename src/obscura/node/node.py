@@ -21,7 +21,7 @@ from ..chain.ledger import BlockReport, HeaderReport, Ledger, Restored
 from ..channel import Closed, MessageFault, Opened
 from ..peers.book import AddressBook
 from ..peers.dialing import Dialer
-from ..peers.pins import NamedPin, Pins
+from ..peers.pins import NamedPin, PinError, Pins
 from ..peers.record import AddressRecord
 from ..sync.view import HeaderTree
 from ..wire.address import NetAddress
@@ -54,7 +54,7 @@ class Node:
         vault: our keys. Only a node whose transport is plain may do without: then nothing is ever encrypted.
 
     Raises:
-        PinError: the configuration names a mode for an address that would not check its pin.
+        PinError: the configuration names a peer in a way that would not check its key.
     """
 
     def __init__(
@@ -72,8 +72,10 @@ class Node:
         if vault is None and config.transport is not Mode.PLAIN:
             raise BugError("a node whose links are to be encrypted needs a vault of keys; or say transport=Mode.PLAIN")
         kept_pins = Pins(pins)
+        if vault is None and len(kept_pins):
+            raise PinError("keys of peers are pinned, and this node has no keys to check them with: give it a vault")
         for target in config.connect:
-            kept_pins.check_mode(target)
+            kept_pins.check_mode(target, can_veil=vault is not None)
         tree = HeaderTree(ledger.genesis, ledger.identify_header(ledger.genesis))
         for kept in restored.headers:
             tree.restore(kept.header, ledger.identify_header(kept.header), has_body=kept.has_body)
@@ -112,7 +114,7 @@ class Node:
             PinError: ``target`` has a mode that would not check the key that is pinned for its address.
         """
         self._tick(now)
-        self._state.pins.check_mode(target)
+        self._state.pins.check_mode(target, can_veil=self._state.door.vault is not None)
         self._state.dialer.name(target, now.mono)
         links.dial_due(self._state, now)
 

@@ -31,6 +31,7 @@ from ..sync.view import Entry
 from ..wire.blocks import Block, GetData, GetHeaders, Headers, Inv, NotFound
 from ..wire.greeting import PROTOCOL_VERSION
 from ..wire.inventory import KIND_BLOCK, InventoryItem
+from . import avoiding
 from .effects import AcceptBlocks, AcceptHeaders, BlockRefused, BlockSubmitted, TipMoved
 from .peer import Peer
 from .state import NOBODY, NodeState, PendingBlock, PendingHeaders, headers_full
@@ -193,8 +194,7 @@ def _unconnected(state: NodeState, peer: Peer, now: Now, *, asked: bool) -> None
 
 
 def _other_network(state: NodeState, peer: Peer, now: Now) -> None:
-    if not peer.inbound:
-        state.dialer.other_network(peer.address, now)
+    avoiding.leave_alone(state, peer, now, proven=peer.channel.transport.secured)
     peer.channel.close("other-network")
 
 

@@ -33,6 +33,7 @@ class Peer:
         "headers_asked_since",
         "headers_wanted",
         "inbound",
+        "left_alone",
         "low_work",
         "mempool_at",
         "named",
@@ -60,6 +61,8 @@ class Peer:
         self.target: Target | None = None
         """What we have dialled."""
         self.opened_at: Instant | None = None
+        self.left_alone = False
+        """We have dialled it, and it is not dialled again for a day: it is ourselves, or serves another chain."""
         # -- sync
         self.best: Entry | None = None
         """The header with most work that this peer has shown."""

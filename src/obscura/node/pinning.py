@@ -15,12 +15,17 @@ from .state import NodeState
 
 
 def expected(state: NodeState, target: Target, *, named: bool) -> bytes | None:
-    """The key that must answer a dial, ``None`` for any. Of a gossiped address it is only what was there last time:
-    another one is a new peer, not a refusal."""
-    if named:
+    """The key that is expected to answer a dial, ``None`` for any."""
+    if is_strict(state, target, named=named):
         return state.pins.expected(target)
     known = state.book.get(target.address)
     return None if known is None else known.key
+
+
+def is_strict(state: NodeState, target: Target, *, named: bool) -> bool:
+    """Whether no other key may answer: of a named peer, and of an address that was named once and is pinned since. Of
+    a gossiped address the key is only what was there last time: another one is a new peer, not a refusal."""
+    return named or state.pins.get(target.address) is not None
 
 
 def meet(state: NodeState, target: Target, key: bytes, now: Now, *, named: bool) -> Verdict:
@@ -29,7 +34,7 @@ def meet(state: NodeState, target: Target, key: bytes, now: Now, *, named: bool)
     A named peer whose key has changed is refused: the caller ends the link, and tells the operator. One of gossip may
     go on, and its new key is pinned when the link opens (``Dialer.opened``).
     """
-    if not named:
+    if not is_strict(state, target, named=named):
         return state.book.meet(target.address, key)
     verdict = state.pins.meet(target, key, now.wall)
     if verdict is Verdict.NEW:

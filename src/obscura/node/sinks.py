@@ -19,15 +19,8 @@ from .peer import Peer
 from .state import NodeState, Sink
 
 
-def begin(state: NodeState, peer: Peer, now: Now, *, ourselves: bool) -> None:
-    """A link goes silent. It is no peer any more, and still in the lobby if it was there.
-
-    Args:
-        state: the node's.
-        peer: who it was.
-        now: both clocks.
-        ourselves: the link led to our own listener, and the dialler has heard of it.
-    """
+def begin(state: NodeState, peer: Peer, now: Now) -> None:
+    """A link goes silent. It is no peer any more, and still in the lobby if it was there."""
     conn = peer.conn
     if peer.paused:
         # It always drains, or the end would be a reset.
@@ -41,7 +34,7 @@ def begin(state: NodeState, peer: Peer, now: Now, *, ourselves: bool) -> None:
         ghost=peer.channel.transport.ghost,
         dialled=None if peer.inbound else peer.address,
         named=peer.named,
-        lived=None if ourselves else peer.lived(now.mono),
+        lived=None if peer.left_alone else peer.lived(now.mono),
     )
     state.timers.set(("sink", conn), deadline)
     emit_due(state, conn, now)
@@ -54,10 +47,7 @@ def emit_due(state: NodeState, conn: ConnId, now: Now) -> None:
     sink = state.door.sinks.get(conn)
     if sink is None or sink.ghost is None:
         return
-    assert state.door.vault is not None, "there was an encrypted link"
-    if amount := sink.ghost.take(now.mono):
-        state.bytes_out += amount
-        state.emit(Send(conn, state.door.vault.keys.token(amount)))
+    _emit(state, conn, sink.ghost.take(now.mono))
     state.timers.set(("ghost", conn), sink.ghost.next_deadline())
 
 
@@ -79,6 +69,8 @@ def end(state: NodeState, conn: ConnId, now: Now) -> bool:
         return False
     state.timers.set(("sink", conn), None)
     state.timers.set(("ghost", conn), None)
+    if sink.ghost is not None:
+        _emit(state, conn, sink.ghost.hurry(now.mono))
     state.lobby.leave(conn)
     state.emit(Drop(conn))
     if sink.dialled is not None:
@@ -87,3 +79,10 @@ def end(state: NodeState, conn: ConnId, now: Now) -> bool:
             state.dialer.ended(sink.dialled, sink.lived, now)
         state.timers.set(("dial", 0), now.mono)
     return True
+
+
+def _emit(state: NodeState, conn: ConnId, amount: int) -> None:
+    assert state.door.vault is not None, "there was an encrypted link"
+    if amount:
+        state.bytes_out += amount
+        state.emit(Send(conn, state.door.vault.keys.token(amount)))

@@ -38,11 +38,13 @@ from .vault import Vault
 
 @dataclass(frozen=True, slots=True)
 class PendingDial:
-    """A dial under way. ``key`` is the static key that must answer (the operator's or a pin), ``None`` for any."""
+    """A dial under way. ``key`` is the static key that is expected, ``None`` for any; ``strict``: no other may answer
+    (it is the operator's, or pinned for a named peer; otherwise it is what was there last time)."""
 
     target: Target
     named: bool
     key: bytes | None = field(default=None, repr=False)
+    strict: bool = False
 
     @property
     def address(self) -> NetAddress:

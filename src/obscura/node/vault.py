@@ -42,6 +42,7 @@ class Vault:
         *,
         pin: bytes | None,
         secret: bytes | None,
+        of: KeyClass = KeyClass.CLEARNET,
         shaper: Shaper | None = None,
     ) -> SecureTransport:
         """The transport of a link that we open.
@@ -53,6 +54,7 @@ class Vault:
             now: for the hour of a keyed listener.
             pin: the static key that must answer; any if ``None``.
             secret: what a keyed listener asks for.
+            of: the class of the network on which we dial.
             shaper: of the bytes that we send; nothing is shaped if ``None``.
         """
 
@@ -63,7 +65,8 @@ class Vault:
             else:
                 pad = self.keys.token(chance.below(PAD_BYTES + 1))
                 garbage = access_garbage(secret, pair.hidden, pad, now // HOUR_S)
-            own = tuple(static.public for static in self.statics.values())
+            # Privacy: of this class alone. Whom we dial could relay us to another identity that he suspects to be ours.
+            own = (self.statics[of].public,) if of in self.statics else ()
             return InitiatorHandshake(self.keys, start, garbage, pin=pin, own=own, pair=pair)
 
         return SecureTransport(begin, genesis, mode, shaper, dialled=True)
@@ -91,8 +94,10 @@ class Vault:
             BugError: we have no identity at all.
         """
         # Who comes from an address of another class (fc00::/8 is CJDNS's, and used in private networks) has reached the
-        # listener that there is, and meets its identity.
-        static = self.statics.get(of) or next(iter(self.statics.values()), None)
+        # listener that there is, and meets its identity; if there are several, none is shown to the others' networks.
+        static = self.statics.get(of)
+        if static is None and len(self.statics) == 1:
+            [static] = self.statics.values()
         if static is None:
             raise BugError("a link came to a node that has no identity, so it does not listen")
 

@@ -68,12 +68,18 @@ class Pins:
         pin = self._pins.get(target.address)
         return None if pin is None else pin.key
 
-    def check_mode(self, target: Target) -> None:
-        """Refuse a mode that was named for one address and would not check the key that is pinned for it.
+    def check_mode(self, target: Target, *, can_veil: bool) -> None:
+        """Refuse a target whose dial would not check the key that is named or pinned for it: by its mode, or because
+        the node has no keys to veil a link with.
 
         Raises:
             PinError: the text has the command that forgets the pin.
         """
+        if not can_veil and self.expected(target) is not None:
+            msg = (
+                f"{target.address.reveal()}: its key cannot be checked, because this node has no keys: give it a vault"
+            )
+            raise PinError(msg)
         if target.mode in (Mode.LITERAL, Mode.PLAIN) and target.address in self._pins:
             where = target.address.reveal()
             mode = target.mode.name.lower()

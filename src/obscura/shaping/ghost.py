@@ -32,6 +32,12 @@ class Ghost:
         self._waiting = max(0, self._waiting - carried(amount))
         return amount
 
+    def hurry(self, now: Instant) -> int:
+        """How many random bytes to emit now, because the connection ends: a link that ends holds nothing back."""
+        if self._waiting:
+            self._shaper.put(now, urgent=True)
+        return self.take(now)
+
     def next_deadline(self) -> Instant | None:
         """When :meth:`take` wants to be called."""
         return self._shaper.next_deadline()

@@ -7,7 +7,8 @@ records the link is to emit now, and when it wants to be asked again. It sees no
 - ``pad``: what waits is gathered for a random time of at most SEND_JITTER, and goes as one burst, whose size is a rung
   of a short ladder. Full records do not wait: what is transferred in bulk shows itself anyway, and is not slowed down.
   Urgent messages (handshake, ping, pong) take with them at once what stands before them: their time protects a link
-  against eviction, and a random delay of pings would only add noise to what the node knows of its peers.
+  against eviction, and a random delay of pings would only add noise to what the node knows of its peers. The bursts
+  that carry the handshake get up to FIRST_PADDING bytes more: their messages have one length on every link.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from enum import Enum
 from typing import Protocol
 
 from ..base.instant import Duration, Instant, after
-from ..base.limits import SEND_JITTER
+from ..base.limits import FIRST_PADDING, SEND_JITTER
 from ..base.randomness import Chance
 from .sizes import DATA_BYTES, FULL_RECORD, rung, sealed_size
 
@@ -69,12 +70,14 @@ class PadShaper:
 
     Args:
         chance: for the delays.
+        firsts: how many bursts carry the handshake.
     """
 
-    __slots__ = ("_at", "_chance")
+    __slots__ = ("_at", "_chance", "_firsts")
 
-    def __init__(self, chance: Chance) -> None:
+    def __init__(self, chance: Chance, firsts: int = 0) -> None:
         self._chance = chance
+        self._firsts = firsts
         self._at: Instant | None = None
         """When what waits is due."""
 
@@ -94,6 +97,9 @@ class PadShaper:
         elif self._at is not None and now >= self._at:
             self._at = None
             emitted += rung(sealed_size(rest))
+            if self._firsts:
+                self._firsts -= 1
+                emitted += self._chance.below(FIRST_PADDING + 1)
         return emitted
 
     def next_deadline(self) -> Instant | None:
@@ -101,10 +107,11 @@ class PadShaper:
         return self._at
 
 
-def make_shaper(profile: Profile, chance: Chance) -> Shaper:
-    """A shaper of a profile for one link."""
+def make_shaper(profile: Profile, chance: Chance, *, dialled: bool) -> Shaper:
+    """A shaper of a profile for one side of a link. Who has dialled says ``version`` and ``verack`` apart, the other
+    side says them at once."""
     match profile:
         case Profile.OFF:
             return OffShaper()
         case Profile.PAD:
-            return PadShaper(chance)
+            return PadShaper(chance, 2 if dialled else 1)

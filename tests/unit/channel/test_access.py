@@ -64,6 +64,9 @@ def test_every_flipped_byte_is_refused() -> None:
         wrong[position] ^= 0x10
         assert not SecretAccess(SECRET, HOUR).admits(SHOWN, wrong)
     assert not SecretAccess(SECRET, HOUR).admits(SECRET, garbage), "another ephemeral"
+    once = SecretAccess(SECRET, HOUR)
+    assert not once.admits(SHOWN, garbage[:-1] + bytes([garbage[-1] ^ 1]))
+    assert not once.admits(SHOWN, garbage), "one whole knock is judged"
     assert not SecretAccess(SHOWN, HOUR).admits(SHOWN, garbage), "another secret"
 
 

@@ -67,7 +67,9 @@ class TestDialling:
         reasons = [event.reason for event in host.events if isinstance(event, LinkClosed)]
         assert "self-connection" in reasons
         world.advance(seconds(3_600))
-        assert len([event for event in host.events if isinstance(event, LinkClosed)]) == len(reasons), "not again"
+        again = len([event for event in host.events if isinstance(event, LinkClosed)]) // 2
+        # The operator has named it; whoever repeats a nonce of ours must not silence a named peer.
+        assert 60 <= again < 180, "as after any failure"
 
     def test_own_nonce_is_forgotten_with_the_link(self, world: World) -> None:
         host = world.add(0)

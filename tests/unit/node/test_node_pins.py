@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from nodes import World, node_address
+from veil import SeededKeys
 
 from obscura.base.instant import WallTime
 from obscura.base.randomness import Chance
@@ -11,6 +12,7 @@ from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig, pinning
 from obscura.node.effects import ForgetPin, SavePin
 from obscura.node.state import PendingDial
+from obscura.node.vault import Vault
 from obscura.peers.pins import NamedPin, PinError, Verdict
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress
@@ -25,7 +27,8 @@ def make(*connect: Target, pins: tuple[NamedPin, ...] = (), addresses: tuple[Add
     ledger = MemoryLedger()
     config = NodeConfig(transport=Mode.PLAIN, network="memory", user_agent="/t/", connect=connect, allow_local=True)
     now = World().now
-    node = Node(config, ledger, Chance.from_seed(1), ledger.restore(), addresses, now, pins=pins)
+    vault = Vault(keys=SeededKeys(1))
+    node = Node(config, ledger, Chance.from_seed(1), ledger.restore(), addresses, now, pins=pins, vault=vault)
     node.start(now)
     return node
 
@@ -114,3 +117,28 @@ def test_a_peer_that_is_named_again_is_dialled_in_the_new_way() -> None:
     node.handle_deadline(now._replace(mono=deadline))
     again = dials(node)[A]
     assert (again.target.mode, again.key) == (Mode.VEILED, OLD)
+
+
+def test_a_pin_binds_whoever_dials() -> None:
+    """An address that was named once, pinned, and is only gossiped now: no other key may answer."""
+    node = make(
+        pins=(NamedPin(A, OLD, WALL),), addresses=(AddressRecord(address=A, succeeded=WALL, seen=WALL, key=NEW),)
+    )
+    dial = dials(node)[A]
+    assert (dial.named, dial.key, dial.strict) == (False, OLD, True)
+    state, now = node._state, World().now
+    assert pinning.meet(state, Target(A), NEW, now, named=False) is Verdict.CHANGED
+    assert node._state.pins.get(A) == NamedPin(A, OLD, WALL)
+
+
+def test_a_node_without_keys_takes_no_pins() -> None:
+    ledger = MemoryLedger()
+    named = NodeConfig(transport=Mode.PLAIN, network="memory", user_agent="/t/", connect=(Target(A, Mode.VEILED, OLD),))
+    plain = NodeConfig(transport=Mode.PLAIN, network="memory", user_agent="/t/")
+    with pytest.raises(PinError, match="vault"):
+        Node(named, ledger, Chance.from_seed(1), ledger.restore(), (), World().now)
+    with pytest.raises(PinError, match="vault"):
+        Node(plain, ledger, Chance.from_seed(1), ledger.restore(), (), World().now, pins=(NamedPin(A, OLD, WALL),))
+    node = Node(plain, ledger, Chance.from_seed(1), ledger.restore(), (), World().now)
+    with pytest.raises(PinError, match="vault"):
+        node.add_peer(Target(A, Mode.VEILED, OLD), World().now)

@@ -29,10 +29,10 @@ from obscura.channel.secure import SecureTransport
 from obscura.crypto.agreement import KeyPair
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
-from obscura.node.effects import Admit, Dial, Drop, Notice, SavePin, Send, Tell
+from obscura.node.effects import Admit, Dial, Drop, Notice, Pause, SavePin, Send, Tell
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
-from obscura.shaping import Profile
+from obscura.shaping import PadShaper, Profile
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.blocks import GetHeaders, Headers, Tx
 from obscura.wire.target import Mode, Target
@@ -306,6 +306,35 @@ class TestDials:
         assert isinstance(told[0], Opened)
         assert not [one for one in rig.effects if isinstance(one, SavePin)]
 
+    def test_who_relays_our_dial_to_our_own_listener_does_not_silence_a_pinned_peer(self) -> None:
+        rig = Rig(connect=(Target(address(7)),), pins=(NamedPin(address(7), OTHER.public, WALL),))
+        self.dial(rig, STATIC)
+        assert rig.closed() == ["key-changed"]
+        rig.run(Duration(HANDSHAKE_TIMEOUT + seconds(5)))
+        assert sum(isinstance(one, Dial) for one in rig.effects) == 2
+
+    def test_a_named_peer_that_shows_our_own_key_is_dialled_again(self) -> None:
+        rig = Rig(connect=(Target(address(7)),))
+        self.dial(rig, STATIC)
+        assert rig.closed() == ["own-key"]
+        rig.run(Duration(HANDSHAKE_TIMEOUT + seconds(5)))
+        assert sum(isinstance(one, Dial) for one in rig.effects) == 2
+
+    def test_the_answer_to_a_dial_that_was_earned_goes_out_whatever_follows(self) -> None:
+        """M3 is earned by M2, and junk in the same read does not take it back."""
+        sizes = []
+        for junk in (b"", bytes(100)):
+            rig = Rig(connect=(Target(address(7)),), shaping=Profile.OFF)
+            rig.drain()
+            [dial] = [one for one in rig.effects if isinstance(one, Dial)]
+            rig.node.connected(dial.conn, rig.now)
+            channel = secure_channel(Role.RESPONDER, genesis=rig.genesis, static=OTHER)
+            channel.receive_data(rig.sent(dial.conn), rig.now.mono)
+            assert channel.next_event(rig.now.mono) is None
+            channel.answer()
+            sizes.append(len(rig.give(dial.conn, channel.take_data(rig.now.mono) + junk)))
+        assert sizes[0] == sizes[1] > 1_120
+
     def test_our_own_key_is_a_link_to_ourselves(self) -> None:
         rig = Rig(connect=(Target(address(7)),))
         _, told = self.dial(rig)
@@ -357,6 +386,49 @@ class TestShape:
         rig.run(Duration(SINK_LONGEST))
         assert rig.sent_so_far(conn) == b""
         assert rig.dropped(conn)
+
+    def test_a_peer_that_ends_a_silent_connection_gets_what_was_held_back(self) -> None:
+        """As it would on a link that has not failed."""
+        sizes = []
+        for bad in (b"", bytes(18)):
+            rig = Rig()
+            conn, channel = opened(rig)
+            rig.run(SEND_JITTER)
+            rig.sent_so_far(conn)
+            channel.send(GetHeaders(1, (rig.genesis,), bytes(32)))
+            assert rig.give(conn, channel.take_data(rig.now.mono) + bad) == b""
+            rig.node.disconnected(conn, rig.now)
+            sizes.append(len(rig.sent(conn)))
+            assert rig.dropped(conn)
+        assert sizes == [256, 256]
+
+    def test_the_handshake_s_bursts_have_many_lengths(self) -> None:
+        first, second = set(), set()
+        for seed in range(12):
+            rig = Rig(seed=seed)
+            conn = rig.accept()
+            channel = secure_channel(
+                Role.INITIATOR, genesis=rig.genesis, seed=seed, shaper=PadShaper(Chance.from_seed(seed), 2)
+            )
+            answer = rig.give(conn, channel.take_data(rig.now.mono))
+            channel.receive_data(answer, rig.now.mono)
+            third = channel.take_data(rig.now.mono)
+            first.add(len(third))
+            second.add(len(rig.give(conn, third)))
+        assert len(first) > 8
+        assert len(second) > 8
+
+    def test_decoys_are_paid_for(self) -> None:
+        rig = Rig()
+        conn, channel = opened(rig)
+        sealer = channel.transport._sealer
+        assert sealer is not None
+        record = lambda: b"".join(sealer.seal([], 3, rig.now.mono))  # noqa: E731
+        for _ in range(40):
+            rig.give(conn, b"".join(record() for _ in range(10_000)))
+            if Pause(conn) in rig.effects:
+                break
+        assert Pause(conn) in rig.effects
 
     def test_without_shaping(self) -> None:
         rig = Rig(shaping=Profile.OFF)

@@ -49,10 +49,10 @@ class TestNamed:
         pins = Pins([NamedPin(ADDRESS, OLD, NOW)])
         for mode in (Mode.LITERAL, Mode.PLAIN):
             with pytest.raises(PinError, match=r"a key is pinned .* obscura key forget 20\.1\.2\.3:8333"):
-                pins.check_mode(Target(ADDRESS, mode))
-            pins.check_mode(Target(OTHER, mode))
-        pins.check_mode(Target(ADDRESS))
-        pins.check_mode(Target(ADDRESS, Mode.VEILED))
+                pins.check_mode(Target(ADDRESS, mode), can_veil=True)
+            pins.check_mode(Target(OTHER, mode), can_veil=True)
+        pins.check_mode(Target(ADDRESS), can_veil=True)
+        pins.check_mode(Target(ADDRESS, Mode.VEILED), can_veil=True)
 
     def test_a_refusal_has_the_way_out(self) -> None:
         pins = Pins()

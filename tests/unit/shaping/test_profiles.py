@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obscura.base.instant import Duration, Instant
-from obscura.base.limits import SEND_JITTER
+from obscura.base.limits import FIRST_PADDING, SEND_JITTER
 from obscura.base.randomness import Chance
 from obscura.shaping import Ghost, OffShaper, PadShaper, Profile, make_shaper
 from obscura.shaping.sizes import DATA_BYTES, FULL_RECORD, LADDER, carried, sealed_size
@@ -24,8 +24,8 @@ def later(span: int) -> Instant:
 
 
 def test_the_profiles_have_shapers() -> None:
-    assert isinstance(make_shaper(Profile.OFF, Chance.from_seed(1)), OffShaper)
-    assert isinstance(make_shaper(Profile.PAD, Chance.from_seed(1)), PadShaper)
+    assert isinstance(make_shaper(Profile.OFF, Chance.from_seed(1), dialled=True), OffShaper)
+    assert isinstance(make_shaper(Profile.PAD, Chance.from_seed(1), dialled=True), PadShaper)
 
 
 def test_off_emits_at_once_what_it_must() -> None:
@@ -64,6 +64,18 @@ class TestPad:
         assert min(delays) < SEND_JITTER // 50
         assert max(delays) > SEND_JITTER - SEND_JITTER // 50
         assert sum(delays) / len(delays) == pytest.approx(SEND_JITTER / 2, rel=0.1)
+
+    def test_the_first_bursts_have_any_length(self) -> None:
+        sizes = []
+        for seed in range(200):
+            shaper = PadShaper(Chance.from_seed(seed), 1)
+            for size in (300, 300):
+                shaper.put(NOW, urgent=True)
+                sizes.append(shaper.take(size, NOW))
+        first, later = sizes[::2], sizes[1::2]
+        assert set(later) == {512}
+        assert 512 <= min(first) < 512 + FIRST_PADDING // 20
+        assert 512 + FIRST_PADDING - FIRST_PADDING // 20 < max(first) <= 512 + FIRST_PADDING
 
     def test_the_urgent_takes_with_it_what_waits(self) -> None:
         shaper = pad()
