@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from aio_nodes import LOOPS, Factory, RealNode, run, running
+from aio_nodes import LOOPS, Factory, RealNode, make_vault, run, running
 
 from obscura.base.errors import StoreError
 from obscura.base.instant import Now, WallTime
@@ -21,7 +21,7 @@ def test_a_forgotten_pin_is_durable_on_return(factory: Factory) -> None:
     saved: list[tuple[NetAddress, NamedPin | None]] = []
 
     async def main() -> None:
-        node = RealNode(pins=[PIN], save_pin=lambda address, pin: saved.append((address, pin)))
+        node = RealNode(vault=make_vault(), pins=[PIN], save_pin=lambda address, pin: saved.append((address, pin)))
         async with running(node):
             assert await node.driver.forget_pin(ADDRESS)
             assert saved == [(ADDRESS, None)]
@@ -37,7 +37,7 @@ def test_a_disk_that_fails_is_told_to_who_asked(factory: Factory) -> None:
         raise StoreError("the disk is full")
 
     async def main() -> None:
-        node = RealNode(pins=[PIN], save_pin=save)
+        node = RealNode(vault=make_vault(), pins=[PIN], save_pin=save)
         async with running(node):
             with pytest.raises(StoreError, match="full"):
                 await node.driver.forget_pin(ADDRESS)
@@ -50,7 +50,7 @@ def test_a_new_pin_is_saved_before_the_end(factory: Factory) -> None:
     saved: list[tuple[NetAddress, NamedPin | None]] = []
 
     async def main() -> None:
-        node = RealNode(save_pin=lambda address, pin: saved.append((address, pin)))
+        node = RealNode(vault=make_vault(), save_pin=lambda address, pin: saved.append((address, pin)))
 
         def meet(now: Now) -> None:
             pinning.meet(node.driver._node._state, Target(ADDRESS), PIN.key, now._replace(wall=WallTime(5)), named=True)
@@ -65,7 +65,7 @@ def test_a_new_pin_is_saved_before_the_end(factory: Factory) -> None:
 @LOOPS
 def test_what_cannot_be_named_is_no_defect(factory: Factory, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        node = RealNode(pins=[PIN])
+        node = RealNode(vault=make_vault(), pins=[PIN])
         async with running(node):
             with pytest.raises(PinError, match="obscura key forget"):
                 node.driver.add_peer(Target(ADDRESS, Mode.PLAIN))
