@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from hostile import HANG_S, NOW, Client, Watch, responder, source
-from memory_scenarios import ALLOWANCE, LINK_OBJECTS
+from memory_stage import ALLOWANCE, LINK_OBJECTS
 from recording import BASE_BLOCKS, BASE_SIZE, Session, record
 from subject import Subject
 
