@@ -16,7 +16,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "tests" / "rig")]
 
-from memory_scenarios import MB, SCENARIOS  # noqa: E402
+from memory_scenarios import SCENARIOS  # noqa: E402
+from memory_stage import MB  # noqa: E402
 
 
 def main() -> int:

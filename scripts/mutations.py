@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--veiled", action="store_true", help="inside veiled links, some bytes flipped on the wire")
+    parser.add_argument("--veiled", action="store_true", help="inside veiled links; one more kind of mutation")
     options = parser.parse_args()
     begun = time.monotonic()
     report = run(

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from memory_scenarios import SCENARIOS, Result
+from memory_scenarios import SCENARIOS
+from memory_stage import Result
 
 QUICK = ("half_blocks", "low_work")
 """Run with every suite; the others when slow tests run."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hostile import Client, source
-from memory_scenarios import ALLOWANCE, HANDSHAKE_OBJECTS, LINK_OBJECTS
+from memory_stage import ALLOWANCE, HANDSHAKE_OBJECTS, LINK_OBJECTS
 from subject import Subject
 
 from obscura.base.limits import GARBAGE_BYTES, HANDSHAKES_PER_SECOND, LOBBY_LINKS

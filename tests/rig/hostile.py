@@ -13,7 +13,9 @@ from bad_input import GREETING
 
 from obscura.aio.entropy import SystemSecrets
 from obscura.base.instant import Instant, WallTime
+from obscura.base.limits import GARBAGE_BYTES
 from obscura.base.randomness import Chance
+from obscura.channel.handshake import InitiatorHandshake
 from obscura.channel.secure import SecureTransport
 from obscura.channel.transport import PlainTransport, Transport
 from obscura.crypto.agreement import KeyPair
@@ -44,6 +46,15 @@ def initiator() -> SecureTransport:
     """The transport of a veiled dial to a node over the memory ledger."""
     chance = Chance(os.urandom(32))
     return _VAULT.dial(MemoryLedger().tip, Mode.VEILED, chance, WallTime(int(time.time())), pin=None, secret=None)
+
+
+def longest_initiator() -> SecureTransport:
+    """As :func:`initiator`, with as much garbage as is allowed."""
+
+    def begin(start: bytes) -> InitiatorHandshake:
+        return InitiatorHandshake(_VAULT.keys, start, os.urandom(GARBAGE_BYTES))
+
+    return SecureTransport(begin, MemoryLedger().tip, Mode.VEILED, dialled=True)
 
 
 def responder() -> SecureTransport:

@@ -7,21 +7,19 @@ The bound of a scenario is computed from the table of limits and the few constan
 from __future__ import annotations
 
 import contextlib
-import os
 import struct
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from bad_input import frame
-from hostile import HANG_S, Client, Watch, source
-from subject import Subject
+from hostile import HANG_S, Client, source
+from memory_stage import LINK_OBJECTS, MB, Result, Stage
+from memory_veiled import flooded_sinks, half_ciphertexts, half_records, half_veiled_handshakes
 
 from obscura.base.limits import (
     BLOCK_BYTES,
     BOOK_ENTRIES,
     BOOK_PER_SOURCE,
-    GARBAGE_BYTES,
     HEADERS_UNASKED,
     INBOUND_SLOTS,
     INV_ITEMS,
@@ -38,107 +36,21 @@ from obscura.base.limits import (
     SYNC_BUFFER_BYTES,
 )
 from obscura.base.names import BlockHash
-from obscura.channel.handshake import TERMINATOR_BYTES
 from obscura.ledgers.memory import MemoryLedger, mine
 from obscura.wire.blocks import Block, GetData, Headers
 from obscura.wire.frame import HEADER_SIZE, double_sha256, encode_frame, type_field
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 from obscura.wire.registry import encode_message
 
-MB = 1_000_000
-ALLOWANCE = 24 * MB
-"""What the interpreter and the allocator may take besides: caches, arenas that are not full, one message in work."""
-LINK_OBJECTS = 40_000
-"""A link's own objects, with some room: channel, peer, stream, timers, the loop's."""
 ENTRY_OBJECTS = 800
 """A header that is held (391 B measured), with the account it is on and the test ledger's own cache of headers."""
 ADDRESS_OBJECTS = 1_500
 """An address of the book, with the copy that waits to be saved."""
 VECTOR_OBJECTS = 200
 """An inventory vector while its message is read."""
-HANDSHAKE_OBJECTS = 20_000
-"""Of a handshake that is answered and not over: noise states, a KEM pair, two X25519 pairs."""
 CHURN_MARGIN = 8 * MB
 """How much larger a node may be after thousands of connections: far below 1 kB for each of them."""
 GENESIS = MemoryLedger().tip
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a scenario measured; sizes in bytes above the node's memory before it."""
-
-    name: str
-    bound: int
-    peak: int
-    pings: int
-    slowest_s: float
-    detail: str
-
-
-class Stage:
-    """A node, its honest peer, and the hostile clients of one scenario."""
-
-    def __init__(self, name: str, **settings: object) -> None:
-        self.name = name
-        self._veiled = bool(settings.get("veiled"))
-        self._stack = contextlib.ExitStack()
-        self.node = self._stack.enter_context(Subject(**settings))
-        self._watch: Watch | None = None
-        self.base = self.node.mark()
-        self.clients: list[Client] = []
-
-    def __enter__(self) -> Stage:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for client in self.clients:
-            client.close(reset=True)
-        self._stack.close()
-
-    @property
-    def watch(self) -> Watch:
-        """The honest peer; it connects when it is first needed."""
-        if self._watch is None:
-            self._watch = Watch(self.node.address, veiled=self._veiled)
-        return self._watch
-
-    def link(self, number: int, *, greet: bool = True, receive_buffer: int | None = None) -> Client:
-        """A hostile connection from a network group of its own. One that greets is veiled if the node's links are."""
-        veiled = self._veiled and greet
-        client = Client(self.node.address, source(number), greet=greet, receive_buffer=receive_buffer, veiled=veiled)
-        self.clients.append(client)
-        return client
-
-    def until(self, condition: Callable[[dict[str, int]], object], what: str) -> dict[str, int]:
-        """Wait for a state of the node."""
-        deadline = time.monotonic() + HANG_S
-        while not condition(state := self.node.state()):
-            assert time.monotonic() < deadline, f"{self.name}: {what} never came: {state}"
-            time.sleep(0.05)
-        return state
-
-    def settle(self) -> dict[str, int]:
-        """Wait until the node's memory stands still."""
-        before, same = self.node.memory, 0
-        while same < 5:
-            time.sleep(0.05)
-            now = self.node.memory
-            same = same + 1 if abs(now - before) < MB // 4 else 0
-            before = now
-        return self.node.state()
-
-    def done(self, bound: int, detail: str, *, new_block: bool = True) -> Result:
-        """The honest peer still gets its pong and a block; then what was measured."""
-        self.watch.expect_pongs()
-        if new_block:
-            self.watch.expect(self.node.mine())
-        peak = self.node.peak - self.base
-        pings, slowest = self.watch.pings, self.watch.slowest_s
-        self.watch.close()
-        code, log = self.node.stop(), self.node.log()
-        assert code == 0, f"{self.name}: the node ended with {code}: {log[-2_000:]}"
-        assert "defect" not in log, log[-4_000:]
-        return Result(self.name, bound + ALLOWANCE, peak, pings, slowest, detail)
 
 
 def half_blocks(*, full: bool) -> Result:
@@ -175,58 +87,6 @@ def half_handshakes(*, full: bool) -> Result:
         late.close()
         bound = LOBBY_LINKS * (PRE_HANDSHAKE_BYTES + HEADER_SIZE + LINK_OBJECTS)
         return stage.done(bound, f"{wave} connections, {state['lobby']} wait")
-
-
-def half_veiled_handshakes(*, full: bool) -> Result:
-    """The lobby is full of connections that were answered, and hold as much as garbage can without its end."""
-    wave = 3_000 if full else 900
-    groups = LOBBY_LINKS // LOBBY_PER_GROUP + 8
-    begun = os.urandom(32 + GARBAGE_BYTES + TERMINATOR_BYTES - 1)
-    with Stage("veiled handshakes without an end", blocks=3, veiled=True) as stage:
-        stage.watch.expect_pongs(1)
-        for number in range(wave):
-            client = stage.link(number % groups, greet=False)
-            with contextlib.suppress(OSError):
-                client.sock.sendall(begun)
-            if len(stage.clients) > LOBBY_LINKS + 200:
-                stage.clients.pop(0).close(reset=True)
-        state = stage.until(lambda state: state["lobby"] <= LOBBY_LINKS, "a bounded lobby")
-        assert state["lobby"] > LOBBY_LINKS * 9 // 10, state
-        late = stage.link(1_000)
-        late.close()
-        # What an answer holds until the handshake is over: the keys of both kinds, and our own garbage.
-        bound = LOBBY_LINKS * (2 * GARBAGE_BYTES + HANDSHAKE_OBJECTS + LINK_OBJECTS)
-        return stage.done(bound, f"{wave} connections, {state['lobby']} wait")
-
-
-def half_records(*, full: bool) -> Result:
-    """Every slot holds a block that is not whole, and behind it a record that is not."""
-    links = INBOUND_SLOTS - 1 if full else 45
-    with Stage("half records on all slots", blocks=3, veiled=True) as stage:
-        stage.watch.expect_pongs(1)
-        half = encode_frame(type_field("block"), bytes(BLOCK_BYTES))[:-1]
-        for number in range(links):
-            client = stage.link(number)
-            client.pour(client.sealed(half)[:-1])
-        state = stage.settle()
-        assert RECEIVE_TOTAL_BYTES - 2 * BLOCK_BYTES < state["held"] <= RECEIVE_TOTAL_BYTES, state
-        bound = RECEIVE_TOTAL_BYTES + links * (LIGHT_LINK_BYTES + LINK_OBJECTS) + 2 * BLOCK_BYTES
-        return stage.done(bound, f"{links} links, {state['held'] / MB:.0f} MB held, {state['open'] - 1} links left")
-
-
-def flooded_sinks(*, full: bool) -> Result:
-    """All slots were open links whose record has failed; each of them is poured full while it is silent."""
-    links = INBOUND_SLOTS - 1 if full else 45
-    with Stage("flooded sinks", blocks=3, veiled=True) as stage:
-        stage.watch.expect_pongs(1)
-        for number in range(links):
-            stage.link(number).sock.sendall(bytes(100))
-        state = stage.until(lambda state: state["open"] == 1, "every link is silent")
-        assert state["lobby"] >= links, state
-        poured = sum(client.pour(os.urandom(2_000_000), 1) for client in stage.clients)
-        assert poured == links * 2_000_000, "a sink takes all that comes"
-        stage.settle()
-        return stage.done(links * LINK_OBJECTS, f"{links} silent links, {poured / MB:.0f} MB taken")
 
 
 def _unread(stage: Stage, links: int, items: int) -> None:
@@ -444,6 +304,7 @@ SCENARIOS = (
     half_blocks,
     half_handshakes,
     half_veiled_handshakes,
+    half_ciphertexts,
     half_records,
     flooded_sinks,
     long_requests,

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from hostile import HANG_S, NOW, Client, Watch, responder, source
-from memory_scenarios import ALLOWANCE, LINK_OBJECTS
+from memory_stage import ALLOWANCE, LINK_OBJECTS
 from recording import BASE_BLOCKS, BASE_SIZE, Session, record
 from subject import Subject
 
@@ -30,9 +30,12 @@ SIDES = 1
 BATCH = 100
 """Mutations for one node process; then it must end cleanly, and a fresh one meets the recorded chain as news."""
 MINE_EVERY = 10
+EARLY = 10
+"""Frames of a good session that no node takes amiss."""
 QUIET_S = 0.003
 """A node that says nothing for so long waits for us."""
-SEND, PAUSE, END, RESET = "send", "pause", "end", "reset"
+SEND, SPOIL, PAUSE, END, RESET = "send", "spoil", "pause", "end", "reset"
+"""``spoil`` writes like ``send``, with a bit flipped in what goes over the wire."""
 Step = tuple[str, bytes]
 Frames = tuple[bytes, ...]
 
@@ -170,6 +173,19 @@ KINDS: dict[str, Callable[[Frames, Frames, random.Random], list[Step]]] = {
 }
 
 
+def _flip_sealed(frames: Frames, other: Frames, draw: random.Random) -> list[Step]:
+    """Good frames, and a flipped bit in the record of one of them: the rest is poured into silence. It is an early one,
+    as half of the good sessions end by ``fault-budget`` later: the blocks of the recording are unasked for here."""
+    steps = _sent(frames)
+    at = draw.randrange(EARLY)
+    steps[at] = (SPOIL, steps[at][1])
+    return steps
+
+
+SEALED = "sealed bytes flipped"
+VEILED_KINDS = KINDS | {SEALED: _flip_sealed}
+
+
 @dataclass(frozen=True)
 class Mutation:
     """One spoilt session. ``dials`` says that we are the initiator."""
@@ -194,21 +210,22 @@ class Report:
     nodes: int = 0
 
 
-def draw_mutations(sessions: list[Session], count: int, seed: int) -> list[Mutation]:
+def draw_mutations(sessions: list[Session], count: int, seed: int, *, veiled: bool = False) -> list[Mutation]:
     """The same ones for the same sessions and seed; each kind and each role comes as often as any other."""
     draw = random.Random(seed)
+    kinds = VEILED_KINDS if veiled else KINDS
     mutations = []
-    for number, kind in zip(range(count), itertools.cycle(KINDS), strict=False):
+    for number, kind in zip(range(count), itertools.cycle(kinds), strict=False):
         session, another = draw.choice(sessions), draw.choice(sessions)
-        dials = number // len(KINDS) % 2 == 0
+        dials = number // len(kinds) % 2 == 0
         frames = session.initiator if dials else session.responder
         other = draw.choice((another.initiator, another.responder))
-        mutations.append(Mutation(kind, dials, KINDS[kind](frames, other, draw)))
+        mutations.append(Mutation(kind, dials, kinds[kind](frames, other, draw)))
     return mutations
 
 
-def _play(sock: socket.socket, steps: list[Step], seal: Callable[[bytes], bytes] = bytes) -> None:
-    """Write the steps, reading what comes, until the node closes or a moment after the last one."""
+def _play(sock: socket.socket, steps: list[Step], seal: Seal) -> bool:
+    """Write the steps, reading what comes, until the node closes or a moment after the last one; whether it did not."""
     sock.setblocking(False)
     try:
         for verb, data in steps:
@@ -218,17 +235,18 @@ def _play(sock: socket.socket, steps: list[Step], seal: Callable[[bytes], bytes]
                 sock.shutdown(socket.SHUT_WR)
             elif verb == RESET:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                return
-            elif not _pour(sock, seal(data)):
-                return
+                return True
+            elif not _pour(sock, seal(data, spoilt=verb == SPOIL)):
+                return False
         deadline = time.monotonic() + 0.05
         while (left := deadline - time.monotonic()) > 0 and select.select([sock], [], [], left)[0]:
             if not sock.recv(262_144):
-                return
+                return False
     except OSError:
-        return
+        return False
     finally:
         sock.close()
+    return True
 
 
 def _pour(sock: socket.socket, data: bytes) -> bool:
@@ -246,20 +264,19 @@ def _pour(sock: socket.socket, data: bytes) -> bool:
     return True
 
 
-def _sealing(transport: Transport, mutation: Mutation, number: int) -> Callable[[bytes], bytes]:
-    """What makes a session's clear bytes those of the wire. Every other one of those with flipped bytes has one flipped
-    on the wire as well."""
-    draw = random.Random(number)
-    spoilt = mutation.kind == "bytes flipped" and number % 2 == 0
+class Seal:
+    """Makes a session's clear bytes those of the wire."""
 
-    def seal(data: bytes) -> bytes:
-        transport.put([data], NOW, urgent=True)
-        wire = bytearray(b"".join(transport.take(NOW)))
-        if spoilt and wire and draw.random() < 0.2:
-            wire[draw.randrange(len(wire))] ^= 1 << draw.randrange(8)
+    def __init__(self, transport: Transport, seed: int) -> None:
+        self._transport = transport
+        self._draw = random.Random(seed)
+
+    def __call__(self, data: bytes, *, spoilt: bool) -> bytes:
+        self._transport.put([data], NOW, urgent=True)
+        wire = bytearray(b"".join(self._transport.take(NOW)))
+        if spoilt:
+            wire[self._draw.randrange(len(wire))] ^= 1 << self._draw.randrange(8)
         return bytes(wire)
-
-    return seal
 
 
 def _one(node: Subject, mutation: Mutation, number: int, veiled: bool) -> None:
@@ -267,7 +284,7 @@ def _one(node: Subject, mutation: Mutation, number: int, veiled: bool) -> None:
     if mutation.dials:
         with contextlib.suppress(ConnectionError):
             client = Client(node.address, host, greet=False, veiled=veiled)
-            _play(client.sock, mutation.steps, _sealing(client.wire, mutation, number))
+            _judge(mutation, _play(client.sock, mutation.steps, Seal(client.wire, number)))
         return
     with socket.socket() as listener:
         listener.bind((host, 0))
@@ -283,7 +300,12 @@ def _one(node: Subject, mutation: Mutation, number: int, veiled: bool) -> None:
             if wire.may_answer:
                 wire.answer()
             link.sendall(b"".join(wire.take(NOW)))
-        _play(link, mutation.steps, _sealing(wire, mutation, number))
+        _judge(mutation, _play(link, mutation.steps, Seal(wire, number)))
+
+
+def _judge(mutation: Mutation, stands: bool) -> None:
+    """A good session whose records fail from somewhere on: the node takes all of it and does not end the connection."""
+    assert stands or mutation.kind != SEALED, f"the node has ended a link that it should keep in silence: {mutation}"
 
 
 def _batch(mutations: list[Mutation], report: Report, veiled: bool) -> None:
@@ -328,7 +350,7 @@ def run(count: int, seed: int, progress: Callable[[int], None] = lambda done: No
     sessions = [asyncio.run(record(*shape)) for shape in ((2, 1, 300), (1, 0, 60_000), (3, 2, 2_000))]
     report = Report()
     report.bound = SIDES * (2 * (BLOCK_BYTES + READ_BYTES) + LINK_OBJECTS) + BLOCKS_IN_FLIGHT * 60_000 + ALLOWANCE
-    mutations = draw_mutations(sessions, count, seed)
+    mutations = draw_mutations(sessions, count, seed, veiled=veiled)
     for begin in range(0, count, BATCH):
         _batch(mutations[begin : begin + BATCH], report, veiled)
         progress(min(count, begin + BATCH))

@@ -169,6 +169,7 @@ async def _serve(settings: dict[str, Any]) -> None:
             "links": len(snapshot.peers),
             "open": sum(peer.state == "open" for peer in snapshot.peers),
             "lobby": len(state.lobby),
+            "sinks": len(state.door.sinks),
             "low_work": state.low_work,
             "tree": len(state.tree),
             "addresses": snapshot.addresses,
