@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from replay_contract import START, ReplayContract
 
 from obscura.base.instant import WallTime
-from obscura.peers.replay import ReplayGuard, ReplayWindow
+from obscura.peers.replay import Knock, ReplayGuard, ReplayWindow
 from obscura.store.replay import ReplayFile
 
 
@@ -39,10 +39,10 @@ class _Reopened:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def admit(self, e_i: bytes, now: WallTime) -> bool:
-        guard = ReplayFile(self._path, now)
+    def admit(self, knocks: Sequence[Knock]) -> list[bool]:
+        guard = ReplayFile(self._path, knocks[0][1] if knocks else WallTime(START))
         try:
-            return guard.admit(e_i, now)
+            return guard.admit(knocks)
         finally:
             guard.close()
 

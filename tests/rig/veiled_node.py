@@ -85,7 +85,7 @@ class Rig:
         if self.replays is None:
             return
         try:
-            new, trouble = self.replays.admit(effect.shown, effect.at), ""
+            [new], trouble = self.replays.admit([(effect.shown, effect.at)]), ""
         except StoreError as error:
             new, trouble = False, str(error)
         self.node.admitted(effect.conn, new, self.now, trouble=trouble)

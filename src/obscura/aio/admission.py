@@ -1,10 +1,9 @@
-"""The guard against replays, asked on a thread: it syncs a disk before it answers."""
+"""The guard against replays, asked on a thread: it syncs a disk before it answers, once for all that wait then."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 
 from ..base.errors import LocalError
@@ -16,7 +15,8 @@ log = logging.getLogger("obscura.driver")
 
 
 class Admission:
-    """Asks ``guard`` for one knock at a time, in their order.
+    """Asks ``guard`` for all knocks that wait, in their order; those that come meanwhile are the next batch. The node
+    bounds how many they are (KNOCKS_JUDGED).
 
     Args:
         guard: used by one thread at a time.
@@ -26,7 +26,7 @@ class Admission:
     def __init__(self, guard: ReplayGuard, answer: Callable[[ConnId, bool, str], None]) -> None:
         self._guard = guard
         self._answer = answer
-        self._waiting: deque[Admit] = deque()
+        self._waiting: list[Admit] = []
         self._task: asyncio.Task[None] | None = None
 
     def put(self, effect: Admit) -> None:
@@ -43,14 +43,15 @@ class Admission:
 
     async def _run(self) -> None:
         while self._waiting:
-            effect = self._waiting.popleft()
-            new, trouble = False, ""
+            batch, self._waiting = self._waiting, []
+            admitted, trouble = [False] * len(batch), ""
             try:
-                new = await asyncio.to_thread(self._guard.admit, effect.shown, effect.at)
+                admitted = await asyncio.to_thread(self._guard.admit, [(one.shown, one.at) for one in batch])
             except LocalError as error:
                 trouble = str(error)
             except Exception as error:  # pragma: border
                 log.error("defect", exc_info=error, extra={"values": {"text": "the guard against replays"}})
                 trouble = "a defect of Obscura, see the log"
-            self._answer(effect.conn, new, trouble)
+            for one, new in zip(batch, admitted, strict=True):
+                self._answer(one.conn, new, trouble)
         self._task = None

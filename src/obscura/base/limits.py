@@ -368,6 +368,12 @@ RATION_MEMORY: Final = _span("RATION_MEMORY", 10, "a group that was answered so 
 RATION_GROUPS: Final = _limit(
     "RATION_GROUPS", 1_024, "groups", "whose last answer is remembered, to answer others first; twice LOBBY_LINKS"
 )
+KNOCKS_JUDGED: Final = _limit(
+    "KNOCKS_JUDGED",
+    512,
+    "knocks",
+    "with the guard against replays at once, for one sync of the disk; others wait, however long the disk hangs",
+)
 HANDSHAKE_POOL: Final = _limit(
     "HANDSHAKE_POOL",
     64,

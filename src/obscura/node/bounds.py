@@ -7,6 +7,7 @@ from ..base.limits import (
     BOOK_ENTRIES,
     FRAME_HEADS_KEPT,
     GETDATA_QUEUE,
+    KNOCKS_JUDGED,
     LOW_WORK_PER_PEER,
     LOW_WORK_TOTAL,
     NOTFOUND_ITEMS,
@@ -25,6 +26,7 @@ def check_bounds(state: NodeState) -> None:
     # The first missing block is taken whatever the buffer holds, or nothing could go on.
     assert state.download.buffered_bytes <= SYNC_BUFFER_BYTES + BLOCK_BYTES, "bodies that wait are bounded"
     assert len(state.frame_heads) <= FRAME_HEADS_KEPT, "kept frame headers are bounded"
+    assert len(state.door.admitting) <= KNOCKS_JUDGED, "knocks before the guard are bounded"
     for peer in state.peers.values():
         assert len(peer.low_work) <= LOW_WORK_PER_PEER, "low-work headers are bounded for each link"
         assert len(peer.serve) <= GETDATA_QUEUE, "one getdata is served at a time"

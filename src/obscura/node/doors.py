@@ -3,12 +3,14 @@
 An answer costs a responder about half a millisecond, and anybody can ask for one. So they are rationed over the whole
 node: HANDSHAKES_BURST at once, HANDSHAKES_PER_SECOND after that. Who comes over that waits for the turn of its network
 group (:mod:`obscura.peers.knocking`); nobody is refused, which would tell a prober something. At a keyed listener the
-guard against replays is asked first; its answer comes from a disk. A few rations are for groups that had none lately.
+guard against replays is asked first; its answer comes from a disk, and no more than KNOCKS_JUDGED wait for that. A few
+rations are for groups that had none lately.
 """
 
 from __future__ import annotations
 
 from ..base.instant import Now
+from ..base.limits import KNOCKS_JUDGED
 from ..base.names import ConnId
 from .effects import Admit, Notice
 from .peer import Peer
@@ -21,7 +23,8 @@ def knock(state: NodeState, peer: Peer, now: Now) -> None:
         return
     knocking, group = state.door.knocking, peer.address.group()
     fresh = knocking.is_fresh(group, now.mono)
-    if (fresh or not knocking) and peer.conn not in knocking and state.door.rations.take(now.mono, fresh=fresh):
+    in_turn = (fresh or not knocking) and peer.conn not in knocking and not _guard_is_busy(state)
+    if in_turn and state.door.rations.take(now.mono, fresh=fresh):
         _answer(state, peer, now)
     else:
         knocking.enter(peer.conn, group)
@@ -29,8 +32,8 @@ def knock(state: NodeState, peer: Peer, now: Now) -> None:
 
 
 def answer_due(state: NodeState, now: Now) -> None:
-    """Answer whom the rations allow, in the order of their turns."""
-    while state.door.knocking:
+    """Answer whom the rations and the guard allow, in the order of their turns."""
+    while state.door.knocking and not _guard_is_busy(state):
         conn, group = state.door.knocking.first()
         peer = state.peers.get(conn)
         if peer is None or not peer.channel.may_answer:
@@ -46,19 +49,24 @@ def answer_due(state: NodeState, now: Now) -> None:
 
 
 def admitted(state: NodeState, conn: ConnId, *, new: bool, trouble: str, now: Now) -> None:
-    """The guard against replays has answered for a knock at our keyed listener."""
+    """The guard against replays has answered for a knock at our keyed listener; its link may have ended meanwhile."""
     state.door.admitting.pop(conn, None)
-    if trouble:
+    if trouble and not state.door.forgetful:
         # What cannot be remembered could be replayed.
         state.tell(Notice("replays-unwritable", f"nobody can be let in by the access secret: {trouble}"))
+    state.door.forgetful = bool(trouble)
     peer = state.peers.get(conn)
-    if peer is None or not peer.channel.may_answer:
-        return
-    if new:
-        peer.channel.answer()
-    else:
-        peer.channel.silence("replayed", now.mono)
-    state.wake(conn)
+    if peer is not None and peer.channel.may_answer:
+        if new:
+            peer.channel.answer()
+        else:
+            peer.channel.silence("replayed", now.mono)
+        state.wake(conn)
+    answer_due(state, now)
+
+
+def _guard_is_busy(state: NodeState) -> bool:
+    return len(state.door.admitting) >= KNOCKS_JUDGED
 
 
 def _answer(state: NodeState, peer: Peer, now: Now) -> None:

@@ -157,7 +157,6 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
         state.tell(Notice("key-changed", state.pins.refusal(peer.target)))
     del state.peers[conn]
     state.door.knocking.leave(conn)
-    state.door.admitting.pop(conn, None)
     for name in ("link", "throttle", "headers", "advertise"):
         state.timers.set((name, conn), None)
     _forget_nonce(state, peer)

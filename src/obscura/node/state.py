@@ -102,7 +102,7 @@ NOBODY = ConnId(0)
 class Door:
     """Who is on the way in, or silent on the way out."""
 
-    __slots__ = ("admitting", "knocking", "rations", "sinks", "vault")
+    __slots__ = ("admitting", "forgetful", "knocking", "rations", "sinks", "vault")
 
     def __init__(self, vault: Vault | None, now: Instant) -> None:
         self.vault = vault
@@ -111,7 +111,10 @@ class Door:
         self.knocking = Knocking()
         """Handshakes that wait for an answer."""
         self.admitting: dict[ConnId, None] = {}
-        """Those that wait for the guard against replays."""
+        """Those that the guard against replays has not answered for, KNOCKS_JUDGED at most; also when their link has
+        ended meanwhile."""
+        self.forgetful = False
+        """The guard could not remember the last knock, and the operator knows."""
         self.sinks: dict[ConnId, Sink] = {}
         """Connections that have gone silent."""
 

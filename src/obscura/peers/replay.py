@@ -10,22 +10,26 @@ side. A clock that is set hours ahead and back again reopens what it had passed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, TypeAlias
 
 from ..base.instant import WallTime
 from ..base.limits import REPLAY_KEPT, REPLAY_TIME
+
+Knock: TypeAlias = tuple[bytes, WallTime]
+"""The 32 bytes of an ephemeral, and when they came."""
 
 
 class ReplayGuard(Protocol):
     """Remembers accepted ephemerals: in memory (:class:`ReplayWindow`), or on a disk (``obscura.store.replay``)."""
 
-    def admit(self, e_i: bytes, now: WallTime) -> bool:
-        """Whether the handshake may be answered: the 32 bytes are new, and are remembered on return. ``False`` if they
-        were accepted in the last REPLAY_TIME, or REPLAY_KEPT are held.
+    def admit(self, knocks: Sequence[Knock]) -> list[bool]:
+        """Which of these handshakes may be answered, judged in their order: an ephemeral that is new is remembered on
+        return. ``False`` for one that was accepted in the last REPLAY_TIME, by an earlier one of ``knocks`` too, or
+        when REPLAY_KEPT are held.
 
         Raises:
-            StoreError: they cannot be remembered; the handshake may not be answered.
+            StoreError: they cannot be remembered; none of the handshakes may be answered.
         """
         ...
 
@@ -49,26 +53,25 @@ class ReplayWindow:
         """What is held, in the order of acceptance."""
         yield from self._accepted.items()
 
-    def admit(self, e_i: bytes, now: WallTime) -> bool:
+    def admit(self, knocks: Sequence[Knock]) -> list[bool]:
         """See :class:`ReplayGuard`."""
-        if not self.is_new(e_i, now):
-            return False
-        self.add(e_i, now)
-        return True
+        return [self._admit(e_i, now) for e_i, now in knocks]
 
-    def is_new(self, e_i: bytes, now: WallTime) -> bool:
-        """Whether :meth:`add` may follow. Entries whose time is over are dropped here."""
+    def forget(self, e_i: bytes) -> None:
+        """Take an ephemeral out that was admitted just now: its handshake is not answered after all."""
+        self._accepted.pop(e_i, None)
+
+    def _admit(self, e_i: bytes, now: WallTime) -> bool:
         self._expire(now)
         known = self._accepted.get(e_i)
         if known is not None and _counts(known, now):
             return False
-        return len(self._accepted) < REPLAY_KEPT or known is not None
-
-    def add(self, e_i: bytes, now: WallTime) -> None:
-        """Remember an ephemeral."""
+        if known is None and len(self._accepted) >= REPLAY_KEPT:
+            return False
         # At the end, where the newest are: expiry looks at the front alone.
         self._accepted.pop(e_i, None)
         self._accepted[e_i] = now
+        return True
 
     def expire(self, now: WallTime) -> None:
         """Drop every entry whose time is over, wherever it stands."""

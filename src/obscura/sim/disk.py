@@ -7,6 +7,7 @@ The model, as strict as the :class:`~obscura.chain.ledger.Ledger` contract and n
 * Headers without their block are written but never synced: chance draws how many of them survive.
 * The address book is as it was last saved; a save in progress is done or not done as a whole.
 * A named peer's pin is on the disk as soon as the node has said so: it is one small transaction.
+* A knock at a keyed listener is on the disk before it is answered, and nothing of it waits.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ..node.effects import AcceptBlocks, LedgerRequest
 from ..node.vault import Vault
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
+from ..peers.replay import ReplayWindow
 from ..wire.address import NetAddress
 from .world import World
 
@@ -67,6 +69,8 @@ class Disk:
         self.pins: dict[NetAddress, NamedPin] = {}
         self.vault: Vault | None = None
         """The keys of the host, once it has some: they are the same in its next life."""
+        self.replays = ReplayWindow()
+        """Who has knocked at the host, if its listener is keyed."""
         self._saving: tuple[AddressRecord, ...] | None = None
 
     def accepted(self, blocks: Sequence[bytes], report: BlockReport) -> None:

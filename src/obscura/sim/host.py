@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..base.errors import BugError
 from ..base.instant import Duration, Instant
 from ..base.names import BlockHash, ConnId
 from ..chain import HEADER_BYTES, BlockReport
@@ -372,8 +371,9 @@ class Host:
                 self.disk.save_pin(address, NamedPin(address, key, first_seen))
             case ForgetPin(address):
                 self.disk.save_pin(address, None)
-            case Admit():
-                raise BugError("simulated hosts have open listeners: they are never asked whom to admit")
+            case Admit(conn, shown, at):
+                [new] = self.disk.replays.admit([(shown, at)])
+                self.node.admitted(conn, new, self.clock.now)
             case Tell(event):
                 self._tell(event)
 

@@ -1,7 +1,8 @@
 """The replay window of a keyed listener on disk: what was accepted before a restart is not answered after it.
 
-A file of records of 44 bytes: wall time u64 LE · ephemeral (32) · CRC-32 of both, u32 LE. A record is synced before
-the handshake is answered. A crash can tear only the last one, whose handshake was not answered then: it is cut off. The
+A file of records of 44 bytes: wall time u64 LE · ephemeral (32) · CRC-32 of both, u32 LE. Records are synced before
+their handshakes are answered, those of handshakes that wait together by one sync. A crash can tear only the last ones,
+whose handshakes were not answered then: a torn record is cut off, a whole one refuses a copy that nobody needs. The
 file is written anew, beside, synced and renamed, when it is opened and when half of it is out of date; so it stays
 below twice REPLAY_KEPT records (8.8 MB).
 """
@@ -10,12 +11,13 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from ..base.errors import StoreError
 from ..base.instant import WallTime
-from ..peers.replay import ReplayWindow
+from ..peers.replay import Knock, ReplayWindow
 from .files import sync_directory
 
 _EPHEMERAL: Final = 32
@@ -55,34 +57,41 @@ class ReplayFile:
             os.close(self._fd)
             self._fd = -1
 
-    def admit(self, e_i: bytes, now: WallTime) -> bool:
-        """See :class:`~obscura.peers.replay.ReplayGuard`. It syncs the disk: not for an event loop's thread.
+    def admit(self, knocks: Sequence[Knock]) -> list[bool]:
+        """See :class:`~obscura.peers.replay.ReplayGuard`. It syncs the disk, once for all of them, if any is new: not
+        for an event loop's thread.
 
         Raises:
             StoreError: the disk refuses; nothing is accepted. The next call tries again.
         """
-        if len(e_i) != _EPHEMERAL:
-            msg = f"an ephemeral has {_EPHEMERAL} bytes, not {len(e_i)}"
-            raise ValueError(msg)
-        if not self._window.is_new(e_i, now):
-            return False
+        for e_i, _ in knocks:
+            if len(e_i) != _EPHEMERAL:
+                msg = f"an ephemeral has {_EPHEMERAL} bytes, not {len(e_i)}"
+                raise ValueError(msg)
+        admitted = self._window.admit(knocks)
+        fresh = [knock for knock, new in zip(knocks, admitted, strict=True) if new]
+        if not fresh:
+            return admitted
         try:
-            if self._fd < 0 or self._records >= 2 * (len(self._window) + 1):
+            if self._fd < 0 or self._records + len(fresh) > 2 * len(self._window):
                 self._rewrite()
-            self._append(_record(e_i, now))
+            else:
+                self._append(fresh)
         except OSError as error:
             # After a failed sync nobody knows what of the file is on the disk: the next call writes it anew.
             self.close()
+            for e_i, _ in fresh:
+                self._window.forget(e_i)
             raise self._trouble(error) from error
-        self._window.add(e_i, now)
-        return True
+        return admitted
 
-    def _append(self, record: bytes) -> None:
-        written = os.pwrite(self._fd, record, self._records * _RECORD)
-        if written != len(record):
-            raise OSError(0, "the record was written in part")
+    def _append(self, knocks: list[Knock]) -> None:
+        records = b"".join(_record(e_i, accepted) for e_i, accepted in knocks)
+        written = os.pwrite(self._fd, records, self._records * _RECORD)
+        if written != len(records):
+            raise OSError(0, "the records were written in part")
         os.fdatasync(self._fd)
-        self._records += 1
+        self._records += len(knocks)
 
     def _rewrite(self) -> None:
         self.close()

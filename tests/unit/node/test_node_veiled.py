@@ -28,7 +28,7 @@ from obscura.channel.handshake import InitiatorHandshake
 from obscura.channel.secure import SecureTransport
 from obscura.crypto.agreement import KeyPair
 from obscura.ledgers.memory import MemoryLedger
-from obscura.node import Node, NodeConfig
+from obscura.node import Node, NodeConfig, doors
 from obscura.node.effects import Admit, Dial, Drop, Notice, Pause, SavePin, Send, Tell
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
@@ -243,6 +243,49 @@ class TestKeyed:
         assert not rig.dropped(conn)
         notices = [one.event for one in rig.effects if isinstance(one, Tell) and isinstance(one.event, Notice)]
         assert [one.name for one in notices] == ["no-peers"] + ["replays-unwritable"] * bool(trouble)
+
+    def test_a_disk_that_fails_is_told_once_until_it_is_well(self) -> None:
+        rig = Rig(access=self.SECRET)
+
+        def answer(number: int, new: bool, trouble: str) -> int:
+            conn = rig.accept(number)
+            channel, _ = self.knock(rig, WALL // 3_600, number)
+            rig.give(conn, channel.take_data(rig.now.mono))
+            rig.effects.clear()
+            rig.node.admitted(conn, new, rig.now, trouble=trouble)
+            rig.drain()
+            return sum(isinstance(one, Tell) and isinstance(one.event, Notice) for one in rig.effects)
+
+        full = "the disk is full"
+        assert [answer(number, False, full) for number in range(3)] == [1, 0, 0]
+        assert answer(3, True, "") == 0
+        assert [answer(number, False, full) for number in (4, 5)] == [1, 0]
+
+    def test_no_more_are_before_the_guard_than_it_judges_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doors, "KNOCKS_JUDGED", 2)
+        rig = Rig(access=self.SECRET)
+        conns = []
+        for number in range(5):
+            conns.append(rig.accept(number, group=number))
+            channel, _ = self.knock(rig, WALL // 3_600, number)
+            rig.give(conns[-1], channel.take_data(rig.now.mono))
+
+        def asked() -> list[ConnId]:
+            return [one.conn for one in rig.effects if isinstance(one, Admit)]
+
+        assert asked() == conns[:2]
+        rig.run(seconds(3))
+        assert asked() == conns[:2], "time alone makes no room"
+        rig.node.disconnected(conns[0], rig.now)
+        rig.drain()
+        assert asked() == conns[:2], "the guard still works for who has gone"
+        rig.node.admitted(conns[0], True, rig.now)
+        assert rig.sent(conns[0]) == b""
+        assert asked() == conns[:3], "the next in turn"
+        for conn in conns[1:]:
+            rig.node.admitted(conn, True, rig.now)
+            assert len(rig.sent(conn)) > 1_200
+        assert asked() == conns
 
     def test_who_has_gone_meanwhile(self) -> None:
         rig = Rig(access=self.SECRET)

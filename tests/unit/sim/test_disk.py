@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nodes import mine_chain
 
+from obscura.base.instant import seconds
 from obscura.base.names import BlockHash
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory import MemoryLedger
@@ -13,10 +16,12 @@ from obscura.peers.pins import Verdict
 from obscura.sim.disk import Clock, Disk
 from obscura.sim.host import Host, host_address
 from obscura.sim.journal import Journal
+from obscura.sim.keys import make_vault
 from obscura.sim.lines import LineOptions
 from obscura.sim.network import Network
 from obscura.sim.world import World
-from obscura.wire.target import Target
+from obscura.wire.identity import KeyClass
+from obscura.wire.target import Mode, Target
 
 FIRST = 1_800_000_001  # a valid time of a block in a world that has just begun
 
@@ -119,3 +124,37 @@ def test_pins_survive_a_crash_and_are_known_in_the_next_life() -> None:
     assert again.node.forget_pin(where, clock.now)
     again._settle()
     assert disk.pins == {}
+
+
+def test_a_keyed_listener_remembers_who_has_knocked_in_its_next_life() -> None:
+    world, secret = World(1), b"\x05" * 32
+    network = Network(world, LineOptions(), Journal())
+    disk, clock = Disk(), Clock(world)
+    disk.vault = replace(make_vault(world.chance.fork("keys")), access=secret)
+    key = disk.vault.statics[KeyClass.CLEARNET].public
+
+    def host(number: int, *connect: Target, **kept: object) -> Host:
+        config = NodeConfig(
+            network="memory", user_agent="/Obscura:sim/", connect=connect, allow_local=True, discover=False
+        )
+        return Host(number, network, config, **kept)  # type: ignore[arg-type]
+
+    def is_met(guest: Host) -> bool:
+        return any(peer.state == "open" for peer in guest.node.snapshot(world.now).peers)
+
+    keyed = host(0, clock=clock, disk=disk)
+    guest = host(1, Target(host_address(0), Mode.VEILED, key, secret))
+    stranger = host(2, Target(host_address(0), Mode.VEILED, key))
+    for one in (keyed, guest, stranger):
+        one.start()
+    world.run_for(seconds(20))
+    assert is_met(guest)
+    assert not is_met(stranger)
+    assert len(disk.replays) == 1
+    keyed.crash(power=False)
+    host(0, clock=clock, disk=disk, life=1).start()
+    world.run_for(seconds(20))
+    assert is_met(guest)
+    assert len(disk.replays) == 2
+    [(first, at), _] = disk.replays.entries()
+    assert disk.replays.admit([(first, at)]) == [False]
