@@ -83,9 +83,7 @@ class ReplayContract:
         knocks = [(value(number), WallTime(START + number)) for number in (0, 1, 2, 1, 3, 0)]
         assert guard.admit(knocks) == [False, True, True, False, True, False]
         assert guard.admit(knocks) == [False] * 6
-        assert not admits(guard, value(1), WallTime(START + 1 + REPLAY_TIME - 1)), (
-            "counted from the first one"
-        )
+        assert not admits(guard, value(1), WallTime(START + 1 + REPLAY_TIME - 1)), "counted from the first one"
         assert admits(guard, value(1), WallTime(START + 1 + REPLAY_TIME))
 
     def test_many_at_once_fill_what_is_left(self, guard: ReplayGuard, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -149,3 +149,34 @@ def test_a_setting_against_a_pin_stops_the_start(tmp_path: Path) -> None:
     done = obscura("node", "--network", "regtest", "--datadir", tmp_path / "d", "--connect", f"plain://{WHERE}")
     assert done.returncode == 2
     assert f"obscura key forget {WHERE}" in done.stderr
+
+
+def test_a_node_that_moves_shows_another_key(nodes: Nodes) -> None:
+    def key_at(host: str, *options: str) -> str:
+        node = nodes.start("a", "--network", "regtest", "--no-discover", "--listen", f"{host}:0", *options)
+        node.wait_for()
+        node.stop()
+        shown = json.loads(obscura("key", "show", "--datadir", node.datadir, "--json").stdout)
+        return str(shown["keys"][0]["key"])
+
+    first = key_at("127.60.1.1")
+    assert key_at("127.60.2.1", "--keep-key") == first
+    log = nodes.directory / "a.log"
+    assert "key-renewed" not in log.read_text()
+    assert key_at("127.60.1.1") != first
+    [line] = [line for line in log.read_text().splitlines() if "key-renewed" in line]
+    assert "the clearnet key was renewed" in line
+    assert "127.60" not in line
+
+
+def test_no_key_is_made_for_a_network_that_the_blocks_are_not_of(nodes: Nodes) -> None:
+    a = nodes.start("a", "--network", "regtest", "--no-discover")
+    a.wait_for()
+    assert obscura("mine", "--datadir", a.datadir).returncode == 0
+    a.stop()
+    for lost in a.datadir.glob("state.db*"):
+        lost.unlink()
+    done = obscura("node", "--datadir", a.datadir, "--network", "signet", "--listen", "127.60.1.1")
+    assert done.returncode == 5
+    assert "blocks of the chain with genesis" in done.stderr
+    assert not (a.datadir / "keys").exists(), "it would refuse the right network from then on"

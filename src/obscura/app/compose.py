@@ -155,12 +155,15 @@ async def run_node(
         listener, address = listen_socket(settings, store, chance.fork("port"))
         if listener is not None:
             stack.callback(listener.close)
-        vault, keys, replays = make_vault(settings, datadir, address, store, stack)
+        # Privacy: where a keyed listener is, is for those alone whom its operator has told.
+        advertised = None if settings.keyed else address
         ledger = open_ledger(settings.network, datadir)
         worker = LedgerWorker(ledger)
         try:
             restored = await worker.run(ledger.restore)
             claim(store, settings.network)
+            # Now that the network is certain: keys are made for one.
+            vault, keys, replays = make_vault(settings, datadir, address, advertised, stack)
         except BaseException:
             await worker.close()
             raise
@@ -171,8 +174,7 @@ async def run_node(
             shaping=settings.profile,
             user_agent=USER_AGENT,
             connect=settings.peers(),
-            # Privacy: where a keyed listener is, is for those alone whom its operator has told.
-            advertise=None if settings.keyed else address,
+            advertise=advertised,
             allow_local=settings.local(),
             discover=settings.discover,
             outbound_slots=settings.outbound,

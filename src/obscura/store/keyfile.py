@@ -1,9 +1,12 @@
 """Secret keys on disk: one static key for each class of networks, and the access secret of a keyed listener.
 
 ``DATADIR/keys/CLASS.key`` and ``DATADIR/keys/access.secret``, mode 0600 in a directory of mode 0700. A file: 8 bytes
-magic · kind (``clearnet`` … or ``access``) and network, each as a length byte and ASCII · 32 bytes secret · the first 8
-bytes of SHA-256 over all that. Kind and network are in it so that a file that was copied or renamed is refused: an
-identity is one chain's and one class's (docs/protocol.md, "Identity and pins").
+magic · kind (``clearnet`` … or ``access``) and network, each as a length byte and ASCII · 32 bytes secret · perhaps the
+public host under which the key is shown, as a length byte and ASCII · the first 8 bytes of SHA-256 over all that. Kind
+and network are in it so that a file that was copied or renamed is refused: an identity is one chain's and one class's
+(docs/protocol.md, "Identity and pins"). The host stands beside its key so that no kill parts them, and a key that is
+carried to another machine is known to have moved. It stands there plainly: it was advertised, there are few enough to
+try each against a hash, and who can read the file has the key.
 
 Files are made only when they are asked for, as a node that does not listen has no identity. They are written beside,
 synced and then named, so that a power cut leaves the old one, the new one, or none.
@@ -18,10 +21,9 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from ..base.errors import StoreError
-from ..wire.identity import AccessSecret, KeyClass, StaticKey
+from ..crypto.agreement import KeyPair
+from ..wire.identity import AccessSecret, KeyClass
 from ..wire.keytext import KEY_BYTES
 from .files import sync_directory
 
@@ -29,7 +31,7 @@ DIRECTORY: Final = "keys"
 _ACCESS: Final = "access"
 _MAGIC: Final = b"OBSKEY\x00\x01"
 _SUM_BYTES: Final = 8
-_FILE_BYTES: Final = len(_MAGIC) + 2 * 256 + KEY_BYTES + _SUM_BYTES
+_FILE_BYTES: Final = len(_MAGIC) + 3 * 256 + KEY_BYTES + _SUM_BYTES
 """No file is longer."""
 
 
@@ -62,34 +64,64 @@ class KeyFiles:
         """Where the access secret is, or would be."""
         return self._directory / "access.secret"
 
-    def load(self, of: KeyClass) -> StaticKey | None:
+    def load(self, of: KeyClass) -> KeyPair | None:
         """The static key of a class, ``None`` if none was made.
 
         Raises:
             KeyFileError: the file cannot be read, is damaged, readable by others, or another network's or class's.
         """
-        private = self._read(self.path(of), of.value)
-        return None if private is None else _pair(private)
+        found = self._read(self.path(of), of.value)
+        return None if found is None else KeyPair(found[0])
 
-    def obtain(self, of: KeyClass) -> StaticKey:
+    def obtain(self, of: KeyClass) -> KeyPair:
         """The static key of a class, made and durable if there was none.
 
         Raises:
             KeyFileError: as :meth:`load`, or it cannot be written.
         """
-        return _pair(self._obtain(self.path(of), of.value))
+        return KeyPair(self._obtain(self.path(of), of.value)[0])
 
-    def rotate(self, of: KeyClass) -> StaticKey:
+    def rotate(self, of: KeyClass) -> KeyPair:
         """A new static key in the place of the old one, which is gone. The caller holds the data directory's lock.
 
         Raises:
             KeyFileError: it cannot be written, or the old file is another network's. A damaged one is replaced.
         """
+        found = None
         with contextlib.suppress(DamagedKeyError):
-            self.load(of)
-        private = _new_private()
-        self._write(self.path(of), of.value, private, replace=True)
-        return _pair(private)
+            found = self._read(self.path(of), of.value)
+        made = secrets.token_bytes(KEY_BYTES)
+        # The node has not moved: the new key is shown where the old one was.
+        self._write(self.path(of), of.value, made, b"" if found is None else found[1], replace=True)
+        return KeyPair(made)
+
+    def show_at(self, of: KeyClass, host: str, *, keep: bool) -> bool:
+        """Note the public host under which the key of a class, made if there was none, is shown from now on. The caller
+        holds the data directory's lock.
+
+        Privacy: a key that moves along from one public host to another says that both were one node's. So another host
+        than the one that was noted renews the key, and the old one is gone, unless it is to ``keep``.
+
+        Args:
+            of: the class of network.
+            host: as text, without a port.
+            keep: the key stays, wherever it is shown.
+
+        Returns:
+            Whether the key was renewed.
+
+        Raises:
+            KeyFileError: as :meth:`obtain`.
+        """
+        private, known = self._obtain(self.path(of), of.value)
+        shown = host.encode("ascii")
+        if known == shown:
+            return False
+        renewed = bool(known) and not keep
+        self._write(
+            self.path(of), of.value, secrets.token_bytes(KEY_BYTES) if renewed else private, shown, replace=True
+        )
+        return renewed
 
     def load_access(self) -> AccessSecret | None:
         """The access secret, ``None`` if none was made.
@@ -97,8 +129,8 @@ class KeyFiles:
         Raises:
             KeyFileError: as :meth:`load`.
         """
-        raw = self._read(self.access_path, _ACCESS)
-        return None if raw is None else AccessSecret(raw)
+        found = self._read(self.access_path, _ACCESS)
+        return None if found is None else AccessSecret(found[0])
 
     def obtain_access(self) -> AccessSecret:
         """The access secret, made and durable if there was none.
@@ -106,22 +138,22 @@ class KeyFiles:
         Raises:
             KeyFileError: as :meth:`obtain`.
         """
-        return AccessSecret(self._obtain(self.access_path, _ACCESS))
+        return AccessSecret(self._obtain(self.access_path, _ACCESS)[0])
 
     # -- within
 
-    def _obtain(self, path: Path, kind: str) -> bytes:
-        raw = self._read(path, kind)
-        if raw is None:
-            made = secrets.token_bytes(KEY_BYTES) if kind == _ACCESS else _new_private()
+    def _obtain(self, path: Path, kind: str) -> tuple[bytes, bytes]:
+        found = self._read(path, kind)
+        if found is None:
             # Another process may make it at this moment (a command beside a node): the first one stands for both.
-            self._write(path, kind, made, replace=False)
-            raw = self._read(path, kind)
-        if raw is None:
+            self._write(path, kind, secrets.token_bytes(KEY_BYTES), b"", replace=False)
+            found = self._read(path, kind)
+        if found is None:
             raise KeyFileError(f"{path} vanished while it was made")
-        return raw
+        return found
 
-    def _read(self, path: Path, kind: str) -> bytes | None:
+    def _read(self, path: Path, kind: str) -> tuple[bytes, bytes] | None:
+        """The secret of a file, and the host that is noted with it, empty for none; ``None`` if there is no file."""
         try:
             with path.open("rb") as file:
                 mode = os.fstat(file.fileno()).st_mode & 0o777
@@ -135,7 +167,7 @@ class KeyFiles:
             raise KeyFileError(msg)
         return self._decode(path, kind, data)
 
-    def _decode(self, path: Path, kind: str, data: bytes) -> bytes:
+    def _decode(self, path: Path, kind: str, data: bytes) -> tuple[bytes, bytes]:
         body, given = data[:-_SUM_BYTES], data[-_SUM_BYTES:]
         if not body.startswith(_MAGIC) or hashlib.sha256(body).digest()[:_SUM_BYTES] != given:
             renew = f"obscura key rotate {kind}" if kind != _ACCESS else f"rm {path}, then invite anew"
@@ -143,19 +175,21 @@ class KeyFiles:
             raise DamagedKeyError(msg)
         # The checksum holds, so this was written as a whole by a release that knows the form.
         found_kind, rest = _take_word(body[len(_MAGIC) :])
-        network, secret = _take_word(rest)
+        network, rest = _take_word(rest)
         if network != self._network:
             names = f"{network.decode('ascii', 'replace')}, not {self._network.decode()}"
             raise KeyFileError(f"{path} belongs to network {names}: an identity is never used on two chains")
         if found_kind != kind.encode("ascii"):
             names = f"{found_kind.decode('ascii', 'replace')}, not for {kind}"
             raise KeyFileError(f"{path} was made for {names}: a key is never used for two purposes; put it back")
-        if len(secret) != KEY_BYTES:
-            raise DamagedKeyError(f"{path} holds {len(secret)} bytes of a key, {KEY_BYTES} expected")
-        return secret
+        secret, (host, rest) = rest[:KEY_BYTES], _take_word(rest[KEY_BYTES:])
+        if len(secret) != KEY_BYTES or rest:
+            raise DamagedKeyError(f"{path} holds no key of {KEY_BYTES} bytes, perhaps with a host")
+        return secret, host
 
-    def _write(self, path: Path, kind: str, secret: bytes, *, replace: bool) -> None:
-        body = _MAGIC + _word(kind.encode("ascii")) + _word(self._network) + secret
+    def _write(self, path: Path, kind: str, secret: bytes, host: bytes, *, replace: bool) -> None:
+        noted = _word(host) if host else b""
+        body = _MAGIC + _word(kind.encode("ascii")) + _word(self._network) + secret + noted
         beside = path.with_name(f".{path.name}.{os.getpid()}.new")
         try:
             self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -178,14 +212,6 @@ class KeyFiles:
             sync_directory(self._directory)
         except OSError as error:
             raise _trouble(path, "cannot be written", error) from error
-
-
-def _new_private() -> bytes:
-    return X25519PrivateKey.generate().private_bytes_raw()
-
-
-def _pair(private: bytes) -> StaticKey:
-    return StaticKey(private, X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw())
 
 
 def _word(word: bytes) -> bytes:

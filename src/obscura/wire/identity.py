@@ -35,17 +35,6 @@ def class_of(network: Network) -> KeyClass:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class StaticKey:
-    """An X25519 key pair, 32 bytes each. The pair redacts itself."""
-
-    private: bytes
-    public: bytes
-
-    def __repr__(self) -> str:
-        return "StaticKey(redacted)"
-
-
-@dataclass(frozen=True, slots=True, repr=False)
 class AccessSecret:
     """The 32 bytes that a keyed listener and those whom it invited share. They redact themselves."""
 

@@ -10,8 +10,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from obscura.base.errors import StoreError
+from obscura.crypto.agreement import KeyPair
 from obscura.store.keyfile import DamagedKeyError, KeyFileError, KeyFiles
 from obscura.wire.identity import KeyClass
+
+
+def raw(*keys: KeyPair | None) -> list[bytes]:
+    """The private halves of keys that are there."""
+    return [key.private_bytes() for key in keys if key is not None]
 
 
 @pytest.fixture
@@ -29,11 +35,11 @@ def test_keys_come_back_and_are_private(files: KeyFiles, tmp_path: Path) -> None
     made = [files.obtain(one) for one in KeyClass]
     access = files.obtain_access()
     again = KeyFiles(tmp_path / "d", "regtest")
-    assert [again.load(one) for one in KeyClass] == made == [again.obtain(one) for one in KeyClass]
+    assert raw(*map(again.load, KeyClass)) == raw(*made) == raw(*map(again.obtain, KeyClass))
     assert again.load_access() == access == again.obtain_access()
-    assert len({one.private for one in made} | {access.raw}) == 5, "no two share a secret"
+    assert len({*raw(*made), access.raw}) == 5, "no two share a secret"
     for one in made:
-        assert X25519PrivateKey.from_private_bytes(one.private).public_key().public_bytes_raw() == one.public
+        assert X25519PrivateKey.from_private_bytes(one.private_bytes()).public_key().public_bytes_raw() == one.public
     directory = tmp_path / "d" / "keys"
     names = sorted(one.name for one in directory.iterdir())
     assert names == ["access.secret", "cjdns.key", "clearnet.key", "i2p.key", "onion.key"], "nothing lies beside"
@@ -45,11 +51,58 @@ def test_rotation(files: KeyFiles) -> None:
     first = files.obtain(KeyClass.ONION)
     other = files.obtain(KeyClass.CLEARNET)
     second = files.rotate(KeyClass.ONION)
-    assert second != first
-    assert files.load(KeyClass.ONION) == second
-    assert files.load(KeyClass.CLEARNET) == other
+    assert raw(second) != raw(first)
+    assert raw(files.load(KeyClass.ONION)) == raw(second)
+    assert raw(files.load(KeyClass.CLEARNET)) == raw(other)
     assert files.path(KeyClass.ONION).stat().st_mode & 0o777 == 0o600
-    assert files.rotate(KeyClass.I2P) == files.load(KeyClass.I2P), "without an old one there is a new one all the same"
+    assert raw(files.rotate(KeyClass.I2P)) == raw(files.load(KeyClass.I2P)), (
+        "without an old one there is a new one all the same"
+    )
+
+
+HERE, THERE = "203.0.113.7", "2001:db8::7"
+
+
+def test_a_key_is_shown_at_one_host(files: KeyFiles) -> None:
+    key = files.obtain(KeyClass.CLEARNET)
+    size = files.path(KeyClass.CLEARNET).stat().st_size
+    assert not files.show_at(KeyClass.CLEARNET, HERE, keep=False), "none was noted: as files of earlier forms are"
+    assert files.path(KeyClass.CLEARNET).stat().st_size == size + 1 + len(HERE)
+    written = files.path(KeyClass.CLEARNET).stat()
+    assert not files.show_at(KeyClass.CLEARNET, HERE, keep=False)
+    assert files.path(KeyClass.CLEARNET).stat().st_mtime_ns == written.st_mtime_ns, "nothing is to be written"
+    assert raw(files.load(KeyClass.CLEARNET)) == raw(key) == raw(files.obtain(KeyClass.CLEARNET))
+    assert not files.show_at(KeyClass.CLEARNET, THERE, keep=True)
+    assert raw(files.load(KeyClass.CLEARNET)) == raw(key)
+    old = files.path(KeyClass.CLEARNET).read_bytes()
+    assert files.show_at(KeyClass.CLEARNET, HERE, keep=False), "it was kept at the other one"
+    assert raw(files.load(KeyClass.CLEARNET)) != raw(key)
+    assert raw(key)[0] in old
+    assert raw(key)[0] not in files.path(KeyClass.CLEARNET).read_bytes()
+    assert files.path(KeyClass.CLEARNET).stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in files.path(KeyClass.CLEARNET).parent.iterdir()] == ["clearnet.key"]
+
+
+def test_a_rotated_key_is_shown_where_the_old_one_was(files: KeyFiles) -> None:
+    assert not files.show_at(KeyClass.CLEARNET, HERE, keep=False), "made by the way"
+    rotated = files.rotate(KeyClass.CLEARNET)
+    assert not files.show_at(KeyClass.CLEARNET, HERE, keep=False)
+    assert raw(files.load(KeyClass.CLEARNET)) == raw(rotated)
+    assert files.show_at(KeyClass.CLEARNET, THERE, keep=False)
+
+
+def test_a_move_that_the_disk_refuses_leaves_key_and_host(files: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.show_at(KeyClass.CLEARNET, HERE, keep=False)
+    before = files.path(KeyClass.CLEARNET).read_bytes()
+
+    def fail(_fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        with pytest.raises(KeyFileError, match="No space left"):
+            files.show_at(KeyClass.CLEARNET, THERE, keep=False)
+    assert files.path(KeyClass.CLEARNET).read_bytes() == before
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
@@ -84,8 +137,11 @@ def test_a_file_under_another_name(files: KeyFiles) -> None:
         files.load_access()
 
 
-def test_every_damage_is_found(files: KeyFiles) -> None:
+@pytest.mark.parametrize("shown", [False, True])
+def test_every_damage_is_found(files: KeyFiles, shown: bool) -> None:
     key = files.obtain(KeyClass.CLEARNET)
+    if shown:
+        assert not files.show_at(KeyClass.CLEARNET, HERE, keep=False)
     path = files.path(KeyClass.CLEARNET)
     good = path.read_bytes()
     bad = [good[:length] for length in range(len(good))] + [good + b"\0", good + good, bytes(len(good))]
@@ -94,8 +150,8 @@ def test_every_damage_is_found(files: KeyFiles) -> None:
         path.write_bytes(data)
         with pytest.raises(DamagedKeyError, match=r"damaged.*obscura key rotate clearnet") as caught:
             files.load(KeyClass.CLEARNET)
-        assert key.private.hex() not in str(caught.value)
-    assert files.rotate(KeyClass.CLEARNET) == files.load(KeyClass.CLEARNET), "giving it up is the way out"
+        assert key.private_bytes().hex() not in str(caught.value)
+    assert raw(files.rotate(KeyClass.CLEARNET)) == raw(files.load(KeyClass.CLEARNET)), "giving it up is the way out"
     files.obtain_access()
     files.access_path.write_bytes(b"")
     with pytest.raises(DamagedKeyError, match=r"rm .*access.secret"):
@@ -117,7 +173,7 @@ def test_a_disk_that_refuses(files: KeyFiles, tmp_path: Path, monkeypatch: pytes
     with pytest.raises(StoreError, match=r"clearnet\.key cannot be written: No space left"):
         files.rotate(KeyClass.CLEARNET)
     monkeypatch.undo()
-    assert files.load(KeyClass.CLEARNET) == old
+    assert raw(files.load(KeyClass.CLEARNET)) == raw(old)
     assert [one.name for one in (tmp_path / "d" / "keys").iterdir()] == ["clearnet.key"]
 
 
