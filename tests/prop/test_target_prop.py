@@ -61,3 +61,24 @@ def test_any_text_is_a_target_or_an_address_error(text: str) -> None:
         assert str(error)
     else:
         assert parse_target(target_text(target)) == target
+
+
+SECRET = secret_text(bytes(range(100, 132)))
+
+
+@given(
+    st.permutations(["obscura", "://", key_text(bytes(range(32))), ".", SECRET, "@", "1.2.3.4", ":", "8333"]),
+    st.integers(0, 200),
+    st.sampled_from(["", " ", "@", "://", ".", ",", "-", "x", "%2e"]),
+    st.integers(0, 8),
+)
+def test_a_text_that_was_copied_badly_is_refused_without_its_secret(
+    parts: list[str], at: int, added: str, left_out: int
+) -> None:
+    text = "".join(parts)
+    text = text[:at] + added + text[at + left_out :]
+    try:
+        parse_target(text)
+    except AddressError as error:
+        shown = str(error)
+        assert not any(SECRET[start : start + 20] in shown for start in range(len(SECRET) - 19))

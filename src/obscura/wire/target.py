@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Final
 
 from .address import AddressError, NetAddress, Network, parse_address
-from .keytext import KEY_BYTES, KEY_TEXT_LENGTH, KeyTextError, key_text, parse_key, parse_secret, secret_text
+from .keytext import KEY_BYTES, KeyTextError, key_text, parse_key, parse_secret, secret_text
 
 
 class Mode(Enum):
@@ -70,7 +70,11 @@ class Target:
 
 
 _URL: Final = "obscura"
-_WORDS: Final = re.compile("[.:/@]")
+_QUOTABLE: Final = 64
+"""Characters: no text of an address is longer, but of those that consist of a key."""
+_KEY_LIKE: Final = re.compile("[A-Za-z2-7]{20}")
+"""A part of a key or of a secret, even of one that was copied badly; no IP address has one."""
+_NAMED_BY_KEY: Final = re.compile(r"[A-Za-z2-7]{56}\.onion:|[A-Za-z2-7]{52}\.b32\.i2p")
 _SCHEMES: Final = {mode.name.lower(): mode for mode in Mode}
 _KNOWN: Final = ", ".join(f"{scheme}://" for scheme in (_URL, *_SCHEMES))
 
@@ -85,7 +89,7 @@ def parse_target(text: str) -> Target:
     scheme, mark, rest = text.partition("://")
     if not mark:
         if "@" in text:
-            msg = f"a key before @ needs its scheme: obscura://KEY@{_after_key(text)}"
+            msg = f"a key before @ needs its scheme: obscura://KEY@{_shown_after_key(text)}"
             raise AddressError(msg)
         return Target(_dialable(text))
     if scheme == _URL:
@@ -93,11 +97,11 @@ def parse_target(text: str) -> Target:
     mode = _SCHEMES.get(scheme)
     if mode is None:
         hint = "schemes are in lower case: " if scheme.lower() in (_URL, *_SCHEMES) else "known are "
-        # What stands before @ may be a secret, whatever the scheme.
-        msg = f"{scheme[:20]!r} is no scheme of an address; {hint}{_KNOWN}, or HOST:PORT alone"
+        # What stands before @ may be a secret, whatever the scheme, and so may the scheme.
+        msg = f"{_shown(scheme[:20])!r} is no scheme of an address; {hint}{_KNOWN}, or HOST:PORT alone"
         raise AddressError(msg)
     if "@" in rest:
-        msg = f"{scheme}://…@{_after_key(rest)}: a key goes with obscura:// alone, {scheme} has no place for one"
+        msg = f"{scheme}://…@{_shown_after_key(rest)}: a key goes with obscura:// alone, {scheme} has no place for one"
         raise AddressError(msg)
     return Target(_dialable(rest), mode)
 
@@ -126,9 +130,12 @@ def _parse_url(rest: str) -> Target:
 
 
 def _dialable(text: str) -> NetAddress:
-    if any(len(word) == KEY_TEXT_LENGTH for word in _WORDS.split(text)):
-        # Privacy: an address error quotes what was given. No host has a part of this length that is an address.
-        msg = "a key or an access secret is no address: obscura://KEY@HOST:PORT, or obscura://KEY.SECRET@HOST:PORT"
+    if not _is_quotable(text):
+        # Privacy: an address error quotes what was given.
+        msg = (
+            "what was given is no address, and not shown because a key or an access secret may be in it: "
+            "HOST:PORT, obscura://KEY@HOST:PORT, or obscura://KEY.SECRET@HOST:PORT"
+        )
         raise AddressError(msg)
     address = parse_address(text)
     # I2P's streams have no ports; elsewhere nothing listens on 0.
@@ -138,8 +145,19 @@ def _dialable(text: str) -> NetAddress:
     return address
 
 
-def _after_key(text: str) -> str:
-    return text.rpartition("@")[2]
+def _is_quotable(text: str) -> bool:
+    """Whether an error may show this part of what was given: nothing of a secret can be in it."""
+    named_by_key = _NAMED_BY_KEY.match(text)
+    rest = text if named_by_key is None else text[named_by_key.end() :]
+    return len(rest) <= _QUOTABLE and _KEY_LIKE.search(rest) is None
+
+
+def _shown(text: str) -> str:
+    return text if _is_quotable(text) else "…"
+
+
+def _shown_after_key(text: str) -> str:
+    return _shown(text.rpartition("@")[2])
 
 
 def _schemes_alone() -> str:
