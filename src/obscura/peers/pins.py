@@ -45,7 +45,7 @@ class NamedPin:
 
 
 class Pins:
-    """The keys of named peers. One for each node; the store keeps what :meth:`records` gives."""
+    """The keys of named peers. One for each node; the store keeps them beside, one change at a time."""
 
     def __init__(self, pins: Iterable[NamedPin] = ()) -> None:
         self._pins = {pin.address: pin for pin in pins}
@@ -56,10 +56,6 @@ class Pins:
     def get(self, address: NetAddress) -> NamedPin | None:
         """The pin of an address."""
         return self._pins.get(address)
-
-    def records(self) -> tuple[NamedPin, ...]:
-        """Everything, for the store."""
-        return tuple(self._pins.values())
 
     def expected(self, target: Target) -> bytes | None:
         """The key that must answer a dial to a named target: the operator's, else the pinned one, else any."""

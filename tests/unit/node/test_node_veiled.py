@@ -343,6 +343,13 @@ class TestDials:
         rig.run(seconds(5))
         assert sum(isinstance(one, Dial) for one in rig.effects) == 2
 
+    def test_a_key_that_another_dial_has_pinned_meanwhile_is_told_of_once(self) -> None:
+        rig = Rig(connect=(Target(address(7)),))
+        rig.node._state.pins.meet(Target(address(7)), STATIC.public, WALL)
+        self.dial(rig, OTHER)
+        assert rig.closed() == ["key-changed"]
+        assert self.notices(rig) == ["key-changed"]
+
     def test_the_same_key_is_welcome(self) -> None:
         rig = Rig(connect=(Target(address(7)),), pins=(NamedPin(address(7), OTHER.public, WALL),))
         _, told = self.dial(rig, OTHER)

@@ -25,7 +25,7 @@ class TestNamed:
         assert pins.expected(target) == OLD
         assert pins.meet(target, OLD, LATER) is Verdict.SAME
         assert pins.meet(target, NEW, LATER) is Verdict.CHANGED
-        assert pins.records() == (NamedPin(ADDRESS, OLD, NOW),), "a refused key leaves no trace"
+        assert pins.get(ADDRESS) == NamedPin(ADDRESS, OLD, NOW), "a refused key leaves no trace"
         assert pins.expected(Target(OTHER)) is None
 
     def test_a_pin_that_is_forgotten_makes_room(self) -> None:
