@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_nodes import Nodes, obscura
+from cli_nodes import COMMAND, Nodes, environment, obscura
 
 from obscura.base.instant import WallTime
 from obscura.peers.pins import NamedPin
@@ -15,8 +16,8 @@ from obscura.store import Store
 from obscura.store.keyfile import KeyFiles
 from obscura.wire.address import parse_address
 from obscura.wire.identity import KeyClass
-from obscura.wire.keytext import key_text
-from obscura.wire.target import Mode, Target, parse_target
+from obscura.wire.keytext import key_text, secret_text
+from obscura.wire.target import Mode, Target, parse_target, target_text
 
 WHERE = "203.0.113.7:38333"
 PIN = NamedPin(parse_address(WHERE), b"\x07" * 32, WallTime(1_800_000_000))
@@ -152,12 +153,13 @@ def test_a_setting_against_a_pin_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_a_node_that_moves_shows_another_key(nodes: Nodes) -> None:
-    def key_at(host: str, *options: str) -> str:
-        node = nodes.start("a", "--network", "regtest", "--no-discover", "--listen", f"{host}:0", *options)
+    def key_at(host: str, *options: str) -> bytes:
+        node = nodes.start("a", "--network", "regtest", "--no-discover", "--listen", host, *options)
         node.wait_for()
         node.stop()
-        shown = json.loads(obscura("key", "show", "--datadir", node.datadir, "--json").stdout)
-        return str(shown["keys"][0]["key"])
+        key = KeyFiles(node.datadir, "regtest").load(KeyClass.CLEARNET)
+        assert key is not None
+        return key.public
 
     first = key_at("127.60.1.1")
     assert key_at("127.60.2.1", "--keep-key") == first
@@ -180,3 +182,28 @@ def test_no_key_is_made_for_a_network_that_the_blocks_are_not_of(nodes: Nodes) -
     assert done.returncode == 5
     assert "blocks of the chain with genesis" in done.stderr
     assert not (a.datadir / "keys").exists(), "it would refuse the right network from then on"
+
+
+def test_a_peer_with_a_secret_need_not_stand_in_the_command_line(nodes: Nodes, tmp_path: Path) -> None:
+    url = target_text(Target(parse_address(WHERE), Mode.VEILED, b"\x08" * 32, b"\x09" * 32))
+    secret = secret_text(b"\x09" * 32)
+    (tmp_path / "peer").write_text(url + "\n")
+    (tmp_path / "bad").write_text(url.replace("@", "#"))
+    a = nodes.start(
+        "a", "--network", "regtest", "--no-discover", "--log-level", "debug", "--connect", f"@{tmp_path}/peer"
+    )
+    a.wait_for()
+    assert secret not in Path(f"/proc/{a.process.pid}/cmdline").read_text()
+    said = ""
+    for argument, given, code in ((f"@{tmp_path}/peer", None, 0), ("-", url, 0), (f"@{tmp_path}/bad", None, 1)):
+        command = [*COMMAND, "add", "--datadir", str(a.datadir), argument]
+        done = subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment())
+        assert done.returncode == code, done.stderr
+        said += done.stdout + done.stderr
+    for words in (["add", "--datadir", a.datadir, url, url], ["add", "--datadir", a.datadir, url.replace("@", "#")]):
+        done = obscura(*words)
+        assert done.returncode in (1, 2)
+        said += done.stdout + done.stderr
+    a.stop()
+    for start in range(len(secret) - 20):
+        assert secret[start : start + 20] not in said + a.log()

@@ -470,6 +470,7 @@ ELSEWHERE = {
     "LOBBY_PER_GROUP": "tests/unit/peers/test_lobby.py",
     "FD_RESERVE": "tests/unit/app/test_descriptors.py",
     "TIMERS_SLACK": "tests/unit/node/test_node_links.py:timers._heap",
+    "PEER_TEXT_BYTES": "tests/unit/cli/test_peer_text.py:PEER_TEXT_BYTES",
     "KNOCKS_JUDGED": "tests/unit/node/test_node_veiled.py:KNOCKS_JUDGED",
     "REPLAY_KEPT": "tests/contract/replay_contract.py",
     "REPLAY_TIME": "tests/contract/replay_contract.py",

@@ -368,6 +368,9 @@ RATION_MEMORY: Final = _span("RATION_MEMORY", 10, "a group that was answered so 
 RATION_GROUPS: Final = _limit(
     "RATION_GROUPS", 1_024, "groups", "whose last answer is remembered, to answer others first; twice LOBBY_LINKS"
 )
+PEER_TEXT_BYTES: Final = _limit(
+    "PEER_TEXT_BYTES", 4_096, "bytes", "read of a file that names a peer: the longest form has 200"
+)
 KNOCKS_JUDGED: Final = _limit(
     "KNOCKS_JUDGED",
     512,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..control.client import NoNodeError, ask
-from .options import DEFAULT_DATADIR, DatadirOption, JsonOption
+from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, peer_text
 
 _STOP_S = 10
 
@@ -65,7 +65,12 @@ def peers(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False)
 
 
 def add(
-    address: Annotated[str, typer.Argument(help="HOST:PORT or obscura://KEY@HOST:PORT")],
+    address: Annotated[
+        str,
+        typer.Argument(
+            metavar="PEER", help="HOST:PORT or obscura://KEY@HOST:PORT; @FILE or - reads it, for one with a secret."
+        ),
+    ],
     datadir: DatadirOption = DEFAULT_DATADIR,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,7 +78,7 @@ def add(
 
     Example: obscura add --datadir s 203.0.113.7:38333
     """
-    answer = ask(datadir, "add", {"address": address})
+    answer = ask(datadir, "add", {"address": peer_text(address)})
     typer.echo(json.dumps(answer) if as_json else f"the peer is named; see: obscura peers --datadir {datadir}")
 
 

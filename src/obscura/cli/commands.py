@@ -15,7 +15,7 @@ from ..app.logs import configure
 from ..app.settings import load
 from ..wire.address import NetAddress
 from . import asking, devnet, importing, keys, mining, simulating
-from .options import DEFAULT_DATADIR, DatadirOption
+from .options import DEFAULT_DATADIR, DatadirOption, peer_text
 
 app = typer.Typer(
     name="obscura",
@@ -48,7 +48,7 @@ def node(
     datadir: DatadirOption = DEFAULT_DATADIR,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT; HOST alone draws a port and keeps it.")] = None,
     connect: Annotated[
-        list[str] | None, typer.Option(help="A peer: HOST:PORT, obscura://KEY@HOST:PORT; again for more.")
+        list[str] | None, typer.Option(help="A peer: HOST:PORT, obscura://KEY@HOST:PORT, @FILE; again for more.")
     ] = None,
     transport: Annotated[
         str | None, typer.Option(help="veiled (encrypted from the first byte), literal, or plain.")
@@ -80,7 +80,7 @@ def node(
     given: dict[str, Any] = {
         "network": network,
         "listen": listen,
-        "connect": tuple(connect) if connect else None,
+        "connect": tuple(map(peer_text, connect)) if connect else None,
         "transport": transport,
         "shaping": shaping,
         "first_packet": first_packet,

@@ -20,7 +20,7 @@ from ..wire.address import AddressError
 from ..wire.identity import KeyClass, class_of
 from ..wire.keytext import key_text
 from ..wire.target import Mode, Target, parse_target, target_text
-from .options import DEFAULT_DATADIR, DatadirOption, JsonOption
+from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, peer_text
 
 app = typer.Typer(help="A node's keys, and those of its named peers.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -68,7 +68,7 @@ def rotate(
 
 @app.command()
 def forget(
-    address: Annotated[str, typer.Argument(help="HOST:PORT of the peer.")],
+    address: Annotated[str, typer.Argument(help="HOST:PORT of the peer; @FILE or - reads it.")],
     datadir: DatadirOption = DEFAULT_DATADIR,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,7 +78,7 @@ def forget(
     Example: obscura key forget --datadir s 203.0.113.7:38333
     """
     try:
-        where = parse_target(address).address
+        where = parse_target(peer_text(address)).address
     except AddressError as error:
         raise ConfigError(str(error)) from error
     try:

@@ -7,6 +7,7 @@ Exit codes (docs/operate.md): 0 done, 1 failed, 2 wrong usage or setting, 3 no n
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -28,6 +29,8 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except usage_error as error:
+        # Privacy: what was too much on the command line is quoted, and may be a peer with an access secret.
+        error.message = re.sub("[a-z2-7]{20,}", "…", error.message or "")
         error.show()
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):

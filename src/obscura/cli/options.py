@@ -1,14 +1,45 @@
-"""Options that several commands share."""
+"""What several commands share: options, and peers that are named elsewhere than in the command line."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+
+from ..base.errors import ConfigError
+from ..base.limits import PEER_TEXT_BYTES
 
 DEFAULT_DATADIR: Final = Path.home() / ".obscura"
 DatadirOption = Annotated[
     Path, typer.Option("--datadir", envvar="OBSCURA_DATADIR", help="The data directory of the node.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def peer_text(argument: str) -> str:
+    """The peer that an argument names: itself, one line of a file (``@FILE``), or of standard input (``-``).
+
+    Privacy: other users of the machine see arguments, and shells keep them; an access secret belongs in neither.
+
+    Raises:
+        ConfigError: there is no such file, or not one line in it; the text quotes nothing of it.
+    """
+    if argument != "-" and not argument.startswith("@"):
+        return argument
+    where = "standard input" if argument == "-" else argument[1:]
+    try:
+        if argument == "-":
+            data = sys.stdin.buffer.read(PEER_TEXT_BYTES + 1)
+        else:
+            with Path(where).open("rb") as file:
+                data = file.read(PEER_TEXT_BYTES + 1)
+        lines = data.decode().split()
+    except OSError as error:
+        raise ConfigError(f"{where} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        lines = []
+    if len(data) > PEER_TEXT_BYTES or len(lines) != 1:
+        raise ConfigError(f"{where} must hold one line with one peer, as obscura key invite prints it")
+    return lines[0]
