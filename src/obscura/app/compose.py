@@ -173,6 +173,7 @@ async def run_node(
             connect=settings.peers(),
             # Privacy: where a keyed listener is, is for those alone whom its operator has told.
             advertise=None if settings.keyed else address,
+            hidden=address if settings.keyed else None,
             allow_local=settings.local(),
             discover=settings.discover,
             outbound_slots=settings.outbound,
