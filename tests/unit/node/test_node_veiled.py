@@ -119,6 +119,8 @@ def test_a_record_that_fails_starts_a_sink() -> None:
         conn, channel = opened(rig)
         for _ in range(number):
             rig.node.accepted(address(9), rig.now)  # other draws of chance, by other names of links
+        rig.run(SEND_JITTER)  # its first ping and its first questions are out
+        rig.sent_so_far(conn)
         channel.send(Tx(b"z" * 200))
         record = bytearray(channel.take_data(rig.now.mono))
         record[40] ^= 1
