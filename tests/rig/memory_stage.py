@@ -17,6 +17,10 @@ LINK_OBJECTS = 40_000
 """A link's own objects, with some room: channel, peer, stream, timers, the loop's."""
 HANDSHAKE_OBJECTS = 20_000
 """Of a handshake that is answered and not over: noise states, a KEM pair, two X25519 pairs."""
+CHURN_MARGIN = 8 * MB
+"""How much larger a node may be after thousands of connections: far below 1 kB for each of them."""
+WARMING = 1_000
+"""Connections before those that are counted: pools, caches and arenas have their size then."""
 
 
 @dataclass(frozen=True)
@@ -95,3 +99,24 @@ class Stage:
         assert code == 0, f"{self.name}: the node ended with {code}: {log[-2_000:]}"
         assert "defect" not in log, log[-4_000:]
         return Result(self.name, bound + ALLOWANCE, peak, pings, slowest, detail)
+
+    def churned(self, visit: Callable[[int], None], count: int, waiting: int) -> Result:
+        """So many visits leave no link, no silent connection and no memory behind; ``waiting``: bytes of those that a
+        node may still hold while they last."""
+        self.watch.expect_pongs(1)
+        for number in range(WARMING):
+            visit(number)
+        self._await_nobody()
+        self.settle()
+        before = self.base = self.node.mark()
+        for number in range(count):
+            visit(number)
+        state = self._await_nobody()
+        self.settle()
+        after = self.node.memory - before
+        assert after <= CHURN_MARGIN, f"{after} bytes more after {count} connections"
+        detail = f"{count:,} connections, {after / MB:+.1f} MB after them, {state['timers']} timers"
+        return self.done(CHURN_MARGIN + waiting, detail)
+
+    def _await_nobody(self) -> dict[str, int]:
+        return self.until(lambda state: (state["links"], state["sinks"]) == (1, 0), "the end of all links")

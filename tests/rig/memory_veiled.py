@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from hostile import NOW, longest_initiator
+from hostile import NOW, Client, longest_initiator, source
 from memory_stage import HANDSHAKE_OBJECTS, LINK_OBJECTS, MB, Result, Stage
 
 from obscura.base.limits import (
@@ -138,3 +138,22 @@ def flooded_sinks(*, full: bool) -> Result:
             f"{sinks} silent connections, {links} of them were links; {poured / MB:.0f} MB taken, {grown / MB:+.1f} MB"
         )
         return stage.done(sinks * LINK_OBJECTS, detail)
+
+
+def veiled_churn(*, full: bool) -> Result:
+    """Thousands of short connections leave nothing behind: silent ones, some that stop in the handshake, open links,
+    and open links of which a record failed."""
+    with Stage("veiled churn", blocks=3, veiled=True) as stage:
+
+        def visit(number: int) -> None:
+            kind = number % 4
+            client = Client(stage.node.address, source(number % 200), greet=kind == 0, veiled=kind in (0, 1))
+            if kind == 2:
+                client.sock.sendall(os.urandom(POINT_BYTES + number % GARBAGE_BYTES))
+            elif kind == 0 and number % 8:
+                client.sock.sendall(os.urandom(100))
+            client.close(reset=number % 3 == 0)
+
+        # Handshakes are rationed, so this is not as fast as in clear.
+        held = 2 * GARBAGE_BYTES + HANDSHAKE_OBJECTS + LINK_OBJECTS
+        return stage.churned(visit, 8_000 if full else 2_000, LOBBY_LINKS * held)

@@ -41,13 +41,22 @@ class Rig:
         shaping: Profile = Profile.PAD,
         replays: ReplayGuard | None = None,
         seed: int = 3,
+        discover: bool = False,
+        hidden: NetAddress | None = None,
         **vault: object,
     ) -> None:
         self.replays = replays
         self.ledger = MemoryLedger()
         self.genesis = self.ledger.identify_header(self.ledger.genesis).hash
         config = NodeConfig(
-            network="memory", user_agent="/t/", transport=mode, shaping=shaping, connect=connect, discover=False
+            network="memory",
+            user_agent="/t/",
+            transport=mode,
+            shaping=shaping,
+            connect=connect,
+            discover=discover,
+            hidden=hidden,
+            outbound_slots=0,
         )
         self.now = Now(START, WALL)
         keys = Vault(keys=SeededKeys(50), statics={KeyClass.CLEARNET: STATIC}, **vault)  # type: ignore[arg-type]

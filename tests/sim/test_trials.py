@@ -18,8 +18,10 @@ from obscura.base.randomness import Chance
 from obscura.chain import BlockReport, BlockVerdict, HeaderReport
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import bounds, on_sync
+from obscura.node.effects import Event, LinkOpened
 from obscura.sim.disk import Disk
 from obscura.sim.faults import ADVERSARIES, FAULTS, NO_FAULTS, draw_faults
+from obscura.sim.host import Host
 from obscura.sim.journal import Journal, first_difference
 from obscura.sim.trial import Trial, TrialOptions
 
@@ -55,6 +57,31 @@ class TestRepetition:
     def test_all_faults_at_once_hold(self, seed: int) -> None:
         report = everything(seed).finish()
         assert report.verdict == "held", report.why
+
+
+class TestLinks:
+    def test_every_link_is_veiled_whatever_happens_to_it(self) -> None:
+        """Those to adversaries, and those of a host's next life, too."""
+        trial = everything(3)
+        told = trial.checker.told
+        lives: dict[int, None] = {}
+        opened = 0
+
+        def listen(host: Host, event: Event) -> None:
+            nonlocal opened
+            if isinstance(event, LinkOpened):
+                for peer in host.node.snapshot(host.clock.now).peers:
+                    if peer.conn == event.conn:
+                        assert (peer.transport, peer.encrypted) == ("veiled", True)
+                        opened += 1
+                        lives[host.life] = None
+            told(host, event)
+
+        trial.checker.told = listen  # type: ignore[method-assign]
+        report = trial.finish()
+        assert report.verdict == "held", report.why
+        assert opened > 100
+        assert len(lives) > 1, "hosts have dialled again after a crash"
 
 
 class TestFaultsHappen:

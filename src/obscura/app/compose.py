@@ -175,6 +175,7 @@ async def run_node(
             user_agent=USER_AGENT,
             connect=settings.peers(),
             advertise=advertised,
+            hidden=address if settings.keyed else None,
             allow_local=settings.local(),
             discover=settings.discover,
             outbound_slots=settings.outbound,

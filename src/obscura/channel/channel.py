@@ -429,6 +429,9 @@ class Channel:
     def _fail(self, fault: PeerFault, now: Instant) -> None:
         silent = isinstance(fault, SilentFault)
         if silent:
+            if self._keepalive is not None and self._keepalive.ping_due(now):
+                # The first ping follows the opening at once, and takes with it what waits.
+                self._say(Ping(0))
             # It is not sent, but it counts for the shape in which the link goes on.
             self._put(now, urgent=self._urgent)
             self.transport.forget()

@@ -31,7 +31,11 @@ def status(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False
     Console(highlight=False).print(table)
 
 
-def peers(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False) -> None:
+def peers(
+    datadir: DatadirOption = DEFAULT_DATADIR,
+    as_json: JsonOption = False,
+    sessions: Annotated[bool, typer.Option("--sessions", help="Only addresses and the sessions' whole names.")] = False,
+) -> None:
     """List the links of a running node, with their addresses.
 
     Example: obscura peers --datadir s
@@ -43,6 +47,11 @@ def peers(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False)
     if not rows:
         typer.echo("no peers")
         return
+    if sessions:
+        # Security: whole names. Who sits between can choose the beginning of one of his two.
+        for row in rows:
+            typer.echo(f"{row['address']}  {row['session'] if row['encrypted'] else 'in clear'}")
+        return
     table = Table()
     for column in ("address", "way", "link", "state", "height", "ping", "in", "out", "agent"):
         table.add_column(column, no_wrap=column != "agent", overflow="ellipsis")
@@ -51,8 +60,7 @@ def peers(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False)
         table.add_row(
             row["address"],
             "in" if row["inbound"] else "out",
-            # The beginning of the session's name: equal on both sides unless somebody sits between.
-            row["session"][:8] if row["encrypted"] else "clear",
+            row["transport"] if row["encrypted"] else "clear",
             row["state"],
             str(max(row["known_height"], row["claimed_height"])),
             ping,

@@ -27,6 +27,8 @@ class NodeConfig:
     """Peers that the operator named: always dialled again, and exempt from the slots."""
     advertise: NetAddress | None = None
     """Our own listening address, told to peers where it is routable."""
+    hidden: NetAddress | None = None
+    """Our own listening address where it is not for everybody: never kept or told, whoever tells it to us."""
     allow_local: bool = False
     """Loopback addresses are gossiped and dialled like any other (design §10)."""
     discover: bool = True

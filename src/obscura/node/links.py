@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from ..base.instant import Duration, Now, WallTime, after
@@ -37,6 +38,36 @@ def dial_due(state: NodeState, now: Now) -> None:
         state.dials[conn] = PendingDial(target, named, key, strict)
         state.emit(Dial(conn, address, CONNECT_TIMEOUT))
     plan_dials(state)
+
+
+def end_others(state: NodeState, target: Target) -> list[Peer]:
+    """Drop dials to an address that are not as its operator names it now, and close such links; those that were closed.
+
+    Security: nobody may stay in the place of the peer that is named, because he was there before.
+    """
+    for conn, dial in list(state.dials.items()):
+        if dial.address == target.address and not dial.named:
+            del state.dials[conn]
+            state.emit(Drop(conn))
+    expected = state.pins.expected(target)
+    wrong = [
+        peer
+        for peer in state.peers.values()
+        if not peer.inbound
+        and peer.address == target.address
+        and (not peer.named or (expected is not None and peer.channel.transport.responder != expected))
+    ]
+    for peer in wrong:
+        peer.channel.close("named-anew")
+    return wrong
+
+
+def as_named_now(state: NodeState, dial: PendingDial) -> PendingDial:
+    """A dial that has succeeded, by what its operator says by now."""
+    if not dial.named:
+        return dial
+    target = state.dialer.target(dial.address)
+    return replace(dial, target=target, key=pinning.expected(state, target, named=True))
 
 
 def plan_dials(state: NodeState) -> None:
@@ -174,7 +205,8 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
         if not was_open:
             # Strangers come and go by the thousand: nothing else knows of this one.
             return
-        state.inbound_open -= 1
+        if not event.silent:
+            state.inbound_open -= 1
     on_sync.peer_gone(state, peer, now)
     if not event.silent and not peer.inbound and not peer.left_alone:
         state.dialer.ended(peer.address, peer.lived(now.mono), now)

@@ -85,6 +85,8 @@ class Node:
             raise BugError(msg)
         tree.set_tip(tip)
         book = AddressBook(addresses, chance.fork("book"))
+        if config.hidden is not None:
+            book.hide(config.hidden)
         slots = config.outbound_slots if config.discover else 0
         dialer = Dialer(book, config.connect, slots, config.allow_local, chance.fork("dialer"), now.mono)
         self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, vault, now)
@@ -107,16 +109,19 @@ class Node:
         return ticket
 
     def add_peer(self, target: Target, now: Now) -> None:
-        """Name a peer: it is dialled now, and again whenever it is lost. For one that is named already, the mode and
-        the key of its next dial.
+        """Name a peer: it is dialled now, and again whenever it is lost. Dials and links to its address made otherwise
+        (of gossip, or by another key) end first. For one that is named already: mode and key of its next dial.
 
         Raises:
             PinError: ``target`` has a mode that would not check the key that is pinned for its address.
         """
         self._tick(now)
         self._state.pins.check_mode(target, can_veil=self._state.door.vault is not None)
+        for peer in links.end_others(self._state, target):
+            self._pump(peer, now)
         self._state.dialer.name(target, now.mono)
         links.dial_due(self._state, now)
+        self._settle(now)
 
     def forget_pin(self, address: NetAddress, now: Now) -> bool:
         """Forget the key of a named peer: the next one that answers is taken. ``False`` if none was pinned. Links that
@@ -166,7 +171,7 @@ class Node:
         if dial is None:
             self._state.emit(Drop(conn))
             return
-        peer = links.make(self._state, conn, dial.address, now, dial)
+        peer = links.make(self._state, conn, dial.address, now, links.as_named_now(self._state, dial))
         self._state.flush(peer, now)
         # The dial is over, which may make room for the next.
         links.plan_dials(self._state)
@@ -366,6 +371,7 @@ class Node:
             1 for peer in state.peers.values() if peer.inbound and peer.opened_at is None and not peer.channel.is_closed
         ) + sum(1 for conn in state.door.sinks if conn in state.lobby), "strangers and silent links wait in the lobby"
         inbound = sum(1 for peer in state.peers.values() if peer.inbound and peer.opened_at is not None)
+        inbound += sum(sink.slot for sink in state.door.sinks.values())
         assert inbound == state.inbound_open <= state.config.inbound_slots, "each open inbound link has a slot"
         for conn, held in [(NOBODY, state.low_unowned), *((peer.conn, peer.low_work) for peer in state.peers.values())]:
             assert all(entry.low == conn for entry in held), "low-work accounts are exact"

@@ -6,6 +6,8 @@ HANDSHAKE_TIMEOUT after it began; after that, when a record fails, SINK_SHORTEST
 meanwhile is read and dropped; a peer that ends its stream is answered at once. A sink holds no buffer and no peer. One
 that follows an open link goes on in the link's shape, by random bytes.
 
+What was sent before may still wait for its peer: one that was open keeps its slot until its end.
+
 Inbound ones count among the strangers of the lobby, which may evict them like any other. Where we have dialled, the
 address is dialled again, or another one in its place, only when the silence is over.
 """
@@ -35,6 +37,7 @@ def begin(state: NodeState, peer: Peer, now: Now) -> None:
         dialled=None if peer.inbound else peer.address,
         named=peer.named,
         lived=None if peer.left_alone else peer.lived(now.mono),
+        slot=peer.inbound and peer.opened_at is not None,
     )
     state.timers.set(("sink", conn), deadline)
     emit_due(state, conn, now)
@@ -73,6 +76,8 @@ def end(state: NodeState, conn: ConnId, now: Now) -> bool:
         _emit(state, conn, sink.ghost.hurry(now.mono))
     state.lobby.leave(conn)
     state.emit(Drop(conn))
+    if sink.slot:
+        state.inbound_open -= 1
     if sink.dialled is not None:
         # Security: only now is the link over. Another dial before would show when, and so at which byte, it failed.
         if sink.lived is not None:

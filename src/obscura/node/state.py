@@ -89,6 +89,8 @@ class Sink:
     named: bool
     lived: Duration | None
     """How long the link was open; ``None`` if the dialler knows all about its end already."""
+    slot: bool
+    """It holds an inbound slot."""
 
 
 Pending: TypeAlias = PendingHeaders | tuple[PendingBlock, ...] | PendingRead
@@ -151,7 +153,7 @@ class NodeState:
         """What inbound links make us hold, over all of them."""
         self.door = Door(vault, now.mono)
         self.inbound_open = 0
-        """Inbound links whose handshake is complete: each has a slot."""
+        """Inbound links whose handshake is complete, and those of them that have gone silent: each has a slot."""
         self.peers: dict[ConnId, Peer] = {}
         self.dials: dict[ConnId, PendingDial] = {}
         self.dial_nonces: dict[int, ConnId] = {}

@@ -40,6 +40,8 @@ class AddressBook:
         self._order: list[NetAddress] = []
         self._place: dict[NetAddress, int] = {}
         self._per_source: dict[bytes, int] = {}
+        self._hidden: dict[NetAddress, None] = {}
+        """Addresses that this book must not know; as many as the operator has named."""
         for record in records:
             if len(self._order) < BOOK_ENTRIES:
                 self._insert(record)
@@ -59,7 +61,10 @@ class AddressBook:
         return tuple(self._records.values())
 
     def learn(self, entry: AddressEntry, source: bytes, now: WallTime) -> bool:
-        """Take an address from gossip; ``True`` if it is new. One whose time is impossible counts as five days old."""
+        """Take an address from gossip; ``True`` if it is new. One whose time is impossible counts as five days old; a
+        hidden one is passed over."""
+        if entry.address in self._hidden:
+            return False
         seen = _believable(entry.time, now)
         if seen < now - ADDR_AGE:
             return False
@@ -83,6 +88,13 @@ class AddressBook:
             if len(self._order) >= BOOK_ENTRIES:
                 self._remove(self._order[self._chance.below(len(self._order))])
             self._insert(AddressRecord(address=address))
+            self.changed = True
+
+    def hide(self, address: NetAddress) -> None:
+        """Neither keep nor tell an address: a keyed listener, which only those know who were invited."""
+        self._hidden[address] = None
+        if address in self._records:
+            self._remove(address)
             self.changed = True
 
     def pick(self, now: WallTime, usable: Callable[[NetAddress], bool]) -> NetAddress | None:

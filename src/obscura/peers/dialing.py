@@ -51,10 +51,14 @@ class Dialer:
         """A peer that the operator wants: dialled now, and again whenever it is lost. Named once more with another
         mode or key, its next dial is by these."""
         address = target.address
+        if target.secret is not None:
+            # Privacy: where a keyed listener is, is for those alone whom its operator has told.
+            self._book.hide(address)
         if (state := self._named.get(address)) is not None:
             state.target = target
             return
-        self._book.name(address)
+        if target.secret is None:
+            self._book.name(address)
         known = self._book.get(address)
         self._named[address] = _Named(target, failures=known.failures if known else 0, due=now)
 

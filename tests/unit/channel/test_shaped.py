@@ -184,6 +184,8 @@ class TestSilence:
 
     def test_the_link_goes_on_in_its_shape(self) -> None:
         one, other = padded()
+        other.handle_deadline(START)
+        assert len(other.take_data(START)) == 256, "the first ping"
         other.send(Tx(b"x" * 300))
         assert other.take_data(START) == b"", "it waits for its time"
         due = other.transport.next_deadline()
@@ -207,6 +209,17 @@ class TestSilence:
         assert other.take_data(now) == b""
         assert other.transport.ghost is not None
         assert other.transport.ghost.take(now) == 256, "the amount of the pong that the good ping had earned"
+
+    def test_the_first_ping_counts_though_its_link_fails_in_the_moment_in_which_it_opens(self) -> None:
+        """Who sends a bad record with the last one of the handshake sees the burst at the time of the ping."""
+        _, other = padded()
+        other.send(Tx(b"x" * 300))
+        other.receive_data(bytes(18), START)
+        assert other.next_event(START) == Closed("tag-wrong", fault=True, silent=True)
+        assert other.take_data(START) == b""
+        assert other.transport.ghost is not None
+        assert other.transport.ghost.take(START) == 512
+        assert other.transport.ghost.next_deadline() is None
 
     def test_a_handshake_that_fails_has_no_shape(self) -> None:
         channel = secure_channel(Role.RESPONDER)

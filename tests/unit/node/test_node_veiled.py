@@ -33,8 +33,9 @@ from obscura.node.effects import Admit, Dial, Drop, Notice, Pause, SavePin, Send
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
 from obscura.shaping import PadShaper, Profile
-from obscura.wire.address import NetAddress, Network
+from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.blocks import GetHeaders, Headers, Tx
+from obscura.wire.gossip import Addr
 from obscura.wire.target import Mode, Target
 
 
@@ -118,6 +119,8 @@ def test_a_record_that_fails_starts_a_sink() -> None:
         conn, channel = opened(rig)
         for _ in range(number):
             rig.node.accepted(address(9), rig.now)  # other draws of chance, by other names of links
+        rig.run(SEND_JITTER)  # its first ping and its first questions are out
+        rig.sent_so_far(conn)
         channel.send(Tx(b"z" * 200))
         record = bytearray(channel.take_data(rig.now.mono))
         record[40] ^= 1
@@ -485,3 +488,69 @@ class TestShape:
         conn, channel = opened(rig)
         channel.send(GetHeaders(1, (rig.genesis,), bytes(32)))
         assert 0 < len(rig.give(conn, channel.take_data(rig.now.mono))) < 256
+
+
+class TestWhereAKeyedListenerIs:
+    SECRET = b"\x0b" * 32
+
+    def gossip(self, rig: Rig, of: NetAddress) -> tuple[ConnId, Channel]:
+        conn, channel = opened(rig)
+        channel.send(Addr((AddressEntry(WALL, 0, of),)))
+        rig.give(conn, channel.take_data(rig.now.mono))
+        return conn, channel
+
+    def test_a_guest_neither_keeps_nor_tells_it(self) -> None:
+        where = address(7)
+        rig = Rig(connect=(Target(where, Mode.VEILED, OTHER.public, self.SECRET),), discover=True)
+        rig.drain()
+        [dial] = [one for one in rig.effects if isinstance(one, Dial)]
+        assert dial.address == where, "it is dialled"
+        self.gossip(rig, where)
+        self.gossip(rig, address(8))
+        book = rig.node._state.book
+        assert where not in book
+        assert address(8) in book, "others are learnt"
+        rig.node.add_peer(Target(address(8), Mode.VEILED, OTHER.public, self.SECRET), rig.now)
+        assert address(8) not in book, "what was known before is forgotten"
+
+    def test_the_listener_does_not_pass_its_own_on(self) -> None:
+        rig = Rig(discover=True, hidden=address(9))
+        self.gossip(rig, address(9))
+        assert address(9) not in rig.node._state.book
+
+
+def test_a_silent_link_keeps_its_slot() -> None:
+    rig = Rig()
+    conn, channel = opened(rig)
+    channel.send(Tx(b"z"))
+    rig.give(conn, channel.take_data(rig.now.mono) + bytes(18))
+    assert rig.closed() == ["tag-wrong"]
+    assert rig.node._state.inbound_open == 1
+    rig.run(SINK_LONGEST)
+    assert rig.dropped(conn)
+    assert rig.node._state.inbound_open == 0
+
+
+class TestNamedAnew:
+    """Who is named by a key takes the place of whoever was there before."""
+
+    def test_a_link_of_gossip_ends(self) -> None:
+        rig = Rig(connect=(Target(address(7)),))
+        dial, told = TestDials().dial(rig, OTHER)
+        assert isinstance(told[0], Opened)
+        rig.node.add_peer(Target(address(7), Mode.VEILED, STATIC.public[::-1]), rig.now)
+        rig.drain()
+        assert rig.closed() == ["named-anew"]
+        assert rig.dropped(dial.conn)
+        rig.run(seconds(5))
+        again = [one for one in rig.effects if isinstance(one, Dial)][-1]
+        assert again.conn != dial.conn
+        assert rig.node._state.dials[again.conn].key == STATIC.public[::-1]
+
+    def test_a_dial_under_way_asks_for_the_key_that_is_named_meanwhile(self) -> None:
+        rig = Rig(connect=(Target(address(7)),))
+        rig.drain()
+        rig.node.add_peer(Target(address(7), Mode.VEILED, STATIC.public[::-1]), rig.now)
+        _, told = TestDials().dial(rig, OTHER)
+        assert told == []
+        assert rig.closed() == ["key-changed"]
