@@ -62,6 +62,9 @@ class ReplayWindow:
         known = self._accepted.get(e_i)
         if known is not None and _counts(known, now):
             return False
+        if len(self._accepted) >= REPLAY_KEPT:
+            # An entry of a clock that was ahead stands before others whose time is over.
+            self.expire(now)
         return len(self._accepted) < REPLAY_KEPT or known is not None
 
     def add(self, e_i: bytes, now: WallTime) -> None:
