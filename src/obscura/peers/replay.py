@@ -43,6 +43,7 @@ class ReplayWindow:
 
     def __init__(self, entries: Iterable[tuple[bytes, WallTime]] = ()) -> None:
         self._accepted: dict[bytes, WallTime] = {}
+        self._swept: WallTime | None = None
         for e_i, accepted in entries:
             self._accepted[e_i] = accepted
 
@@ -66,7 +67,12 @@ class ReplayWindow:
         known = self._accepted.get(e_i)
         if known is not None and _counts(known, now):
             return False
-        if known is None and len(self._accepted) >= REPLAY_KEPT:
+        if len(self._accepted) >= REPLAY_KEPT and self._swept != now:
+            # An entry of a clock that was ahead stands before others whose time is over. All are looked at, so it is
+            # done once for each second.
+            self.expire(now)
+            self._swept = now
+        if len(self._accepted) >= REPLAY_KEPT and e_i not in self._accepted:
             return False
         # At the end, where the newest are: expiry looks at the front alone.
         self._accepted.pop(e_i, None)
