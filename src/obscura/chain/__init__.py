@@ -15,6 +15,7 @@ from .ledger import (
     RestoredHeader,
     up_to,
 )
+from .transactions import Candidate, CoinReport, InvalidTransaction, OutPoint, TxInfo, TxOutcome, TxVerdict
 
 __all__ = [
     "HEADER_BYTES",
@@ -30,4 +31,11 @@ __all__ = [
     "Restored",
     "RestoredHeader",
     "up_to",
+    "Candidate",
+    "CoinReport",
+    "InvalidTransaction",
+    "OutPoint",
+    "TxInfo",
+    "TxOutcome",
+    "TxVerdict",
 ]

@@ -22,6 +22,7 @@ from typing import Protocol
 
 from ..base.errors import Violation
 from ..base.names import BlockHash
+from .transactions import Candidate, CoinReport, TxInfo, TxOutcome
 
 
 class InvalidHeader(Violation):
@@ -145,6 +146,12 @@ class Ledger(Protocol):
         """Privacy feature bits that describe the chain's transactions (design §3.2), else 0."""
         ...
 
+    @property
+    def relays(self) -> bool:
+        """Whether it can judge transactions. If not, none of ``identify_transaction``, ``follow`` and ``admit`` is ever
+        called, and the node relays blocks alone."""
+        ...
+
     # -- identifying: from the bytes alone, quick, called on the node's own thread
 
     def identify_header(self, header: bytes) -> HeaderInfo:
@@ -161,6 +168,14 @@ class Ledger(Protocol):
         Raises:
             InvalidHeader: as :meth:`identify_header`.
             InvalidBlock: too short to be a block.
+        """
+        ...
+
+    def identify_transaction(self, data: bytes) -> TxInfo:
+        """Name a transaction, and what it spends.
+
+        Raises:
+            InvalidTransaction: the bytes are not one whole transaction.
         """
         ...
 
@@ -183,6 +198,22 @@ class Ledger(Protocol):
         """The stored bytes of blocks, ``None`` where there is none. May run beside another state verb.
 
         The answer is shorter than ``hashes`` where more would hold over ``bytes_max`` bytes; one block always fits.
+        """
+        ...
+
+    def follow(self, *, details: bool) -> CoinReport:
+        """Bring the coin view some bounded steps nearer to the active chain's end.
+
+        Args:
+            details: whether the report's ``returned``, ``confirmed`` and ``spent`` are wanted.
+        """
+        ...
+
+    def admit(self, candidates: Sequence[Candidate]) -> tuple[TxOutcome, ...]:
+        """Judge transactions as if each were to be in the next block, against the coin view alone: none of them is
+        remembered, and one does not see another. Parallel to ``candidates``.
+
+        Cheap rules come first, scripts last. Called only when the view was last reported as ready.
         """
         ...
 

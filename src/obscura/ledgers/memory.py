@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from ..base.errors import BugError
 from ..base.instant import WallTime
 from ..base.names import NULL_HASH, BlockHash
 from ..chain import (
@@ -32,6 +33,8 @@ from ..chain import (
     BlockOutcome,
     BlockReport,
     BlockVerdict,
+    Candidate,
+    CoinReport,
     HeaderInfo,
     HeaderReport,
     InvalidBlock,
@@ -39,6 +42,8 @@ from ..chain import (
     Refusal,
     Restored,
     RestoredHeader,
+    TxInfo,
+    TxOutcome,
     up_to,
 )
 
@@ -142,6 +147,11 @@ class MemoryLedger:
         return 0
 
     @property
+    def relays(self) -> bool:
+        """Not yet."""
+        return False
+
+    @property
     def tip(self) -> BlockHash:
         """The end of the active chain."""
         return self._tip.info.hash
@@ -196,6 +206,18 @@ class MemoryLedger:
         """See :class:`Ledger`. The genesis block is its header."""
         nodes = (self._nodes.get(block_hash) for block_hash in hashes)
         return up_to((None if node is None or node.invalid else node.data for node in nodes), bytes_max)
+
+    def identify_transaction(self, data: bytes) -> TxInfo:
+        """See :attr:`relays`."""
+        raise BugError("this ledger judges no transactions")
+
+    def follow(self, *, details: bool) -> CoinReport:
+        """See :attr:`relays`."""
+        raise BugError("this ledger judges no transactions")
+
+    def admit(self, candidates: Sequence[Candidate]) -> tuple[TxOutcome, ...]:
+        """See :attr:`relays`."""
+        raise BugError("this ledger judges no transactions")
 
     def close(self) -> None:
         """Nothing to release."""

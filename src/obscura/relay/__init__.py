@@ -1,0 +1,1 @@
+"""Floor 2: what spreads. Transactions that wait, and who is asked for and told of which."""
