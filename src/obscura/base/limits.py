@@ -384,4 +384,35 @@ HANDSHAKE_POOL: Final = _limit(
     "of each kind, made while idle: a burst of handshakes meets ready keys; 0.5 MB",
 )
 
+# -- transactions
+
+MEMPOOL_BYTES: Final = _limit(
+    "MEMPOOL_BYTES", 100_000_000, "bytes", "of memory for all that wait: some 40,000 usual ones, twelve blocks' worth"
+)
+MEMPOOL_ENTRY_BYTES: Final = _limit(
+    "MEMPOOL_ENTRY_BYTES",
+    2_000,
+    "bytes",
+    "each one is counted for beside its own: objects, indexes, what it was read into",
+)
+MEMPOOL_INPUT_BYTES: Final = _limit(
+    "MEMPOOL_INPUT_BYTES", 400, "bytes", "and for each of its inputs, as an index names the output that it spends"
+)
+MEMPOOL_AGE: Final = _span("MEMPOOL_AGE", 14 * 86_400, "as Bitcoin Core: what no miner takes in two weeks leaves")
+FAMILY_TRANSACTIONS: Final = _limit(
+    "FAMILY_TRANSACTIONS", 25, "transactions", "a chain of unconfirmed ones, either way (Core): walking it stays cheap"
+)
+FEE_FLOOR: Final = _limit(
+    "FEE_FLOOR",
+    100,
+    "per 1,000 vB",
+    "the least fee that is relayed, as Bitcoin Core since 30: spam must cost something",
+)
+FEE_FLOOR_STEP: Final = _limit(
+    "FEE_FLOOR_STEP", 100, "per 1,000 vB", "above what was evicted: who fills the pool anew pays for the bandwidth"
+)
+FEE_FLOOR_HALF_LIFE: Final = _span(
+    "FEE_FLOOR_HALF_LIFE", 12 * 3_600, "a raised floor sinks by half, faster while the pool is empty (Core)"
+)
+
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)
