@@ -444,6 +444,21 @@ def test_a_jump_of_the_clock() -> None:
 
 
 ELSEWHERE = {
+    "MEMPOOL_BYTES": "tests/unit/relay/test_mempool.py: each pool is bounded in what its entries are counted for",
+    "MEMPOOL_ENTRY_BYTES": "tests/unit/relay/test_mempool.py",
+    "MEMPOOL_AGE": "tests/unit/relay/test_mempool.py",
+    "FAMILY_TRANSACTIONS": "tests/unit/relay/test_mempool.py",
+    "FEE_FLOOR": "tests/unit/relay/test_mempool.py",
+    "FEE_FLOOR_HALF_LIFE": "tests/unit/relay/test_mempool.py",
+    "RELAY_PER_SECOND": "tests/unit/relay/test_backlog.py",
+    "RELAY_BURST": "tests/unit/relay/test_backlog.py",
+    "RELAY_BYTES_PER_SECOND": "tests/unit/relay/test_backlog.py",
+    "RELAY_BYTES_BURST": "tests/unit/relay/test_backlog.py",
+    "VALIDATION_LINK_COUNT": "tests/unit/relay/test_validation.py",
+    "VALIDATION_LINK_BYTES": "tests/unit/relay/test_validation.py",
+    "VALIDATION_TOTAL_BYTES": "tests/unit/relay/test_validation.py",
+    "VALIDATION_BATCH": "tests/unit/relay/test_validation.py",
+    "VALIDATION_BATCH_COST": "tests/unit/relay/test_validation.py",
     "FAULT_MALFORMED": "tests/prop/test_channel_table.py",
     "FAULT_UNCONNECTED": "tests/rig/bad_input.py: headers on nothing known, 10 points",
     "HANDSHAKE_TIMEOUT": "tests/unit/channel/test_channel.py",
@@ -502,6 +517,13 @@ ELSEWHERE = {
 }
 """Rows whose two sides another file tests; it exists, and a text behind the colon says where to look in it."""
 UNBOUNDING = {
+    "MEMPOOL_INPUT_BYTES": "as MEMPOOL_ENTRY_BYTES: what an entry is counted for",
+    "FEE_FLOOR_STEP": "a price; tests/unit/relay/test_mempool.py looks at it",
+    "TRICKLE_INBOUND": "the mean of a random wait: tests/unit/relay/test_trickle.py",
+    "TRICKLE_OUTBOUND": "as TRICKLE_INBOUND",
+    "RELAY_OUTBOUND_FACTOR": "of the rates of relay: tests/unit/relay/test_backlog.py",
+    "VALIDATION_GUESS_READ": "a guess that the verdict sets right",
+    "VALIDATION_GUESS_INPUT": "as VALIDATION_GUESS_READ",
     "CONNECT_TIMEOUT": "handed to the driver with each Dial; bounds no memory",
     "OUTBOUND_SLOTS": "a default of the configuration: tests/unit/peers dials up to the slots that it is given",
     "ADDR_RELAY_EPOCH": "a span of the wall clock in a hash: nothing grows with it",

@@ -414,5 +414,43 @@ FEE_FLOOR_STEP: Final = _limit(
 FEE_FLOOR_HALF_LIFE: Final = _span(
     "FEE_FLOOR_HALF_LIFE", 12 * 3_600, "a raised floor sinks by half, faster while the pool is empty (Core)"
 )
+TRICKLE_INBOUND: Final = _span(
+    "TRICKLE_INBOUND", 5, "mean delay of an announcement to inbound links, one timer a network (Core)"
+)
+TRICKLE_OUTBOUND: Final = _span("TRICKLE_OUTBOUND", 2, "mean delay of an announcement to an outbound link (Core)")
+RELAY_PER_SECOND: Final = _limit(
+    "RELAY_PER_SECOND", 14, "transactions", "announced to inbound links: twice what blocks can hold (Core)"
+)
+RELAY_BURST: Final = _limit("RELAY_BURST", 420, "transactions", "announced at once after a quiet half minute (Core)")
+RELAY_BYTES_PER_SECOND: Final = _limit(
+    "RELAY_BYTES_PER_SECOND",
+    20_000,
+    "bytes",
+    "of the transactions announced: what each link may come to ask for (Core)",
+)
+RELAY_BYTES_BURST: Final = _limit("RELAY_BYTES_BURST", 12_000_000, "bytes", "at once after ten quiet minutes (Core)")
+RELAY_OUTBOUND_FACTOR: Final = _limit(
+    "RELAY_OUTBOUND_FACTOR", 25, "tenths", "of these rates for outbound links, which we chose ourselves (Core)"
+)
+VALIDATION_LINK_COUNT: Final = _limit(
+    "VALIDATION_LINK_COUNT",
+    200,
+    "transactions",
+    "of one link before the ledger: what it may be asked for at once, twice",
+)
+VALIDATION_LINK_BYTES: Final = _limit(
+    "VALIDATION_LINK_BYTES", 400_000, "bytes", "of one link before the ledger, or a single transaction"
+)
+VALIDATION_TOTAL_BYTES: Final = _limit(
+    "VALIDATION_TOTAL_BYTES", 16_000_000, "bytes", "of all links before the ledger; beyond, who holds most is refused"
+)
+VALIDATION_BATCH: Final = _limit(
+    "VALIDATION_BATCH", 64, "transactions", "judged at one request: a thread's turn costs as much as a signature"
+)
+VALIDATION_BATCH_COST: Final = _span(
+    "VALIDATION_BATCH_COST", 0.02, "for one request, as guessed: a block, or an honest transaction, waits no longer"
+)
+VALIDATION_GUESS_READ: Final = _span("VALIDATION_GUESS_READ", 0.00005, "guessed for a transaction but its inputs")
+VALIDATION_GUESS_INPUT: Final = _span("VALIDATION_GUESS_INPUT", 0.0001, "guessed for an input: one signature")
 
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)

@@ -13,6 +13,8 @@ from .ledger import (
     Refusal,
     Restored,
     RestoredHeader,
+    TransactionLedger,
+    relaying,
     up_to,
 )
 from .transactions import Candidate, CoinReport, InvalidTransaction, OutPoint, TxInfo, TxOutcome, TxVerdict
@@ -35,7 +37,9 @@ __all__ = [
     "CoinReport",
     "InvalidTransaction",
     "OutPoint",
+    "TransactionLedger",
     "TxInfo",
     "TxOutcome",
     "TxVerdict",
+    "relaying",
 ]

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..base.errors import Violation
 from ..base.names import BlockHash
@@ -146,12 +146,6 @@ class Ledger(Protocol):
         """Privacy feature bits that describe the chain's transactions (design §3.2), else 0."""
         ...
 
-    @property
-    def relays(self) -> bool:
-        """Whether it can judge transactions. If not, none of ``identify_transaction``, ``follow`` and ``admit`` is ever
-        called, and the node relays blocks alone."""
-        ...
-
     # -- identifying: from the bytes alone, quick, called on the node's own thread
 
     def identify_header(self, header: bytes) -> HeaderInfo:
@@ -168,14 +162,6 @@ class Ledger(Protocol):
         Raises:
             InvalidHeader: as :meth:`identify_header`.
             InvalidBlock: too short to be a block.
-        """
-        ...
-
-    def identify_transaction(self, data: bytes) -> TxInfo:
-        """Name a transaction, and what it spends.
-
-        Raises:
-            InvalidTransaction: the bytes are not one whole transaction.
         """
         ...
 
@@ -201,8 +187,31 @@ class Ledger(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Flush and release everything. No verb is called afterwards."""
+        ...
+
+
+@runtime_checkable
+class TransactionLedger(Ledger, Protocol):
+    """A chain whose transactions a node can relay (see :mod:`.transactions`). One that has none is a plain
+    :class:`Ledger`, and its nodes relay blocks alone."""
+
+    @property
+    def relays(self) -> bool:
+        """Whether it judges transactions in this run. If not, none of the verbs below is ever called."""
+        ...
+
+    def identify_transaction(self, data: bytes) -> TxInfo:
+        """Name a transaction, and what it spends. An identifying verb.
+
+        Raises:
+            InvalidTransaction: the bytes are not one whole transaction.
+        """
+        ...
+
     def follow(self, *, details: bool) -> CoinReport:
-        """Bring the coin view some bounded steps nearer to the active chain's end.
+        """Bring the coin view some bounded steps nearer to the active chain's end. A state verb, as the next one.
 
         Args:
             details: whether the report's ``returned``, ``confirmed`` and ``spent`` are wanted.
@@ -217,6 +226,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def close(self) -> None:
-        """Flush and release everything. No verb is called afterwards."""
-        ...
+
+def relaying(ledger: Ledger) -> TransactionLedger | None:
+    """The ledger, if it judges transactions."""
+    return ledger if isinstance(ledger, TransactionLedger) and ledger.relays else None

@@ -1,6 +1,6 @@
 """The transactions' half of the seam between the network and a chain (design §6).
 
-A node relays transactions only for a ledger that :attr:`~obscura.chain.ledger.Ledger.relays`. Such a ledger keeps a
+A node relays transactions only for a :class:`~obscura.chain.ledger.TransactionLedger`, which keeps a
 *coin view*: the outputs that its active chain has created and not spent. The view may lag behind the chain; nothing is
 admitted before it stands at the tip, and every step that it makes is told to the node (:class:`CoinReport`), whose
 mempool follows it, not the chain.
@@ -114,7 +114,7 @@ class TxOutcome:
 
 @dataclass(frozen=True, slots=True)
 class CoinReport:
-    """A step of the coin view, as answer to ``Ledger.follow``.
+    """A step of the coin view, as answer to ``TransactionLedger.follow``.
 
     First the blocks above height ``fork`` left the view, then others joined it, up to ``tip``. A step is bounded; one
     that is not ``ready`` is to be followed by another.

@@ -9,7 +9,8 @@ A block is a header and a body of any length. The rules, in the order in which t
 * the parent is known (``prev-blk-not-found``) and valid (``bad-prevblk``);
 * the time is above the parent's (``time-too-old``), and at most two hours ahead of the wall clock if the ledger was
   given one (``time-too-new``);
-* the body does not begin with ``INVALID`` (``bad-body``). It is judged only when the block would join the active chain,
+* the body does not begin with ``INVALID`` (``bad-body``), and its transactions, if it has any, spend coins that are
+  there (:mod:`.memory_transactions`). This is judged only when the block would join the active chain,
   as a real chain judges scripts when it connects; so a simulation can mine blocks that honest nodes must refuse, also
   ones that are found out by a reorganisation.
 
@@ -21,11 +22,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
-from ..base.errors import BugError
 from ..base.instant import WallTime
 from ..base.names import NULL_HASH, BlockHash
 from ..chain import (
@@ -46,6 +46,7 @@ from ..chain import (
     TxOutcome,
     up_to,
 )
+from .memory_transactions import BadTransactions, MemoryCoins, Undo, parse, unpack_body
 
 _LAYOUT: Final = struct.Struct("<I32s32sIQ")
 assert _LAYOUT.size == HEADER_BYTES, "the wire carries headers of this size only"
@@ -135,6 +136,10 @@ class MemoryLedger:
         # Parents stand before their children: a header is held only when its parent is.
         self._nodes: dict[BlockHash, _Node] = {info.hash: root}
         self._tip = root
+        self._coins = MemoryCoins()
+        self._undo: dict[BlockHash, Undo] = {}
+        self._followed = root
+        """Where the last :meth:`follow` ended."""
 
     @property
     def genesis(self) -> bytes:
@@ -148,8 +153,8 @@ class MemoryLedger:
 
     @property
     def relays(self) -> bool:
-        """Not yet."""
-        return False
+        """Yes: see :mod:`.memory_transactions`."""
+        return True
 
     @property
     def tip(self) -> BlockHash:
@@ -208,16 +213,28 @@ class MemoryLedger:
         return up_to((None if node is None or node.invalid else node.data for node in nodes), bytes_max)
 
     def identify_transaction(self, data: bytes) -> TxInfo:
-        """See :attr:`relays`."""
-        raise BugError("this ledger judges no transactions")
+        """See :class:`TransactionLedger`."""
+        return parse(data).info
 
     def follow(self, *, details: bool) -> CoinReport:
-        """See :attr:`relays`."""
-        raise BugError("this ledger judges no transactions")
+        """See :class:`TransactionLedger`. The coins are always those of the tip, so one step is enough."""
+        left, joined = _paths(self._followed, self._tip)
+        fork = self._followed.height - len(left)
+        self._followed = self._tip
+        report = CoinReport(self.tip, self.height, ready=True, fork=fork, median_time=self._tip.info.time)
+        if not details:
+            return report
+        fresh = [parse(data).info for node in reversed(joined) for data in _transactions(node)]
+        return replace(
+            report,
+            returned=tuple(data for node in reversed(left) for data in _transactions(node)),
+            confirmed=tuple(info.txid for info in fresh),
+            spent=tuple(point for info in fresh for point in info.spends),
+        )
 
     def admit(self, candidates: Sequence[Candidate]) -> tuple[TxOutcome, ...]:
-        """See :attr:`relays`."""
-        raise BugError("this ledger judges no transactions")
+        """See :class:`TransactionLedger`."""
+        return tuple(self._coins.judge(candidate, self.height) for candidate in candidates)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -266,30 +283,61 @@ class MemoryLedger:
 
     def _activate(self, target: _Node, refused: dict[BlockHash, str]) -> None:
         """Make ``target`` the tip, or find out which block of its branch is invalid."""
-        branch: list[_Node] = []
-        ours, active = target, self._tip
-        while ours is not active:
-            # The higher of the two steps down; from equal heights both do, one after the other.
-            if active.height >= ours.height:
-                active = _parent(active)
-            else:
-                branch.append(ours)
-                ours = _parent(ours)
-        for node in reversed(branch):
-            assert node.data is not None, "a block is accepted only on stored ancestors"
-            if node.data.startswith(INVALID_MARK, HEADER_BYTES):
-                self._doom(node, refused)
+        left, joined = _paths(self._tip, target)
+        for node in left:
+            self._coins.disconnect(self._undo.pop(node.info.hash))
+        joined.reverse()
+        for count, node in enumerate(joined):
+            rule = self._connect(node)
+            if rule:
+                for done in reversed(joined[:count]):
+                    self._coins.disconnect(self._undo.pop(done.info.hash))
+                for back in reversed(left):
+                    again = self._connect(back)
+                    assert not again, "what was connected can be connected again"
+                self._doom(node, refused, rule)
                 return
         self._tip = target
 
-    def _doom(self, broken: _Node, refused: dict[BlockHash, str]) -> None:
+    def _connect(self, node: _Node) -> str:
+        """Apply a block's transactions; the rule that it breaks, if any."""
+        assert node.data is not None, "a block is accepted only on stored ancestors"
+        if node.data.startswith(INVALID_MARK, HEADER_BYTES):
+            return "bad-body"
+        try:
+            self._undo[node.info.hash] = self._coins.connect(node.height, _transactions(node))
+        except BadTransactions as fault:
+            return str(fault)
+        return ""
+
+    def _doom(self, broken: _Node, refused: dict[BlockHash, str], rule: str) -> None:
         """Mark a block and all that builds on it; one pass finds every descendant, as parents come first."""
-        broken.invalid = refused[broken.info.hash] = "bad-body"
+        broken.invalid = refused[broken.info.hash] = rule
         for node in self._nodes.values():
             if node.parent is not None and node.parent.invalid and not node.invalid:
                 node.invalid = "bad-prevblk"
                 if node.data is not None:
                     refused[node.info.hash] = node.invalid
+
+
+def _paths(start: _Node, end: _Node) -> tuple[list[_Node], list[_Node]]:
+    """The blocks from ``start`` down to where the branches meet (excluded), and those from ``end`` down to there."""
+    left: list[_Node] = []
+    joined: list[_Node] = []
+    while start is not end:
+        # The higher of the two steps down; from equal heights both do, one after the other.
+        if start.height >= end.height:
+            left.append(start)
+            start = _parent(start)
+        else:
+            joined.append(end)
+            end = _parent(end)
+    return left, joined
+
+
+def _transactions(node: _Node) -> tuple[bytes, ...]:
+    assert node.data is not None, "blocks of the active chain are stored"
+    return unpack_body(node.data[HEADER_BYTES:])
 
 
 def _parent(node: _Node) -> _Node:

@@ -34,7 +34,6 @@ from ...chain.ledger import (
     Refusal,
     Restored,
 )
-from ...chain.transactions import Candidate, CoinReport, TxInfo, TxOutcome
 from .binding import Fault, Kernel, KernelError, Refused
 from .blockstore import BlockStore
 from .build import build_block
@@ -141,11 +140,6 @@ class KernelLedger:
         """None: Bitcoin's transactions hide nothing."""
         return 0
 
-    @property
-    def relays(self) -> bool:
-        """Not yet."""
-        return False
-
     def identify_header(self, header: bytes) -> HeaderInfo:
         """See :class:`Ledger`."""
         return identify_header(header, self.network.pow_limit)
@@ -237,18 +231,6 @@ class KernelLedger:
         if None in found:
             self._report(self._store)
         return found
-
-    def identify_transaction(self, data: bytes) -> TxInfo:
-        """See :attr:`relays`."""
-        raise BugError("this ledger judges no transactions")
-
-    def follow(self, *, details: bool) -> CoinReport:
-        """See :attr:`relays`."""
-        raise BugError("this ledger judges no transactions")
-
-    def admit(self, candidates: Sequence[Candidate]) -> tuple[TxOutcome, ...]:
-        """See :attr:`relays`."""
-        raise BugError("this ledger judges no transactions")
 
     def close(self) -> None:
         """Flush and close the kernel, and note that the store is whole. Harmless if nothing is open."""
