@@ -11,9 +11,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from ..base.errors import LocalError
-from ..chain.ledger import Ledger
-from ..node.effects import AcceptBlocks, AcceptHeaders, BlocksRead, LedgerAnswer, LedgerRequest, ReadBlocks
+from ..base.errors import BugError, LocalError
+from ..chain import Ledger, TransactionLedger, relaying
+from ..node.effects import (
+    AcceptBlocks,
+    AcceptHeaders,
+    BlocksRead,
+    FollowCoins,
+    JudgeTransactions,
+    LedgerAnswer,
+    LedgerRequest,
+    ReadBlocks,
+    TransactionsJudged,
+)
 
 T = TypeVar("T")
 
@@ -89,3 +99,14 @@ class LedgerWorker:
                 return self.ledger.accept_blocks(blocks)
             case ReadBlocks(hashes, bytes_max):
                 return BlocksRead(self.ledger.read_blocks(hashes, bytes_max))
+            case FollowCoins(details):
+                return self._relaying.follow(details=details)
+            case JudgeTransactions(candidates):
+                return TransactionsJudged(self._relaying.admit(candidates))
+
+    @property
+    def _relaying(self) -> TransactionLedger:
+        ledger = relaying(self.ledger)
+        if ledger is None:
+            raise BugError("this ledger judges no transactions, and was asked to")
+        return ledger

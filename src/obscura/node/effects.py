@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from ..base.instant import Duration, WallTime
 from ..base.names import BlockHash, ConnId
-from ..chain.ledger import BlockReport, BlockVerdict, HeaderReport
+from ..chain import BlockReport, BlockVerdict, Candidate, CoinReport, HeaderReport, TxOutcome
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
 
@@ -47,8 +47,29 @@ class BlocksRead:
     blocks: tuple[bytes | None, ...]
 
 
-LedgerRequest: TypeAlias = AcceptHeaders | AcceptBlocks | ReadBlocks
-LedgerAnswer: TypeAlias = HeaderReport | BlockReport | BlocksRead
+@dataclass(frozen=True, slots=True)
+class FollowCoins:
+    """Run ``TransactionLedger.follow``."""
+
+    details: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeTransactions:
+    """Run ``TransactionLedger.admit``."""
+
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionsJudged:
+    """The answer to :class:`JudgeTransactions`, parallel to its candidates."""
+
+    outcomes: tuple[TxOutcome, ...]
+
+
+LedgerRequest: TypeAlias = AcceptHeaders | AcceptBlocks | ReadBlocks | FollowCoins | JudgeTransactions
+LedgerAnswer: TypeAlias = HeaderReport | BlockReport | BlocksRead | CoinReport | TransactionsJudged
 
 
 # -- things worth telling an operator or an embedding program

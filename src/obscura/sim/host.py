@@ -32,7 +32,9 @@ from ..node.effects import (
     Drop,
     Effect,
     Event,
+    FollowCoins,
     ForgetPin,
+    JudgeTransactions,
     LedgerAnswer,
     LedgerRequest,
     LinkClosed,
@@ -46,6 +48,7 @@ from ..node.effects import (
     Send,
     Tell,
     TipMoved,
+    TransactionsJudged,
 )
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
@@ -80,6 +83,8 @@ class Pace:
     """For each header more."""
     block: Duration = field(default=Duration(500))
     """For each block more, to validate; reading one takes a tenth."""
+    signature: Duration = field(default=Duration(80))
+    """For each input of a transaction."""
     save: Duration = field(default=Duration(50_000))
     """For the address book, as a database's commit on a slow disk takes."""
 
@@ -407,6 +412,16 @@ class Host:
                 size = len(hashes)
                 done = max(now, self._reader_free) + pace.call + size * pace.block // 10
                 self._reader_free = done
+            case FollowCoins():
+                size = 0
+                done = max(now, self._ordered_free) + pace.call
+                self._ordered_free = done
+            case JudgeTransactions(candidates):
+                size = len(candidates)
+                # Said before it is judged: scripts take time in proportion to inputs.
+                inputs = sum(len(candidate.info.spends) for candidate in candidates)
+                done = max(now, self._ordered_free) + pace.call + inputs * pace.signature
+                self._ordered_free = done
         self._journal.note(now, self.number, Kind.ASK, ticket, size)
         self._under_way[ticket] = request
         self._world.at(done, self._answer, ticket, request)
@@ -427,6 +442,10 @@ class Host:
                     self._answered(self, answer)
             case ReadBlocks(hashes, bytes_max):
                 answer = BlocksRead(self.ledger.read_blocks(hashes, bytes_max))
+            case FollowCoins(details):
+                answer = self.ledger.follow(details=details)
+            case JudgeTransactions(candidates):
+                answer = TransactionsJudged(self.ledger.admit(candidates))
         self._journal.note(self._world.time, self.number, Kind.ANSWER, ticket)
         self.node.answered(ticket, answer, self.clock.now)
         self._settle()

@@ -10,11 +10,20 @@ import pytest
 from aio_nodes import LOOPS, Factory, chain, ledger_of, run
 
 from obscura.aio.worker import LedgerWorker, WorkerClosed
-from obscura.base.errors import StoreError
+from obscura.base.errors import BugError, StoreError
 from obscura.base.names import BlockHash
-from obscura.chain import BlockReport, BlockVerdict, HeaderReport
+from obscura.chain import BlockReport, BlockVerdict, Candidate, CoinReport, HeaderReport, TxVerdict
 from obscura.ledgers.memory import MemoryLedger
-from obscura.node.effects import AcceptBlocks, AcceptHeaders, BlocksRead, ReadBlocks
+from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction, parse
+from obscura.node.effects import (
+    AcceptBlocks,
+    AcceptHeaders,
+    BlocksRead,
+    FollowCoins,
+    JudgeTransactions,
+    ReadBlocks,
+    TransactionsJudged,
+)
 
 
 class Gated(MemoryLedger):
@@ -44,6 +53,25 @@ class Gated(MemoryLedger):
         self.calls.append("close")
 
 
+class Plain(MemoryLedger):
+    """Judges no transactions in this run."""
+
+    @property
+    def relays(self) -> bool:
+        return False
+
+
+@LOOPS
+def test_a_ledger_without_transactions_is_not_asked_about_them(factory: Factory) -> None:
+    async def main() -> None:
+        worker = LedgerWorker(Plain())
+        with pytest.raises(BugError, match="judges no transactions"):
+            await worker.answer(FollowCoins(details=False))
+        await worker.close()
+
+    run(factory, main())
+
+
 @LOOPS
 def test_answers(factory: Factory) -> None:
     async def main() -> None:
@@ -56,6 +84,13 @@ def test_answers(factory: Factory) -> None:
         assert [outcome.verdict for outcome in report.outcomes] == [BlockVerdict.ACCEPTED] * 2
         read = await worker.answer(ReadBlocks((report.tip, BlockHash(bytes(32))), 1_000_000))
         assert read == BlocksRead((blocks[1], None))
+        followed = await worker.answer(FollowCoins(details=True))
+        assert isinstance(followed, CoinReport)
+        assert (followed.ready, followed.tip) == (True, report.tip)
+        data = make_transaction([faucet(1)], [FAUCET_AMOUNT - 7])
+        judged = await worker.answer(JudgeTransactions((Candidate(data, parse(data).info),)))
+        assert isinstance(judged, TransactionsJudged)
+        assert [(outcome.verdict, outcome.fee) for outcome in judged.outcomes] == [(TxVerdict.ADMITTED, 7)]
         assert await worker.run(lambda: threading.current_thread().name) == "ledger_0"
         await worker.close()
 
