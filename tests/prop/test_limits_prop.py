@@ -519,6 +519,7 @@ ELSEWHERE = {
 UNBOUNDING = {
     "MEMPOOL_INPUT_BYTES": "as MEMPOOL_ENTRY_BYTES: what an entry is counted for",
     "FEE_FLOOR_STEP": "a price; tests/unit/relay/test_mempool.py looks at it",
+    "RANKS_SLACK": "when a heap is swept; what it holds beside is bounded by the pool",
     "TRICKLE_INBOUND": "the mean of a random wait: tests/unit/relay/test_trickle.py",
     "TRICKLE_OUTBOUND": "as TRICKLE_INBOUND",
     "RELAY_OUTBOUND_FACTOR": "of the rates of relay: tests/unit/relay/test_backlog.py",

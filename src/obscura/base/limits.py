@@ -414,6 +414,9 @@ FEE_FLOOR_STEP: Final = _limit(
 FEE_FLOOR_HALF_LIFE: Final = _span(
     "FEE_FLOOR_HALF_LIFE", 12 * 3_600, "a raised floor sinks by half, faster while the pool is empty (Core)"
 )
+RANKS_SLACK: Final = _limit(
+    "RANKS_SLACK", 1_000, "ranks", "that no longer hold, kept beside as many as do: sweeping more often costs more"
+)
 TRICKLE_INBOUND: Final = _span(
     "TRICKLE_INBOUND", 5, "mean delay of an announcement to inbound links, one timer a network (Core)"
 )
@@ -436,7 +439,7 @@ VALIDATION_LINK_COUNT: Final = _limit(
     "VALIDATION_LINK_COUNT",
     200,
     "transactions",
-    "of one link before the ledger: what it may be asked for at once, twice",
+    "of one link before the ledger: twice what Bitcoin Core asks one peer for at once",
 )
 VALIDATION_LINK_BYTES: Final = _limit(
     "VALIDATION_LINK_BYTES", 400_000, "bytes", "of one link before the ledger, or a single transaction"
@@ -448,7 +451,7 @@ VALIDATION_BATCH: Final = _limit(
     "VALIDATION_BATCH", 64, "transactions", "judged at one request: a thread's turn costs as much as a signature"
 )
 VALIDATION_BATCH_COST: Final = _span(
-    "VALIDATION_BATCH_COST", 0.02, "for one request, as guessed: a block, or an honest transaction, waits no longer"
+    "VALIDATION_BATCH_COST", 0.02, "for one request, as guessed, and one transaction beyond: a block waits so long"
 )
 VALIDATION_GUESS_READ: Final = _span("VALIDATION_GUESS_READ", 0.00005, "guessed for a transaction but its inputs")
 VALIDATION_GUESS_INPUT: Final = _span("VALIDATION_GUESS_INPUT", 0.0001, "guessed for an input: one signature")

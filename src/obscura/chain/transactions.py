@@ -1,7 +1,7 @@
 """The transactions' half of the seam between the network and a chain (design §6).
 
-A node relays transactions only for a :class:`~obscura.chain.ledger.TransactionLedger`, which keeps a
-*coin view*: the outputs that its active chain has created and not spent. The view may lag behind the chain; nothing is
+Transactions are relayed only for a :class:`~obscura.chain.ledger.TransactionLedger`, which keeps a *coin view*: the
+outputs that its active chain has created and not spent. The view may lag behind the chain; nothing is
 admitted before it stands at the tip, and every step that it makes is told to the node (:class:`CoinReport`), whose
 mempool follows it, not the chain.
 
@@ -57,8 +57,6 @@ class TxInfo:
     spends: tuple[OutPoint, ...]
     outputs: int
     """How many outputs it makes."""
-    parsed: object = field(default=None, repr=False, compare=False)
-    """For the ledger alone: what it has read, so that it need not read twice."""
 
     @property
     def size(self) -> int:
@@ -127,8 +125,6 @@ class CoinReport:
     """It stands at the end of the active chain."""
     fork: int
     """Height of the last block that stayed."""
-    median_time: int = 0
-    """Median time past of ``tip`` (BIP113), Unix seconds."""
     returned: tuple[bytes, ...] = field(default=(), repr=False)
     """Whole transactions of the blocks that left, without coinbases, in an order in which none spends a later one."""
     confirmed: tuple[TxId, ...] = ()

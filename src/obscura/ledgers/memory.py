@@ -19,7 +19,6 @@ There is no I/O, clock or entropy here: the wall clock is a function that the ca
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +45,7 @@ from ..chain import (
     TxOutcome,
     up_to,
 )
-from .memory_transactions import BadTransactions, MemoryCoins, Undo, parse, unpack_body
+from .memory_transactions import BadTransactions, MemoryCoins, Undo, double_sha256, parse, unpack_body
 
 _LAYOUT: Final = struct.Struct("<I32s32sIQ")
 assert _LAYOUT.size == HEADER_BYTES, "the wire carries headers of this size only"
@@ -61,16 +60,12 @@ FUTURE_S: Final = 2 * 60 * 60
 """How far ahead of the wall clock a header may be: as Bitcoin's two hours."""
 
 
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(hashlib.sha256(data).digest()).digest()
-
-
 @lru_cache(maxsize=1 << 16)
 def _identify(header: bytes, target: int) -> HeaderInfo:
     """The pure part of naming a header. Cached, because a simulated world shows one header to every node of it."""
     if len(header) != HEADER_BYTES:
         raise InvalidHeader("header-size", f"{len(header)} bytes")
-    name = _digest(header)
+    name = double_sha256(header)
     if int.from_bytes(name, "little") >= target:
         raise InvalidHeader("high-hash")
     _, previous, _, time, _ = _LAYOUT.unpack(header)
@@ -87,10 +82,10 @@ def mine(previous: BlockHash, body: bytes, time: int, nonce: int = 0, *, target:
         nonce: nonces are tried from here on, so that two miners of the same body find different blocks.
         target: what the hash must be below.
     """
-    commitment = _digest(body)
+    commitment = double_sha256(body)
     while True:
         header = _LAYOUT.pack(1, previous, commitment, time, nonce)
-        if int.from_bytes(_digest(header), "little") < target:
+        if int.from_bytes(double_sha256(header), "little") < target:
             return header + body
         nonce = (nonce + 1) % (1 << 64)
 
@@ -148,7 +143,7 @@ class MemoryLedger:
 
     @property
     def privacy_bits(self) -> int:
-        """None: there are no transactions."""
+        """None: its transactions hide nothing."""
         return 0
 
     @property
@@ -221,7 +216,7 @@ class MemoryLedger:
         left, joined = _paths(self._followed, self._tip)
         fork = self._followed.height - len(left)
         self._followed = self._tip
-        report = CoinReport(self.tip, self.height, ready=True, fork=fork, median_time=self._tip.info.time)
+        report = CoinReport(self.tip, self.height, ready=True, fork=fork)
         if not details:
             return report
         fresh = [parse(data).info for node in reversed(joined) for data in _transactions(node)]
@@ -263,8 +258,8 @@ class MemoryLedger:
         try:
             info = self.identify_block(block)
         except (InvalidHeader, InvalidBlock) as fault:
-            return BlockOutcome(BlockHash(_digest(header)), BlockVerdict.INVALID, fault.rule)
-        if _digest(block[HEADER_BYTES:]) != header[_COMMITMENT]:
+            return BlockOutcome(BlockHash(double_sha256(header)), BlockVerdict.INVALID, fault.rule)
+        if double_sha256(block[HEADER_BYTES:]) != header[_COMMITMENT]:
             return BlockOutcome(info.hash, BlockVerdict.MUTATED, "body-mismatch")
         node, rule = self._hold(header, info)
         if node is None or rule:

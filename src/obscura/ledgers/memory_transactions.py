@@ -113,7 +113,9 @@ def parse(data: bytes) -> Parsed:
         raise InvalidTransaction("tx-truncated" if len(data) < end else "tx-leftover", f"{len(data)} of {end} bytes")
     if not spends or not amounts:
         raise InvalidTransaction("tx-empty")
-    info = TxInfo(_digest(data[:at]), _digest(data), 4 * at + len(data) - at, spends, len(amounts))
+    info = TxInfo(
+        TxId(double_sha256(data[:at])), TxId(double_sha256(data)), 4 * at + len(data) - at, spends, len(amounts)
+    )
     return Parsed(info, amounts, lock_height, data.startswith(SEAL, at + 2))
 
 
@@ -190,11 +192,11 @@ class MemoryCoins:
 
     def disconnect(self, undo: Undo) -> None:
         """Take a block back: the last one that was connected."""
-        for point in reversed(undo.made):
-            # What was spent within the block is made good below, and is gone then with what made it.
-            self._coins.pop(point, None)
         made = dict.fromkeys(undo.made)
-        for point, coin in reversed(undo.spent):
+        for point in made:
+            # Those that the block itself has spent are gone already, and do not come back.
+            self._coins.pop(point, None)
+        for point, coin in undo.spent:
             if point.startswith(_FAUCET):
                 self._drawn.pop(point, None)
             elif point not in made:
@@ -265,5 +267,6 @@ def _broken(parsed: Parsed) -> str:
     return "bad-txns-txouttotal-toolarge" if sum(parsed.amounts) >= _AMOUNT_MOST else ""
 
 
-def _digest(data: bytes) -> TxId:
-    return TxId(hashlib.sha256(hashlib.sha256(data).digest()).digest())
+def double_sha256(data: bytes) -> bytes:
+    """What names headers, bodies and transactions of this chain."""
+    return hashlib.sha256(hashlib.sha256(data).digest()).digest()

@@ -12,6 +12,7 @@ import heapq
 from ..base.errors import BugError
 from ..base.instant import MICROSECONDS, Instant
 from ..base.limits import (
+    RANKS_SLACK,
     RELAY_BURST,
     RELAY_BYTES_BURST,
     RELAY_BYTES_PER_SECOND,
@@ -61,7 +62,7 @@ class Backlog:
     def forget(self, relay_id: TxId) -> None:
         """It has left the mempool."""
         self._waiting.pop(relay_id, None)
-        if len(self._heap) > 2 * len(self._waiting) + 1_000:
+        if len(self._heap) > 2 * len(self._waiting) + RANKS_SLACK:
             self._heap = [item for item in self._heap if item[1] in self._waiting]
             heapq.heapify(self._heap)
 

@@ -8,8 +8,8 @@ Rules, each with its reason:
   is bounded by it.
 * *The pool is bounded in bytes of memory.* Over the bound the family that pays least leaves, and the floor rises above
   what it paid, so that the same bytes are not sent again; it sinks again by half every twelve hours.
-* *Two weeks* are the longest stay. The node's own transactions stay for ever: who gave them in is told when they are
-  confirmed, not when others lost patience.
+* *Two weeks* are the longest stay. The node's own transactions do not expire; only with what they build on, if that
+  is somebody else's.
 
 The pool follows the ledger's coin view, not the chain (:class:`~obscura.chain.transactions.CoinReport`). It trusts the
 ledger's verdicts and looks at nothing but what a transaction spends.
@@ -31,6 +31,7 @@ from ..base.limits import (
     MEMPOOL_BYTES,
     MEMPOOL_ENTRY_BYTES,
     MEMPOOL_INPUT_BYTES,
+    RANKS_SLACK,
 )
 from ..base.names import TxId
 from ..chain.transactions import OutPoint, TxInfo
@@ -149,7 +150,7 @@ class Mempool:
             return "txn-same-nonwitness-data-in-mempool"
         if any(point in self._spenders for point in info.spends):
             return "txn-mempool-conflict"
-        ancestors = self._ancestors(self.parents_of(info))
+        ancestors = _ancestors(self.parents_of(info))
         if len(ancestors) + 1 > FAMILY_TRANSACTIONS or any(one.family + 1 > FAMILY_TRANSACTIONS for one in ancestors):
             return "too-long-mempool-chain"
         return ""
@@ -170,7 +171,7 @@ class Mempool:
         for parent in self.parents_of(info):
             entry.parents[parent.info.txid] = parent
             parent.children[info.txid] = entry
-        for ancestor in self._ancestors(list(entry.parents.values())):
+        for ancestor in _ancestors(list(entry.parents.values())):
             ancestor.family += 1
             ancestor.family_fee += fee
             ancestor.family_size += info.size
@@ -241,7 +242,7 @@ class Mempool:
         heap: list[tuple[int, int, TxId]] = []
 
         def offer(entry: PoolEntry) -> None:
-            package = [one for one in (*self._ancestors([entry]),) if one.info.txid not in chosen]
+            package = [one for one in _ancestors([entry]) if one.info.txid not in chosen]
             missing[entry.info.txid] = package
             worth = rate(sum(one.fee for one in package), sum(one.info.size for one in package))
             heapq.heappush(heap, (-worth, entry.sequence, entry.info.txid))
@@ -263,7 +264,7 @@ class Mempool:
             for one in sorted(package, key=lambda member: member.sequence):
                 chosen[one.info.txid] = one
             for one in package:
-                for child in self._descendants(one):
+                for child in _descendants(one):
                     if child.info.txid not in chosen:
                         offer(child)
         return list(chosen.values())
@@ -283,25 +284,17 @@ class Mempool:
             assert parents == set(entry.parents), "parents are linked"
             assert all(self._by_txid[txid].children[entry.info.txid] is entry for txid in parents), "both ways"
             assert all(parent.sequence < entry.sequence for parent in entry.parents.values()), "parents come first"
-            family = self._descendants(entry)
+            family = _descendants(entry)
             assert entry.family == len(family) <= FAMILY_TRANSACTIONS, "families are counted, and small"
             assert entry.family_fee == sum(one.fee for one in family), "what a family pays is exact"
             assert entry.family_size == sum(one.info.size for one in family), "a family's size is exact"
-            assert len(self._ancestors([entry])) <= FAMILY_TRANSACTIONS, "chains are short"
+            assert len(_ancestors([entry])) <= FAMILY_TRANSACTIONS, "chains are short"
 
     # -- within
 
-    def _ancestors(self, start: list[PoolEntry]) -> list[PoolEntry]:
-        """``start`` and all that they build on, each once."""
-        return _reach(start, up=True)
-
-    def _descendants(self, entry: PoolEntry) -> list[PoolEntry]:
-        """``entry`` and all that builds on it, each once."""
-        return _reach([entry], up=False)
-
     def _rank(self, entry: PoolEntry) -> None:
         heapq.heappush(self._worst, (entry.score, -entry.sequence, entry.info.txid))
-        if len(self._worst) > 4 * len(self._by_txid) + 1_000:
+        if len(self._worst) > 4 * len(self._by_txid) + RANKS_SLACK:
             self._worst = [(one.score, -one.sequence, txid) for txid, one in self._by_txid.items()]
             heapq.heapify(self._worst)
 
@@ -318,7 +311,7 @@ class Mempool:
         return gone
 
     def _remove_family(self, entry: PoolEntry) -> list[PoolEntry]:
-        family = sorted(self._descendants(entry), key=lambda one: -one.sequence)
+        family = sorted(_descendants(entry), key=lambda one: -one.sequence)
         for one in family:
             self._remove(one)
         family.reverse()
@@ -326,7 +319,7 @@ class Mempool:
 
     def _remove(self, entry: PoolEntry) -> None:
         """Take one out. Its children stay, if there are any: then it is in a block, and has no ancestor here."""
-        for ancestor in self._ancestors(list(entry.parents.values())):
+        for ancestor in _ancestors(list(entry.parents.values())):
             ancestor.family -= 1
             ancestor.family_fee -= entry.fee
             ancestor.family_size -= entry.info.size
@@ -337,7 +330,7 @@ class Mempool:
             del child.parents[entry.info.txid]
         if entry.parents and entry.children:
             # A block that holds a child without its parent would be invalid; should a ledger say so, sums stay exact.
-            for ancestor in self._ancestors(list(entry.parents.values())):
+            for ancestor in _ancestors(list(entry.parents.values())):
                 self._recount(ancestor)
         del self._by_txid[entry.info.txid]
         del self._by_relay_id[entry.info.relay_id]
@@ -347,11 +340,21 @@ class Mempool:
         self.size -= entry.info.size
 
     def _recount(self, entry: PoolEntry) -> None:
-        family = self._descendants(entry)
+        family = _descendants(entry)
         entry.family = len(family)
         entry.family_fee = sum(one.fee for one in family)
         entry.family_size = sum(one.info.size for one in family)
         self._rank(entry)
+
+
+def _ancestors(start: list[PoolEntry]) -> list[PoolEntry]:
+    """``start`` and all that they build on, each once."""
+    return _reach(start, up=True)
+
+
+def _descendants(entry: PoolEntry) -> list[PoolEntry]:
+    """``entry`` and all that builds on it, each once."""
+    return _reach([entry], up=False)
 
 
 def _reach(start: list[PoolEntry], *, up: bool) -> list[PoolEntry]:

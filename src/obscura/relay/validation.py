@@ -2,8 +2,9 @@
 
 It is start-time fair queueing (Goyal, Vin, Cheng 1996) over processor time. A link's next transaction may begin, in
 virtual time, when the ones before it have used up their cost; who has waited for nothing begins now. So links that send
-costly transactions wait for themselves, and an honest link's transaction waits for one of each other link at most. The
-cost is guessed by the number of inputs when a transaction is taken, and set right when the verdict tells it.
+costly transactions wait for themselves, and an honest link's transaction waits for the batch that is under way, and
+for one of each other link at most. The cost is guessed by the number of inputs when a transaction is taken, and set
+right when the verdict tells it.
 
 What waits is bounded for each link and over all; over a bound the transaction that has just come is dropped, as if it
 had never been sent, and may be asked of others. Our operator's transactions go first and are not bounded here.
@@ -129,8 +130,8 @@ class ValidationQueue:
             if line is None or not line.items:
                 continue
             if line.start != start:
-                if line.start > start:
-                    heapq.heappush(self._heap, (line.start, conn))
+                # A verdict has put it off.
+                heapq.heappush(self._heap, (line.start, conn))
                 continue
             item = line.items.popleft()
             line.size -= len(item.data)

@@ -18,6 +18,7 @@ from ..base.instant import Duration, Instant
 from ..base.names import BlockHash, ConnId
 from ..chain import HEADER_BYTES, BlockReport
 from ..ledgers.memory import MemoryLedger, mine
+from ..ledgers.memory_transactions import SEAL_COST
 from ..node import Node, NodeConfig
 from ..node.effects import (
     AcceptBlocks,
@@ -83,7 +84,7 @@ class Pace:
     """For each header more."""
     block: Duration = field(default=Duration(500))
     """For each block more, to validate; reading one takes a tenth."""
-    signature: Duration = field(default=Duration(80))
+    signature: Duration = field(default=SEAL_COST)
     """For each input of a transaction."""
     save: Duration = field(default=Duration(50_000))
     """For the address book, as a database's commit on a slow disk takes."""
@@ -402,26 +403,22 @@ class Host:
         match request:
             case AcceptHeaders(headers):
                 size = len(headers)
-                done = max(now, self._ordered_free) + pace.call + size * pace.header
-                self._ordered_free = done
+                work = size * pace.header
             case AcceptBlocks(blocks):
                 size = len(blocks)
-                done = max(now, self._ordered_free) + pace.call + size * pace.block
-                self._ordered_free = done
+                work = size * pace.block
             case ReadBlocks(hashes):
                 size = len(hashes)
-                done = max(now, self._reader_free) + pace.call + size * pace.block // 10
-                self._reader_free = done
+                work = size * pace.block // 10
             case FollowCoins():
-                size = 0
-                done = max(now, self._ordered_free) + pace.call
-                self._ordered_free = done
+                size = work = 0
             case JudgeTransactions(candidates):
                 size = len(candidates)
-                # Said before it is judged: scripts take time in proportion to inputs.
-                inputs = sum(len(candidate.info.spends) for candidate in candidates)
-                done = max(now, self._ordered_free) + pace.call + inputs * pace.signature
-                self._ordered_free = done
+                work = pace.signature * sum(len(candidate.info.spends) for candidate in candidates)
+        if isinstance(request, ReadBlocks):
+            done = self._reader_free = max(now, self._reader_free) + pace.call + work
+        else:
+            done = self._ordered_free = max(now, self._ordered_free) + pace.call + work
         self._journal.note(now, self.number, Kind.ASK, ticket, size)
         self._under_way[ticket] = request
         self._world.at(done, self._answer, ticket, request)

@@ -142,6 +142,26 @@ def test_a_block_takes_the_confirmed_and_throws_out_what_contradicts() -> None:
     assert names(pool.entries()) == ["child of a", "c"]
 
 
+def test_a_child_that_leaves_before_its_parent_leaves_the_sums_exact() -> None:
+    """No valid block holds it so; should a ledger say it, the pool stays whole."""
+    pool = Mempool()
+    put(pool, "a")
+    put(pool, "b", point("a"))
+    put(pool, "c", point("b"))
+    assert pool.connect([tx_id("b")], []) == []
+    pool.check()
+    assert names(pool.entries()) == ["a", "c"]
+
+
+def test_our_own_leaves_with_what_it_builds_on() -> None:
+    pool = Mempool()
+    put(pool, "theirs")
+    data, info = made_up("own", point("theirs"))
+    pool.add(data, info, fee=1, rests_on=0, now=START, own=True)
+    assert names(pool.expire(Instant(START + MEMPOOL_AGE))) == ["theirs", "own"]
+    pool.check()
+
+
 def test_what_rests_on_lost_blocks_leaves_parents_first() -> None:
     pool = Mempool()
     put(pool, "old", rests_on=5)
