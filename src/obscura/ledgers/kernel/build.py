@@ -10,9 +10,10 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from ...base.cursor import Reader, compact_size
+from ...base.cursor import compact_size
 from ...base.names import BlockHash
 from .header import block_hash
+from .transaction import parse_transaction
 
 REGTEST_BITS: Final = 0x207F_FFFF
 _TARGET: Final = 0x7F_FFFF << 8 * (0x20 - 3)
@@ -42,8 +43,11 @@ def build_block(
         script: the output script that gets the subsidy (fees of ``extra`` are left unclaimed).
         extra: whole transactions, in an order in which none spends a later one.
         version: the header's version.
+
+    Raises:
+        InvalidTransaction: one of ``extra`` is not a whole transaction.
     """
-    spends = [strip_witness(transaction) for transaction in extra]
+    spends = [parse_transaction(transaction).stripped for transaction in extra]
     witness = any(stripped != whole for stripped, whole in zip(spends, extra, strict=True))
     outputs = [subsidy(height).to_bytes(8, "little") + compact_size(len(script)) + script]
     if witness:
@@ -93,31 +97,3 @@ def push_height(height: int) -> bytes:
         return bytes([0x50 + height])
     size = height.bit_length() // 8 + 1  # one bit more for the sign
     return bytes([size]) + height.to_bytes(size, "little")
-
-
-def strip_witness(transaction: bytes) -> bytes:
-    """A transaction without its witness: what its txid is the hash of (BIP144).
-
-    Raises:
-        Malformed: the bytes are not a whole transaction.
-    """
-    reader = Reader(transaction)
-    version = reader.take(4)
-    if transaction[4:6] != b"\x00\x01":
-        return transaction
-    reader.take(2)
-    start = len(transaction) - reader.remaining
-    inputs = reader.compact_size()
-    for _ in range(inputs):
-        reader.take(36)
-        reader.take(reader.compact_size() + 4)
-    for _ in range(reader.compact_size()):
-        reader.take(8)
-        reader.take(reader.compact_size())
-    end = len(transaction) - reader.remaining
-    for _ in range(inputs):
-        for _ in range(reader.compact_size()):
-            reader.take(reader.compact_size())
-    lock_time = reader.take(4)
-    reader.finish()
-    return version + transaction[start:end] + lock_time

@@ -18,9 +18,14 @@ from ...chain import HEADER_BYTES, HeaderInfo, InvalidBlock, InvalidHeader
 _SIGN: Final = 0x0080_0000
 
 
+def double_sha256(data: bytes) -> bytes:
+    """Bitcoin's digest, 32 bytes, in wire order."""
+    return hashlib.sha256(hashlib.sha256(data).digest()).digest()
+
+
 def block_hash(header: bytes) -> BlockHash:
     """The double SHA-256 of a header: its name, in wire order."""
-    return BlockHash(hashlib.sha256(hashlib.sha256(header).digest()).digest())
+    return BlockHash(double_sha256(header))
 
 
 def decode_target(bits: int, pow_limit: int) -> int | None:
