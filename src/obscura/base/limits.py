@@ -455,5 +455,20 @@ VALIDATION_BATCH_COST: Final = _span(
 )
 VALIDATION_GUESS_READ: Final = _span("VALIDATION_GUESS_READ", 0.00005, "guessed for a transaction but its inputs")
 VALIDATION_GUESS_INPUT: Final = _span("VALIDATION_GUESS_INPUT", 0.0001, "guessed for an input: one signature")
+KNOWN_IDS_GENERATION: Final = _limit(
+    "KNOWN_IDS_GENERATION",
+    25_000,
+    "transactions",
+    "a link is known to have, the latest; twice as many at most: Core's filter holds 50,000. 1 MB for a busy link",
+)
+TRACKED_PER_PEER: Final = _limit(
+    "TRACKED_PER_PEER", 5_000, "transactions", "announced by one link and not here yet, as Bitcoin Core"
+)
+TX_IN_FLIGHT: Final = _limit(
+    "TX_IN_FLIGHT", 100, "transactions", "asked of one link at once before it counts as busy, as Bitcoin Core"
+)
+TX_DELAY_INBOUND: Final = _span("TX_DELAY_INBOUND", 2, "before a link that we did not choose is asked, as Bitcoin Core")
+TX_DELAY_OVERLOADED: Final = _span("TX_DELAY_OVERLOADED", 2, "more, before a busy link is asked, as Bitcoin Core")
+TX_REQUEST_TIMEOUT: Final = _span("TX_REQUEST_TIMEOUT", 60, "for one answer; then another link is asked (Core)")
 
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)
