@@ -470,5 +470,15 @@ TX_IN_FLIGHT: Final = _limit(
 TX_DELAY_INBOUND: Final = _span("TX_DELAY_INBOUND", 2, "before a link that we did not choose is asked, as Bitcoin Core")
 TX_DELAY_OVERLOADED: Final = _span("TX_DELAY_OVERLOADED", 2, "more, before a busy link is asked, as Bitcoin Core")
 TX_REQUEST_TIMEOUT: Final = _span("TX_REQUEST_TIMEOUT", 60, "for one answer; then another link is asked (Core)")
+ORPHANS_PER_PEER: Final = _limit(
+    "ORPHANS_PER_PEER", 100, "transactions", "of one link wait for a parent: Core's whole orphanage, for each link"
+)
+ORPHAN_BYTES_PER_PEER: Final = _limit(
+    "ORPHAN_BYTES_PER_PEER", 400_000, "bytes", "of memory for them; a link that brings more loses its own oldest"
+)
+ORPHAN_BYTES_TOTAL: Final = _limit(
+    "ORPHAN_BYTES_TOTAL", 20_000_000, "bytes", "of memory over all links: fifty full accounts; the largest one pays"
+)
+ORPHAN_AGE: Final = _span("ORPHAN_AGE", 300, "a parent comes with its batch or not at all; Core waits twenty minutes")
 
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)
