@@ -33,7 +33,7 @@ RSS_LIMIT_MB = 1_024
 TIMEOUT_S = 20
 """For one input. The slowest honest ones take a tenth of a second."""
 KEPT_BYTES = 90_000
-"""For one target: eight of them keep within a megabyte."""
+"""For one target: eleven of them keep within a megabyte."""
 GRACE_S = 120
 """For starting, and for the last input."""
 _STATUS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")

@@ -1,0 +1,78 @@
+"""Bytes are refused by InvalidTransaction, or read as a transaction whose fields, written again, are these bytes."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import rig
+from obscura.base.cursor import compact_size
+from obscura.chain.transactions import InvalidTransaction
+from obscura.ledgers.blockfile import BlockFile
+from obscura.ledgers.kernel.networks import BITCOIN
+from obscura.ledgers.kernel.transaction import Transaction, parse_block, parse_transaction
+
+MAX_LEN = 4_000
+REACHES = (
+    "ledgers.kernel.transaction.Transaction.info",
+    "ledgers.kernel.transaction.Transaction.is_coinbase",
+    "ledgers.kernel.transaction.Transaction.weight",
+    "ledgers.kernel.transaction._count",
+    "ledgers.kernel.transaction._parse",
+    "ledgers.kernel.transaction._witnesses",
+    "ledgers.kernel.transaction.parse_block",
+    "ledgers.kernel.transaction.parse_transaction",
+)
+
+
+def run(data: bytes) -> None:
+    """The first byte chooses between one transaction and a whole block."""
+    kind, rest = data[:1], data[1:]
+    try:
+        if kind and kind[0] % 2:
+            transactions = parse_block(rest)
+            counted = rest[:80] + compact_size(len(transactions))
+            assert counted + b"".join(map(written, transactions)) == rest, "a block has one form"
+        else:
+            judge(parse_transaction(rest), rest)
+    except InvalidTransaction as fault:
+        assert fault.rule, "what is refused has a rule"
+
+
+def judge(transaction: Transaction, data: bytes) -> None:
+    """What holds for every transaction that is read."""
+    assert written(transaction) == data, "a transaction has one form"
+    info = transaction.info()
+    assert (info.txid == info.relay_id) == (not transaction.witnesses), "two ids where there is a witness"
+    assert info.weight == transaction.weight <= 4 * len(data)
+    assert len(info.spends) == len(transaction.scripts) == len(transaction.sequences) >= 1
+    assert not transaction.is_coinbase or len(info.spends) == 1
+    bare = parse_transaction(transaction.stripped) if transaction.witnesses else transaction
+    assert bare.txid == transaction.txid, "the witness is no part of the txid"
+
+
+def written(transaction: Transaction) -> bytes:
+    """The fields, as BIP144 writes them down."""
+    witness = bool(transaction.witnesses)
+    parts = [struct.pack("<i", transaction.version), b"\0\1" if witness else b"", compact_size(len(transaction.spends))]
+    for point, script, sequence in zip(transaction.spends, transaction.scripts, transaction.sequences, strict=True):
+        parts += [point, compact_size(len(script)), script, struct.pack("<I", sequence)]
+    parts.append(compact_size(len(transaction.outputs)))
+    for amount, script in transaction.outputs:
+        parts += [struct.pack("<q", amount), compact_size(len(script)), script]
+    for stack in transaction.witnesses:
+        parts.append(compact_size(len(stack)))
+        parts += [compact_size(len(item)) + item for item in stack]
+    return b"".join([*parts, struct.pack("<I", transaction.lock_time)])
+
+
+def seeds() -> Iterator[bytes]:
+    """Real blocks and their transactions, and one with a witness."""
+    for entry in list(BlockFile(rig.ROOT / "tests/data/bitcoin_mainnet_1_255.dat", BITCOIN.magic).blocks())[168:182]:
+        yield b"\1" + entry.block
+        for transaction in parse_block(entry.block):
+            yield b"\0" + transaction.data
+    spend = bytes(32) + b"\0\0\0\0" + b"\0" + b"\xff" * 4
+    output = bytes(8) + b"\x02\x51\x52"
+    yield b"\0\2\0\0\0\0\1\1" + spend + b"\1" + output + b"\2\1\xaa\0" + bytes(4)
+    yield b"\0\2\0\0\0\2" + spend * 2 + b"\xfd\xfd\0" + output * 0xFD + bytes(4)
