@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
+
+from transaction_bytes import serialised
 
 import rig
 from obscura.base.cursor import compact_size
@@ -53,17 +54,9 @@ def judge(transaction: Transaction, data: bytes) -> None:
 
 def written(transaction: Transaction) -> bytes:
     """The fields, as BIP144 writes them down."""
-    witness = bool(transaction.witnesses)
-    parts = [struct.pack("<i", transaction.version), b"\0\1" if witness else b"", compact_size(len(transaction.spends))]
-    for point, script, sequence in zip(transaction.spends, transaction.scripts, transaction.sequences, strict=True):
-        parts += [point, compact_size(len(script)), script, struct.pack("<I", sequence)]
-    parts.append(compact_size(len(transaction.outputs)))
-    for amount, script in transaction.outputs:
-        parts += [struct.pack("<q", amount), compact_size(len(script)), script]
-    for stack in transaction.witnesses:
-        parts.append(compact_size(len(stack)))
-        parts += [compact_size(len(item)) + item for item in stack]
-    return b"".join([*parts, struct.pack("<I", transaction.lock_time)])
+    inputs = [*zip(transaction.spends, transaction.scripts, transaction.sequences, strict=True)]
+    parts = (transaction.outputs, transaction.witnesses, transaction.lock_time)
+    return serialised(transaction.version, inputs, *parts)
 
 
 def seeds() -> Iterator[bytes]:

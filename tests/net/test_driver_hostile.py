@@ -28,6 +28,7 @@ from pair import make_version
 
 from obscura.aio.listen import open_listener
 from obscura.aio.worker import WorkerClosed
+from obscura.base.digest import double_sha256
 from obscura.base.errors import LocalError
 from obscura.base.limits import (
     BLOCK_BYTES,
@@ -48,7 +49,7 @@ from obscura.ledgers.memory import MemoryLedger
 from obscura.node.effects import LinkClosed
 from obscura.wire.address import NetAddress
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers
-from obscura.wire.frame import double_sha256, encode_frame, type_field
+from obscura.wire.frame import encode_frame, type_field
 from obscura.wire.greeting import Ping, Pong, Verack, Version
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 from obscura.wire.registry import encode_message

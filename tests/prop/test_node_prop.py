@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from nodes import World, mine_chain
 from stranger import Stranger
 
+from obscura.base.digest import double_sha256
 from obscura.base.instant import seconds
 from obscura.base.names import NULL_HASH, BlockHash
 from obscura.ledgers.memory import INVALID_MARK, MemoryLedger
 from obscura.wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
-from obscura.wire.frame import double_sha256
 from obscura.wire.greeting import GetAddr, Mempool, Verack
 from obscura.wire.inventory import InventoryItem
 

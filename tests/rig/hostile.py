@@ -12,6 +12,7 @@ import time
 from bad_input import GREETING
 
 from obscura.aio.entropy import SystemSecrets
+from obscura.base.digest import double_sha256
 from obscura.base.instant import Instant, WallTime
 from obscura.base.limits import GARBAGE_BYTES
 from obscura.base.randomness import Chance
@@ -23,7 +24,7 @@ from obscura.crypto.keysource import PooledKeys
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node.vault import Vault
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv
-from obscura.wire.frame import HEADER_SIZE, double_sha256, parse_header
+from obscura.wire.frame import HEADER_SIZE, parse_header
 from obscura.wire.greeting import Ping, Pong
 from obscura.wire.identity import KeyClass
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem

@@ -16,6 +16,7 @@ from hostile import HANG_S, Client, source
 from memory_stage import LINK_OBJECTS, MB, Result, Stage
 from memory_veiled import flooded_sinks, half_ciphertexts, half_records, half_veiled_handshakes, veiled_churn
 
+from obscura.base.digest import double_sha256
 from obscura.base.limits import (
     BLOCK_BYTES,
     BOOK_ENTRIES,
@@ -38,7 +39,7 @@ from obscura.base.limits import (
 from obscura.base.names import BlockHash
 from obscura.ledgers.memory import MemoryLedger, mine
 from obscura.wire.blocks import Block, GetData, Headers
-from obscura.wire.frame import HEADER_SIZE, double_sha256, encode_frame, type_field
+from obscura.wire.frame import HEADER_SIZE, encode_frame, type_field
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 from obscura.wire.registry import encode_message
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from nodes import mine_chain
 from pair import make_version
 
+from obscura.base.digest import double_sha256
 from obscura.base.instant import MICROSECONDS, Instant, Now, WallTime, seconds
 from obscura.base.limits import (
     BLOCK_BYTES,
@@ -53,7 +54,7 @@ from obscura.node.effects import (
 )
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, NotFound
-from obscura.wire.frame import HEADER_SIZE, checksum, double_sha256, parse_header
+from obscura.wire.frame import HEADER_SIZE, checksum, parse_header
 from obscura.wire.greeting import Ping, Pong, Verack
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message

@@ -462,7 +462,7 @@ KNOWN_IDS_GENERATION: Final = _limit(
     "a link is known to have, the latest; twice as many at most: Core's filter holds 50,000. 1 MB for a busy link",
 )
 TRACKED_PER_PEER: Final = _limit(
-    "TRACKED_PER_PEER", 5_000, "transactions", "announced by one link and not here yet, as Bitcoin Core"
+    "TRACKED_PER_PEER", 5_000, "transactions", "announced by one link and not here yet (Core): 2 MB"
 )
 TX_IN_FLIGHT: Final = _limit(
     "TX_IN_FLIGHT", 100, "transactions", "asked of one link at once before it counts as busy, as Bitcoin Core"
@@ -479,6 +479,6 @@ ORPHAN_BYTES_PER_PEER: Final = _limit(
 ORPHAN_BYTES_TOTAL: Final = _limit(
     "ORPHAN_BYTES_TOTAL", 20_000_000, "bytes", "of memory over all links: fifty full accounts; the largest one pays"
 )
-ORPHAN_AGE: Final = _span("ORPHAN_AGE", 300, "a parent comes with its batch or not at all; Core waits twenty minutes")
+ORPHAN_AGE: Final = _span("ORPHAN_AGE", 300, "announcements lie seconds apart, not minutes; Core has waited for twenty")
 
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+from ..base.digest import double_sha256
 from ..base.instant import WallTime
 from ..base.names import NULL_HASH, BlockHash
 from ..chain import (
@@ -45,7 +46,7 @@ from ..chain import (
     TxOutcome,
     up_to,
 )
-from .memory_transactions import BadTransactions, MemoryCoins, Undo, double_sha256, parse, unpack_body
+from .memory_transactions import BadTransactions, MemoryCoins, Undo, parse, unpack_body
 
 _LAYOUT: Final = struct.Struct("<I32s32sIQ")
 assert _LAYOUT.size == HEADER_BYTES, "the wire carries headers of this size only"

@@ -11,13 +11,13 @@ FAUCET_AMOUNT that was there from the beginning, so that a simulated wallet need
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from ..base.digest import double_sha256
 from ..base.instant import Duration
 from ..base.names import TxId
 from ..chain.transactions import (
@@ -265,8 +265,3 @@ def _broken(parsed: Parsed) -> str:
     if len(dict.fromkeys(parsed.info.spends)) != len(parsed.info.spends):
         return "bad-txns-inputs-duplicate"
     return "bad-txns-txouttotal-toolarge" if sum(parsed.amounts) >= _AMOUNT_MOST else ""
-
-
-def double_sha256(data: bytes) -> bytes:
-    """What names headers, bodies and transactions of this chain."""
-    return hashlib.sha256(hashlib.sha256(data).digest()).digest()

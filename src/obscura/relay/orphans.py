@@ -5,7 +5,7 @@ is, so no link can push out what another one brought. Over the bound of all acco
 leave after five minutes, and with their link.
 
 A parent cannot be asked for: outpoints name it by its txid, and links announce by relay id. It comes by its own
-announcement, which batches put before its children's.
+announcement, or not at all.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 A transaction is never announced at once: who hears of it when would draw the graph and lead to its origin. All inbound
 links of one network share a single timer, so that many links of a spy learn no more than one does; each outbound link,
 which we chose ourselves, has its own, a faster one. Delays are exponential: that one has waited already tells nothing
-about how long it will wait still. What has gathered meanwhile
-goes out together.
+about how long it will wait still. What has gathered meanwhile goes out together.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 
+from ..base.digest import double_sha256
 from ..base.errors import BugError
 from ..base.names import NULL_HASH, BlockHash, display_hash
 from ..chain import HEADER_BYTES, BlockReport, BlockVerdict
@@ -38,10 +38,6 @@ class SafetyError(BugError):
         self.rule = rule
         self.host = host
         self.detail = detail
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(hashlib.sha256(data).digest()).digest()
 
 
 class SafetyChecker:
@@ -113,7 +109,7 @@ class SafetyChecker:
             [block] = host.ledger.read_blocks((name,))
             if block is None:
                 raise SafetyError("body-missing", host.number, f"block {display_hash(name)} of the active chain")
-            if _digest(block[:HEADER_BYTES]) != name:
+            if double_sha256(block[:HEADER_BYTES]) != name:
                 raise SafetyError("body-other", host.number, f"block {display_hash(name)} is another one")
             unjudged.append(block)
             name = BlockHash(_FIELDS.unpack_from(block)[1])
@@ -124,11 +120,11 @@ class SafetyChecker:
     def _judge(self, block: bytes, host: int) -> None:
         """Admit a block whose parent was admitted."""
         header, body = block[:HEADER_BYTES], block[HEADER_BYTES:]
-        name = BlockHash(_digest(header))
+        name = BlockHash(double_sha256(header))
         _, previous, commitment, time, _ = _FIELDS.unpack(header)
         faults = {
             "work": int.from_bytes(name, "little") >= TARGET,
-            "body": commitment != _digest(body),
+            "body": commitment != double_sha256(body),
             "mark": body.startswith(INVALID_MARK),
             "time": time <= self._times[previous],
         }

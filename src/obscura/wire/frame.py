@@ -6,26 +6,20 @@ double SHA-256 of the payload; payload. There is no network magic.
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import Final
 
+from ..base.digest import double_sha256
 from ..base.errors import Violation
 
 HEADER_SIZE: Final = 20
 TYPE_SIZE: Final = 12
 _HEADER: Final = struct.Struct("<I12s4s")
-_sha256 = hashlib.sha256
-
-
-def double_sha256(data: bytes | bytearray | memoryview) -> bytes:
-    """SHA-256 of SHA-256 of ``data``."""
-    return _sha256(_sha256(data).digest()).digest()
 
 
 def checksum(payload: bytes | bytearray | memoryview) -> bytes:
     """The four checksum bytes of a payload."""
-    return _sha256(_sha256(payload).digest()).digest()[:4]
+    return double_sha256(payload)[:4]
 
 
 def encode_header(type_field: bytes, payload: bytes) -> bytes:

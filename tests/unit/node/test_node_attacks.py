@@ -6,6 +6,7 @@ import pytest
 from nodes import World, mine_chain
 from stranger import Stranger
 
+from obscura.base.digest import double_sha256
 from obscura.base.instant import Now, WallTime, seconds
 from obscura.base.limits import SEND_BUFFER_BYTES
 from obscura.base.names import NULL_HASH, BlockHash
@@ -16,7 +17,6 @@ from obscura.peers import burden
 from obscura.sync import download
 from obscura.sync.view import HeaderTree
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv
-from obscura.wire.frame import double_sha256
 from obscura.wire.inventory import InventoryItem
 from obscura.wire.registry import encode_message
 from obscura.wire.target import Target

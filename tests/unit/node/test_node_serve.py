@@ -6,13 +6,14 @@ import pytest
 from nodes import World
 from stranger import Stranger
 
+from obscura.base.digest import double_sha256
 from obscura.base.errors import BugError
 from obscura.base.limits import BLOCK_BYTES, FRAME_HEADS_KEPT
 from obscura.base.names import BlockHash
 from obscura.node.heads import FrameHeads
 from obscura.node.state import NodeState
 from obscura.wire.blocks import Block, GetData
-from obscura.wire.frame import double_sha256, encode_frame, type_field
+from obscura.wire.frame import encode_frame, type_field
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 
 

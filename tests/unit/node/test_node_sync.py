@@ -6,6 +6,7 @@ import pytest
 from nodes import Host, World, mine_chain
 from stranger import Stranger
 
+from obscura.base.digest import double_sha256
 from obscura.base.instant import seconds
 from obscura.base.limits import (
     BLOCKS_IN_FLIGHT,
@@ -19,7 +20,6 @@ from obscura.chain import BlockVerdict
 from obscura.ledgers.memory import GENESIS, INVALID_MARK, TARGET, MemoryLedger, mine
 from obscura.node.effects import BlockRefused, BlockSubmitted, Send, TipMoved
 from obscura.wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
-from obscura.wire.frame import double_sha256
 from obscura.wire.greeting import Mempool
 from obscura.wire.inventory import KIND_BLOCK, KIND_TX, InventoryItem
 from obscura.wire.target import Target

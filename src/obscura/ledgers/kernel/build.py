@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...base.cursor import compact_size
+from ...base.digest import double_sha256
 from ...base.names import BlockHash
-from .header import block_hash
 from .transaction import parse_transaction
 
 REGTEST_BITS: Final = 0x207F_FFFF
@@ -47,13 +47,13 @@ def build_block(
     Raises:
         InvalidTransaction: one of ``extra`` is not a whole transaction.
     """
-    spends = [parse_transaction(transaction).stripped for transaction in extra]
-    witness = any(stripped != whole for stripped, whole in zip(spends, extra, strict=True))
+    parsed = [parse_transaction(transaction) for transaction in extra]
+    witness = any(transaction.witnesses for transaction in parsed)
     outputs = [subsidy(height).to_bytes(8, "little") + compact_size(len(script)) + script]
     if witness:
         # The coinbase's own witness id counts as zero, and its witness is 32 reserved bytes (BIP141).
-        root = merkle_root([bytes(32), *(block_hash(transaction) for transaction in extra)])
-        commitment = _COMMITMENT_HEADER + block_hash(root + bytes(32))
+        root = merkle_root([bytes(32), *(transaction.relay_id for transaction in parsed)])
+        commitment = _COMMITMENT_HEADER + double_sha256(root + bytes(32))
         outputs.append(bytes(8) + compact_size(len(commitment)) + commitment)
     signature = push_height(height) + b"\x00"  # at least two bytes (bad-cb-length)
     body = (
@@ -61,10 +61,10 @@ def build_block(
         + compact_size(len(outputs)) + b"".join(outputs)
     )  # fmt: skip
     version_field, lock_time = (2).to_bytes(4, "little"), bytes(4)
-    coinbase_id = block_hash(version_field + body + lock_time)
+    coinbase_id = double_sha256(version_field + body + lock_time)
     reserved = b"\x01\x20" + bytes(32) if witness else b""
     coinbase = version_field + (b"\x00\x01" if witness else b"") + body + reserved + lock_time
-    root = merkle_root([coinbase_id, *(block_hash(transaction) for transaction in spends)])
+    root = merkle_root([coinbase_id, *(transaction.txid for transaction in parsed)])
     header = grind(previous, root, time, version)
     return b"".join((header, compact_size(1 + len(extra)), coinbase, *extra))
 
@@ -74,7 +74,7 @@ def grind(previous: bytes, root: bytes, time: int, version: int = _VERSION) -> b
     nonce = 0
     while True:
         header = _HEADER.pack(version, previous, root, time, REGTEST_BITS, nonce)
-        if int.from_bytes(block_hash(header), "little") <= _TARGET:
+        if int.from_bytes(double_sha256(header), "little") <= _TARGET:
             return header
         nonce += 1
 
@@ -85,7 +85,7 @@ def merkle_root(ids: Sequence[bytes]) -> bytes:
     while len(level) > 1:
         if len(level) % 2:
             level.append(level[-1])
-        level = [block_hash(level[at] + level[at + 1]) for at in range(0, len(level), 2)]
+        level = [double_sha256(level[at] + level[at + 1]) for at in range(0, len(level), 2)]
     return level[0]
 
 

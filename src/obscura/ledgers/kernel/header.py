@@ -8,19 +8,14 @@ target at all (``CheckProofOfWork``). Whether the target is the *right* one need
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from typing import Final
 
+from ...base.digest import double_sha256
 from ...base.names import BlockHash
 from ...chain import HEADER_BYTES, HeaderInfo, InvalidBlock, InvalidHeader
 
 _SIGN: Final = 0x0080_0000
-
-
-def double_sha256(data: bytes) -> bytes:
-    """Bitcoin's digest, 32 bytes, in wire order."""
-    return hashlib.sha256(hashlib.sha256(data).digest()).digest()
 
 
 def block_hash(header: bytes) -> BlockHash:
@@ -60,7 +55,7 @@ def identify_header(header: bytes, pow_limit: int) -> HeaderInfo:
     if len(header) != HEADER_BYTES:
         raise InvalidHeader("header-size", f"{len(header)} bytes")
     target, work = _target_and_work(int.from_bytes(header[72:76], "little"), pow_limit)
-    name = hashlib.sha256(hashlib.sha256(header).digest()).digest()
+    name = double_sha256(header)
     if int.from_bytes(name, "little") > target:
         raise InvalidHeader("high-hash")
     return HeaderInfo(BlockHash(name), BlockHash(header[4:36]), work, int.from_bytes(header[68:72], "little"))

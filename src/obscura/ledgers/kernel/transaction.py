@@ -1,7 +1,7 @@
 """Bitcoin's transactions as bytes, with and without witness (Bitcoin developer reference, BIP144).
 
-One pass over the bytes, without an object for each field: every transaction of the chain goes through here on its way
-into the coin view, and every relayed one before any budget has been charged for its scripts.
+One pass over the bytes, without an object for each field: it is for whole blocks, and for what strangers send before
+anything was charged for it.
 
 The encoding is exact: what is parsed has one form, so nobody can give a transaction a second relay id by counting in a
 longer form or by a witness that holds nothing. Amounts, duplicates and all else that has a meaning are judged later.
@@ -13,17 +13,16 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
+from ...base.digest import double_sha256
 from ...base.limits import BLOCK_BYTES
 from ...base.names import TxId
 from ...chain.transactions import InvalidTransaction, OutPoint, TxInfo
-from .header import double_sha256
 
 HEADER_BYTES: Final = 80
 NULL_OUTPOINT: Final = OutPoint(bytes(32) + b"\xff\xff\xff\xff")
 """What a coinbase's only input names."""
 _INPUT_MIN: Final = 41
 _OUTPUT_MIN: Final = 9
-_MARKER: Final = b"\x00\x01"
 _U32: Final = struct.Struct("<I")
 _I32: Final = struct.Struct("<i")
 _I64: Final = struct.Struct("<q")
