@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ..base.errors import BugError
 from ..base.instant import Instant, after
 from ..base.limits import MEMPOOL_INPUT_BYTES, ORPHAN_AGE, ORPHAN_BYTES_PER_PEER, ORPHAN_BYTES_TOTAL, ORPHANS_PER_PEER
 from ..base.names import ConnId, TxId
@@ -58,14 +59,21 @@ class Orphanage:
         """Bytes of memory on one link's account."""
         return self._sizes.get(conn, 0)
 
-    def add(self, conn: ConnId, data: bytes, info: TxInfo, now: Instant) -> bool:
-        """Keep a transaction. ``False`` if it was not: it is here already, or no account could hold it."""
+    def add(self, conn: ConnId, data: bytes, info: TxInfo, now: Instant) -> list[Orphan]:
+        """Keep a transaction. Returns those that are not kept for it: it is among them if no account could hold it.
+
+        Raises:
+            BugError: it is here already.
+        """
         orphan = Orphan(conn, data, info, now)
-        if info.relay_id in self._all or orphan.held > ORPHAN_BYTES_PER_PEER:
-            return False
+        if info.relay_id in self._all:
+            raise BugError("an orphan is added twice")
+        if orphan.held > ORPHAN_BYTES_PER_PEER:
+            return [orphan]
+        gone: list[Orphan] = []
         account = self._accounts.setdefault(conn, {})
         while len(account) >= ORPHANS_PER_PEER or self.held(conn) + orphan.held > ORPHAN_BYTES_PER_PEER:
-            self._remove(next(iter(account.values())))
+            gone.append(self._remove(next(iter(account.values()))))
         self._all[info.relay_id] = account[info.relay_id] = orphan
         self._accounts[conn] = account
         self._sizes[conn] = self.held(conn) + orphan.held
@@ -75,8 +83,8 @@ class Orphanage:
             self._parents.setdefault(point.txid, {})[point] = None
         while self.size > ORPHAN_BYTES_TOTAL:
             largest = max(self._sizes, key=self.held)
-            self._remove(next(iter(self._accounts[largest].values())))
-        return info.relay_id in self._all
+            gone.append(self._remove(next(iter(self._accounts[largest].values()))))
+        return gone
 
     def waiting_for(self, txid: TxId) -> list[Orphan]:
         """Take out those that spend an output of this transaction, oldest first."""
@@ -87,26 +95,26 @@ class Orphanage:
             self._remove(orphan)
         return sorted(found.values(), key=lambda one: one.since)
 
-    def erase_spending(self, points: Iterable[OutPoint]) -> None:
-        """Drop those that spend any of these outputs: a block has spent them."""
-        for point in points:
-            for orphan in list(self._spenders.get(point, {}).values()):
-                self._remove(orphan)
+    def erase_spending(self, points: Iterable[OutPoint]) -> list[Orphan]:
+        """Drop those that spend any of these outputs: a block has spent them. Returns them."""
+        spending = (orphan for point in points for orphan in list(self._spenders.get(point, {}).values()))
+        return [self._remove(orphan) for orphan in spending]
 
-    def peer_gone(self, conn: ConnId) -> None:
-        """A link has ended."""
-        for orphan in list(self._accounts.get(conn, {}).values()):
-            self._remove(orphan)
+    def peer_gone(self, conn: ConnId) -> list[Orphan]:
+        """A link has ended. Returns what it had brought."""
+        return [self._remove(orphan) for orphan in list(self._accounts.get(conn, {}).values())]
 
     def next_deadline(self) -> Instant | None:
         """When :meth:`expire` has something to do."""
         oldest = next(iter(self._all.values()), None)
         return None if oldest is None else after(oldest.since, ORPHAN_AGE)
 
-    def expire(self, now: Instant) -> None:
-        """Drop those whose time is over."""
+    def expire(self, now: Instant) -> list[Orphan]:
+        """Drop those whose time is over, and return them."""
+        gone: list[Orphan] = []
         while (deadline := self.next_deadline()) is not None and deadline <= now:
-            self._remove(next(iter(self._all.values())))
+            gone.append(self._remove(next(iter(self._all.values()))))
+        return gone
 
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
@@ -123,7 +131,7 @@ class Orphanage:
         assert points == set(self._spenders), "what orphans spend is indexed, and nothing else"
         assert points == {point for under in self._parents.values() for point in under}, "by parent as well"
 
-    def _remove(self, orphan: Orphan) -> None:
+    def _remove(self, orphan: Orphan) -> Orphan:
         name, conn = orphan.info.relay_id, orphan.conn
         del self._all[name]
         del self._accounts[conn][name]
@@ -140,3 +148,4 @@ class Orphanage:
                 del under[point]
                 if not under:
                     del self._parents[point.txid]
+        return orphan

@@ -12,7 +12,9 @@ Many links announce one transaction; it is asked of one at a time. The rules, ea
   never refused for that, or a flood of requests made by others' silence would hide what only it has.
 * *Five thousand announcements* are kept for each link. What is over is not taken: it costs that link alone.
 
-A transaction whose announcements are all done is forgotten.
+A transaction whose announcements are all done is forgotten. One that is *held* is here and not judged yet, or waits
+for a parent: nobody is asked for it, but who has it is remembered, so that a link which brings it and takes it away
+again (by leaving, or by pushing it out of a bound) gains nothing.
 """
 
 from __future__ import annotations
@@ -76,6 +78,7 @@ class RequestTracker:
         self._holders: dict[TxId, list[_Announcement]] = {}
         self._ripe: dict[TxId, None] = {}
         """Transactions of which another link may have to be asked."""
+        self._held: dict[TxId, None] = {}
         self._heap: list[tuple[Instant, int, _Announcement]] = []
         self._serial = 0
         self._count = 0
@@ -128,7 +131,7 @@ class RequestTracker:
                 self._finish(announcement, _State.LATE)
         chosen: list[_Announcement] = []
         for tx_id in self._ripe:
-            holders = self._holders.get(tx_id)
+            holders = None if tx_id in self._held else self._holders.get(tx_id)
             best = None if holders is None else self._best(holders)
             if best is not None:
                 chosen.append(best)
@@ -162,8 +165,21 @@ class RequestTracker:
 
     not_found = answered
 
+    def hold(self, tx_id: TxId) -> None:
+        """The transaction is here, but not for good: nobody is asked for it until :meth:`release`. Nothing happens if
+        no announcement of it is kept; one that comes later is held by another call."""
+        if tx_id in self._holders:
+            self._held[tx_id] = None
+
+    def release(self, tx_id: TxId) -> None:
+        """It is not here any more, and was not judged: who has it may be asked."""
+        self._held.pop(tx_id, None)
+        if tx_id in self._holders:
+            self._ripe[tx_id] = None
+
     def forget(self, tx_id: TxId) -> None:
         """The transaction need not be asked for any more: it is here, or it is refused for good."""
+        self._held.pop(tx_id, None)
         for announcement in self._holders.pop(tx_id, ()):
             self._drop(announcement)
         self._ripe.pop(tx_id, None)
@@ -199,7 +215,8 @@ class RequestTracker:
             assert states.count(_State.ASKED) <= 1, "one request for each transaction"
             assert any(state < _State.LATE for state in states), "what is done with is forgotten"
             if _State.READY in states and _State.ASKED not in states:
-                assert tx_id in self._ripe, "who can be asked is looked at"
+                assert tx_id in self._ripe or tx_id in self._held, "who can be asked is looked at"
+        assert all(tx_id in self._holders for tx_id in self._held), "what is held has announcements"
         assert len(self._heap) <= 2 * self._count + RANKS_SLACK, "overtaken moments are swept out"
 
     # -- within

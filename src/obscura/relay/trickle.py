@@ -4,17 +4,29 @@ A transaction is never announced at once: who hears of it when would draw the gr
 links of one network share a single timer, so that many links of a spy learn no more than one does; each outbound link,
 which we chose ourselves, has its own, a faster one. Delays are exponential: that one has waited already tells nothing
 about how long it will wait still. What has gathered meanwhile goes out together.
+
+For the same reason a timer may rest while nothing waits for it, and is drawn anew when something does: the moment of an
+announcement is distributed as if the timer had never rested. So a quiet node does not wake up.
 """
 
 from __future__ import annotations
 
 import heapq
+from typing import NamedTuple
 
+from ..base.errors import BugError
 from ..base.instant import Duration, Instant, after
 from ..base.limits import TRICKLE_INBOUND, TRICKLE_OUTBOUND
 from ..base.names import ConnId
 from ..base.randomness import Chance
 from ..wire.address import Network
+
+
+class _Timer(NamedTuple):
+    """A network's, or an outbound link's."""
+
+    network: Network | None
+    conn: ConnId | None
 
 
 class Trickle:
@@ -34,64 +46,66 @@ class Trickle:
         self._outbound = outbound
         self._shared: dict[Network, dict[ConnId, None]] = {}
         """Inbound links by network."""
-        self._network: dict[ConnId, Network] = {}
-        self._single: dict[ConnId, None] = {}
-        self._heap: list[tuple[Instant, int, Network | None, ConnId]] = []
-        """Moment, serial, and a network, or else an outbound link."""
+        self._network: dict[ConnId, Network | None] = {}
+        """``None`` for an outbound link."""
+        self._running: dict[Network | ConnId, None] = {}
+        """The timers that are drawn."""
+        self._heap: list[tuple[Instant, int, _Timer]] = []
         self._serial = 0
 
     def __len__(self) -> int:
-        return len(self._network) + len(self._single)
+        return len(self._network)
 
-    def join(self, conn: ConnId, network: Network, now: Instant, *, inbound: bool) -> None:
+    def join(self, conn: ConnId, network: Network, *, inbound: bool) -> None:
         """A link takes transactions from now on. A link's name is never used twice."""
-        if not inbound:
-            self._single[conn] = None
-            self._push(None, conn, now)
-            return
-        self._network[conn] = network
-        if network not in self._shared:
-            self._shared[network] = {}
-            self._push(network, conn, now)
-        self._shared[network][conn] = None
+        self._network[conn] = network if inbound else None
+        if inbound:
+            self._shared.setdefault(network, {})[conn] = None
 
     def leave(self, conn: ConnId) -> None:
         """A link has ended. Its network's timer goes on: a new link must not be able to set it anew."""
-        self._single.pop(conn, None)
         network = self._network.pop(conn, None)
         if network is not None:
             del self._shared[network][conn]
+
+    def wake(self, conn: ConnId, now: Instant) -> None:
+        """Something waits for a link: its timer runs from now on, unless it does already.
+
+        Raises:
+            BugError: the link has not joined.
+        """
+        if conn not in self._network:
+            raise BugError("a link that takes no transactions has no timer")
+        network = self._network[conn]
+        timer = _Timer(None, conn) if network is None else _Timer(network, None)
+        if timer in self._running:
+            return
+        self._running[timer] = None
+        self._serial += 1
+        delay = self._chance.exponential(self._outbound if network is None else self._inbound)
+        heapq.heappush(self._heap, (after(now, delay), self._serial, timer))
 
     def next_deadline(self) -> Instant | None:
         """When :meth:`due` has something to say, or a moment of a link that has ended comes."""
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: Instant) -> list[ConnId]:
-        """The links whose moment has come, each once; their next one is drawn."""
+        """The links whose moment has come, each once; their timers rest."""
         found: dict[ConnId, None] = {}
         while self._heap and self._heap[0][0] <= now:
-            _, _, network, conn = heapq.heappop(self._heap)
-            if network is not None:
-                links = self._shared[network]
-                if not links:
-                    del self._shared[network]
-                    continue
-                found.update(links)
-                self._push(network, conn, now)
-            elif conn in self._single:
-                found[conn] = None
-                self._push(None, conn, now)
+            _, _, timer = heapq.heappop(self._heap)
+            del self._running[timer]
+            if timer.network is not None:
+                found.update(self._shared[timer.network])
+            elif timer.conn in self._network:
+                found[timer.conn] = None
         return list(found)
 
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
-        networks = [network for _, _, network, _ in self._heap if network is not None]
-        links = [conn for _, _, network, conn in self._heap if network is None]
-        assert all(links.count(conn) == 1 for conn in self._single), "each outbound link has one moment"
-        assert sorted(networks) == sorted(self._shared), "each network has one moment"
-        assert sum(map(len, self._shared.values())) == len(self._network), "each inbound link is in one network"
-
-    def _push(self, network: Network | None, conn: ConnId, now: Instant) -> None:
-        self._serial += 1
-        delay = self._chance.exponential(self._outbound if network is None else self._inbound)
-        heapq.heappush(self._heap, (after(now, delay), self._serial, network, conn))
+        timers = [timer for _, _, timer in self._heap]
+        assert dict.fromkeys(timers) == self._running, "each timer that runs has a moment"
+        assert len(timers) == len(self._running), "and only one"
+        shared = {conn: network for network, links in self._shared.items() for conn in links}
+        inbound = {conn: network for conn, network in self._network.items() if network is not None}
+        assert shared == inbound, "each inbound link is in one network"

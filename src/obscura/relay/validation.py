@@ -7,7 +7,8 @@ for one of each other link at most. The cost is guessed by the number of inputs 
 right when the verdict tells it.
 
 What waits is bounded for each link and over all; over a bound the transaction that has just come is dropped, as if it
-had never been sent, and may be asked of others. Our operator's transactions go first and are not bounded here.
+had never been sent, and may be asked of others. Our operator's transactions, and those that are judged again
+because their block has left the chain, go first and are not bounded here: no peer makes them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import heapq
 from collections import deque
 from dataclasses import dataclass, field
 
-from ..base.instant import Duration
+from ..base.instant import Duration, Instant
 from ..base.limits import (
     VALIDATION_BATCH,
     VALIDATION_BATCH_COST,
@@ -32,13 +33,16 @@ from ..chain.transactions import TxInfo
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One transaction on its way to the ledger; ``conn`` is who sent it, ``None`` for our own operator."""
+    """One transaction on its way to the ledger; ``conn`` is who sent it, ``None`` for our own operator and for what is
+    judged again."""
 
     conn: ConnId | None
     data: bytes = field(repr=False)
     info: TxInfo
-    ticket: int = 0
-    """The operator's, if it is his."""
+    own: bool = False
+    """It is our operator's own: to be kept until a block holds it."""
+    since: Instant | None = None
+    """When it came, if that was before it came into this line: it has waited in the mempool already."""
 
     @property
     def guess(self) -> Duration:

@@ -140,6 +140,25 @@ def test_the_order_among_equals_is_the_keys() -> None:
     assert firsts == {OUT, OTHER}
 
 
+def test_what_is_held_is_asked_of_nobody_until_it_is_released() -> None:
+    tracker = RequestTracker(KEY)
+    tracker.announced(OUT, X, preferred=True, now=START)
+    tracker.announced(OTHER, X, preferred=True, now=START)
+    [(first, _)] = tracker.due(START)
+    second = OTHER if first == OUT else OUT
+    tracker.hold(X)
+    tracker.answered(first, X)
+    assert tracker.due(after(START, TX_REQUEST_TIMEOUT)) == []
+    tracker.release(X)
+    assert tracker.due(after(START, TX_REQUEST_TIMEOUT)) == [(second, X)]
+    tracker.hold(X)
+    tracker.forget(X)
+    tracker.hold(X)
+    tracker.announced(OUT, X, preferred=True, now=START)
+    assert tracker.due(after(START, TX_REQUEST_TIMEOUT)) == [(OUT, X)], "a new announcement is not held of itself"
+    tracker.check()
+
+
 class TrackerStory(RuleBasedStateMachine):
     """The tracker beside a list of everything; the order among equals is taken from the tracker."""
 
@@ -149,6 +168,7 @@ class TrackerStory(RuleBasedStateMachine):
         self.now = START
         self.rows: list[list[object]] = []
         """``[conn, id, preferred, moment, state]``; states: wait, asked, late, done."""
+        self.held: set[TxId] = set()
 
     def _row(self, conn: ConnId, name: TxId) -> list[object] | None:
         return next((row for row in self.rows if row[0] == conn and row[1] == name), None)
@@ -156,6 +176,7 @@ class TrackerStory(RuleBasedStateMachine):
     def _tidy(self) -> None:
         live = {row[1] for row in self.rows if row[4] in ("wait", "asked")}
         self.rows = [row for row in self.rows if row[1] in live]
+        self.held &= {row[1] for row in self.rows}  # type: ignore[misc]
 
     CONNS = st.integers(1, 4).map(ConnId)
     NAMES = st.integers(0, 4).map(numbered)
@@ -180,7 +201,7 @@ class TrackerStory(RuleBasedStateMachine):
         for name in {row[1] for row in self.rows}:
             mine = [row for row in self.rows if row[1] == name]
             ready = [row for row in mine if row[4] == "wait" and row[3] <= self.now]  # type: ignore[operator]
-            if ready and not any(row[4] == "asked" for row in mine):
+            if name not in self.held and ready and not any(row[4] == "asked" for row in mine):
                 best = any(row[2] for row in ready)
                 wanted[name] = {row[0] for row in ready if row[2] == best}
         asked = self.tracker.due(self.now)
@@ -209,6 +230,18 @@ class TrackerStory(RuleBasedStateMachine):
     def forget(self, name: TxId) -> None:
         self.tracker.forget(name)
         self.rows = [row for row in self.rows if row[1] != name]
+        self._tidy()
+
+    @rule(name=NAMES)
+    def hold(self, name: TxId) -> None:
+        self.tracker.hold(name)
+        if any(row[1] == name for row in self.rows):
+            self.held.add(name)
+
+    @rule(name=NAMES)
+    def release(self, name: TxId) -> None:
+        self.tracker.release(name)
+        self.held.discard(name)
 
     @rule(conn=CONNS)
     def leave(self, conn: ConnId) -> None:
