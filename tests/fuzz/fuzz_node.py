@@ -19,7 +19,7 @@ REACHES = (
     "node.on_serve.blocks_read",
     "node.on_serve.on_getblocks",
     "node.on_serve.on_getheaders",
-    "node.on_serve.on_mempool",
+    "node.spreading.on_mempool",
     "node.on_sync._give_up",
     "node.on_sync._other_network",
     "node.on_sync._refuse",

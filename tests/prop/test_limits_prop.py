@@ -23,6 +23,7 @@ from obscura.base.randomness import Chance
 from obscura.channel import Channel, MessageFault, Role
 from obscura.channel.budget import FaultBudget, TokenBucket
 from obscura.ledgers.memory import MemoryLedger
+from obscura.node.effects import AcceptBlocks
 from obscura.peers.backoff import backoff
 from obscura.peers.book import AddressBook
 from obscura.peers.dialing import Dialer
@@ -175,7 +176,7 @@ def test_a_price_grows_by_the_size() -> None:
     for size, tokens in ((limits.PRICE_BYTES - 1, 0), (limits.PRICE_BYTES, 1), (2 * limits.PRICE_BYTES, 2)):
         channel = opened()
         payload = bytes(size)
-        row = next(row for row in REGISTRY if row.name == "tx")
+        row = next(row for row in REGISTRY if row.name == "inv")
         channel.spend(limits.TOKENS_BURST - 2 - row.price - tokens, START)  # version and verack cost one each
         frame = size.to_bytes(4, "little") + FIELD_OF[row.message] + bytes(4) + payload
         feed(channel, frame)
@@ -385,7 +386,8 @@ def test_blocks_of_one_batch() -> None:
             play.submit(block)
         sizes = []
         while play.asks:
-            sizes.append(len(play.asks[0][1].blocks))  # type: ignore[union-attr]
+            if isinstance(play.asks[0][1], AcceptBlocks):
+                sizes.append(len(play.asks[0][1].blocks))
             play.work()
             play.deliver()
         assert sizes[0] == 1, "it does not wait for more"
@@ -501,6 +503,11 @@ ELSEWHERE = {
     "REPLAY_TIME": "tests/contract/replay_contract.py",
     "STEADY_LINK": "tests/unit/peers/test_book_and_dialer.py",
     "LOG_LINES_BURST": "tests/unit/app/test_logs.py",
+    "FAULT_INVALID_TX": "tests/unit/node/test_node_relay.py:FAULT_INVALID_TX",
+    "MEMPOOL_ANSWER_AGE": "tests/unit/node/test_node_relay.py:MEMPOOL_ANSWER_AGE",
+    "RELAY_BEHIND": "tests/unit/node/test_node_relay.py:RELAY_BEHIND",
+    "OWN_TRANSACTIONS": "tests/unit/node/test_node_relay.py:OWN_TRANSACTIONS",
+    "MEMPOOL_ANSWER": "tests/unit/node/test_node_relay.py:MEMPOOL_ANSWER",
     "LOG_LINE_EVERY": "tests/unit/app/test_logs.py:LOG_LINES_BURST",
     "SEGMENT_BYTES": "tests/unit/ledgers/test_blockstore.py:segment_bytes",
     "GARBAGE_BYTES": "tests/unit/channel/test_handshake.py:GARBAGE_BYTES",
@@ -527,6 +534,8 @@ ELSEWHERE = {
 }
 """Rows whose two sides another file tests; it exists, and a text behind the colon says where to look in it."""
 UNBOUNDING = {
+    "MEMPOOL_SWEEP": "a timer: one look each; the pool is bounded in bytes",
+    "RENEW_MEAN": "the mean of a random wait: tests/unit/node/test_node_relay.py",
     "MEMPOOL_INPUT_BYTES": "as MEMPOOL_ENTRY_BYTES: what an entry is counted for",
     "FEE_FLOOR_STEP": "a price; tests/unit/relay/test_mempool.py looks at it",
     "RANKS_SLACK": "when a heap is swept; what it holds beside is bounded by the pool",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from obscura.base.instant import Duration, Instant, Now, WallTime, seconds
-from obscura.base.names import BlockHash, ConnId
+from obscura.base.names import BlockHash, ConnId, TxId
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory import MemoryLedger, mine
 from obscura.node import Node, NodeConfig
@@ -19,12 +20,19 @@ from obscura.node.effects import (
     Drop,
     Effect,
     Event,
+    FollowCoins,
+    ForgetTransaction,
+    JudgeTransactions,
+    KeptTransaction,
     Pause,
     ReadBlocks,
     Resume,
     SaveAddresses,
+    SaveMempool,
+    SaveTransaction,
     Send,
     Tell,
+    TransactionsJudged,
 )
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress, parse_address
@@ -39,10 +47,24 @@ def node_address(number: int) -> NetAddress:
 class Host:
     """One node and what it has said."""
 
-    def __init__(self, world: World, number: int, connect: tuple[int, ...], **config: object) -> None:
+    def __init__(
+        self,
+        world: World,
+        number: int,
+        connect: tuple[int, ...],
+        *,
+        ledger: MemoryLedger | None = None,
+        own: tuple[bytes, ...] = (),
+        kept: tuple[KeptTransaction, ...] = (),
+        hold: type | None = None,
+        **config: object,
+    ) -> None:
         self.world = world
         self.address = node_address(number)
-        self.ledger = MemoryLedger()
+        self.ledger = ledger or MemoryLedger()
+        self.hold = hold
+        """Requests of this kind to the ledger are not answered before :meth:`release`."""
+        self.held: list[Callable[[], None]] = []
         settings = NodeConfig(
             transport=Mode.PLAIN,
             network="memory",
@@ -53,10 +75,13 @@ class Host:
             **config,  # type: ignore[arg-type]
         )
         chance = Chance.from_seed(1000 + number)
-        self.node = Node(settings, self.ledger, chance, self.ledger.restore(), (), world.now)
+        restored = self.ledger.restore()
+        self.node = Node(settings, self.ledger, chance, restored, (), world.now, own=own, kept=kept)
         self.links: dict[ConnId, tuple[Host, ConnId]] = {}
         self.events: list[Event] = []
         self.saved: tuple[AddressRecord, ...] = ()
+        self.sent: dict[TxId, bytes] = {}
+        self.mempool: tuple[KeptTransaction, ...] = ()
         self.paused: dict[ConnId, list[bytes]] = {}
         self.filter: Callable[[Effect], bool] = lambda effect: True
         """A test that plays a liar or a staller swallows effects here."""
@@ -68,6 +93,12 @@ class Host:
             if self.filter(effect):
                 self.world.carry_out(self, effect)
         return bool(effects)
+
+    def release(self) -> None:
+        """Have what was held answered, and nothing more held."""
+        self.hold = None
+        self.world.queue.extend(self.held)
+        self.held = []
 
     def mine(
         self, count: int = 1, body: bytes = b"", on: BlockHash | None = None, time: int | None = None
@@ -100,8 +131,8 @@ class World:
         self.queue: deque[Callable[[], None]] = deque()
         self._time = 1_700_000_000
 
-    def add(self, *connect: int, **config: object) -> Host:
-        """A new node that dials the given ones."""
+    def add(self, *connect: int, **config: Any) -> Host:
+        """A new node that dials the given ones; see :class:`Host`."""
         host = Host(self, len(self.hosts), connect, **config)
         self.hosts.append(host)
         host.node.start(self.now)
@@ -167,9 +198,16 @@ class World:
                 for data in host.paused.pop(conn, []):
                     self._deliver((host, conn), data)
             case Ask(ticket, request):
-                self.queue.append(lambda: self._answer(host, ticket, request))
+                answers = host.held if host.hold is type(request) else self.queue
+                answers.append(lambda: self._answer(host, ticket, request))
             case SaveAddresses(records):
                 host.saved = records
+            case SaveTransaction(relay_id, data):
+                host.sent[relay_id] = data
+            case ForgetTransaction(relay_id):
+                host.sent.pop(relay_id, None)
+            case SaveMempool(transactions):
+                host.mempool = transactions
             case Tell(event):
                 host.events.append(event)
 
@@ -197,6 +235,10 @@ class World:
                 host.node.answered(ticket, host.ledger.accept_blocks(blocks), self.now)
             case ReadBlocks(hashes, bytes_max):
                 host.node.answered(ticket, BlocksRead(host.ledger.read_blocks(hashes, bytes_max)), self.now)
+            case FollowCoins(details):
+                host.node.answered(ticket, host.ledger.follow(details=details), self.now)
+            case JudgeTransactions(candidates):
+                host.node.answered(ticket, TransactionsJudged(host.ledger.admit(candidates)), self.now)
 
     def check(self) -> None:
         """Every node's invariants hold."""

@@ -41,6 +41,8 @@ from obscura.node.effects import (
     Dial,
     Drop,
     Effect,
+    FollowCoins,
+    JudgeTransactions,
     LedgerAnswer,
     LedgerRequest,
     LinkClosed,
@@ -51,6 +53,7 @@ from obscura.node.effects import (
     SaveAddresses,
     Send,
     Tell,
+    TransactionsJudged,
 )
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, NotFound
@@ -150,6 +153,9 @@ class Play:
         self._written: dict[ConnId, int] = {}
         self.node.start(self.now)
         self.settle()
+        # The coin view's first step.
+        self.work()
+        self.deliver()
 
     # -- what a driver and its peers do
 
@@ -235,6 +241,10 @@ class Play:
                 self.done.append((ticket, self.ledger.accept_headers(headers)))
             case AcceptBlocks(blocks):
                 self.done.append((ticket, self.ledger.accept_blocks(blocks)))
+            case FollowCoins(details):
+                self.done.append((ticket, self.ledger.follow(details=details)))
+            case JudgeTransactions(candidates):
+                self.done.append((ticket, TransactionsJudged(self.ledger.admit(candidates))))
         return True
 
     def deliver(self) -> bool:
@@ -393,6 +403,9 @@ class Play:
                 assert sum(map(len, blocks[:-1])) < LEDGER_BATCH_BYTES
             case AcceptHeaders(headers):
                 assert headers
+            case FollowCoins() | JudgeTransactions():
+                busy = [one for _, one in self.asks if isinstance(one, FollowCoins | JudgeTransactions)]
+                assert len(busy) < 2, "a batch before the ledger, and a step of the view"
         self.asks.append((ticket, request))
 
     def _hear(self, link: Link, data: bytes) -> None:

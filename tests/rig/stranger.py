@@ -8,6 +8,7 @@ from pair import make_version
 from obscura.base.names import ConnId
 from obscura.node.effects import Drop, Effect, LinkClosed, Send
 from obscura.wire.address import NetAddress, parse_address
+from obscura.wire.features import Feature, FeatureSet
 from obscura.wire.frame import HEADER_SIZE, parse_header
 from obscura.wire.greeting import GetAddr, Ping, Pong, Verack, Version
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
@@ -16,7 +17,15 @@ from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
 class Stranger:
     """An inbound link to ``host``. ``inbox`` holds what the node said, pings and the handshake left out."""
 
-    def __init__(self, world: World, host: Host, address: str = "127.200.1.1:50000", *, greet: bool = True) -> None:
+    def __init__(
+        self,
+        world: World,
+        host: Host,
+        address: str = "127.200.1.1:50000",
+        *,
+        greet: bool = True,
+        features: Feature = Feature.NONE,
+    ) -> None:
         self.world = world
         self.host = host
         self.address: NetAddress = parse_address(address)
@@ -38,7 +47,7 @@ class Stranger:
 
         host.filter = catch
         if greet:
-            self.say(make_version(nonce=4242), Verack())
+            self.say(make_version(4242, FeatureSet(features)), Verack())
             self.inbox.clear()
 
     def say(self, *messages: Message) -> list[Message]:

@@ -46,7 +46,7 @@ class Rig:
         **vault: object,
     ) -> None:
         self.replays = replays
-        self.ledger = MemoryLedger()
+        self.ledger = MemoryLedger(relays=False)
         self.genesis = self.ledger.identify_header(self.ledger.genesis).hash
         config = NodeConfig(
             network="memory",

@@ -16,7 +16,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from ..base.errors import BugError, LocalError
 from ..base.instant import Now
@@ -32,12 +32,16 @@ from ..node.effects import (
     Effect,
     Event,
     ForgetPin,
+    ForgetTransaction,
     Pause,
     Resume,
     SaveAddresses,
+    SaveMempool,
     SavePin,
+    SaveTransaction,
     Send,
     Tell,
+    TransactionSubmitted,
 )
 from ..peers.pins import NamedPin
 from ..peers.replay import ReplayGuard
@@ -48,7 +52,7 @@ from .alarm import Alarm
 from .clock import read_clock
 from .links import Links
 from .listen import Listener
-from .saver import AddressSaver, PinSaver, Save, SavePins
+from .saver import AddressSaver, ChangeSaver, Save, SaveMempools, SavePins, SaveTransactions
 from .worker import LedgerWorker, WorkerClosed
 
 log = logging.getLogger("obscura.driver")
@@ -67,6 +71,8 @@ class Driver:
         source_host: the local address that dials come from, where it matters (loopback networks).
         save: takes the addresses to be stored; runs on a thread, one call at a time, in order.
         save_pin: makes a named peer's pin durable, or forgets it; on a thread as well, beside ``save``.
+        save_transaction: keeps a transaction of our operator, or forgets it; on a thread as well.
+        save_mempool: takes what waits for a block when the node stops; on a thread, once.
         replays: remembers who has knocked; a node with a keyed listener needs it. It is asked on a thread.
         listeners: called on the loop with every event that the node tells. What they raise is logged.
     """
@@ -80,6 +86,8 @@ class Driver:
         source_host: str | None = None,
         save: Save | None = None,
         save_pin: SavePins | None = None,
+        save_transaction: SaveTransactions | None = None,
+        save_mempool: SaveMempools | None = None,
         replays: ReplayGuard | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
     ) -> None:
@@ -88,12 +96,16 @@ class Driver:
         self._listening = listener
         self._links = Links(self._node, self._give, self._flush, source_host)
         self._saver = None if save is None else AddressSaver(save)
-        self._pin_saver = None if save_pin is None else PinSaver(save_pin)
+        self._pin_saver = None if save_pin is None else ChangeSaver(save_pin, "pin")
+        self._sent_saver = None if save_transaction is None else ChangeSaver(save_transaction, "transaction")
+        self._save_mempool = save_mempool
+        self._mempool: SaveMempool | None = None
+        """What the node wants kept at its end."""
         self._admission = None if replays is None else Admission(replays, self._admitted)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
         self._asks: dict[asyncio.Task[None], None] = {}
-        self._submitted: dict[int, asyncio.Future[BlockSubmitted]] = {}
+        self._submitted: dict[int, asyncio.Future[Any]] = {}
         self._flush_due = False
         self._timer_failures = 0
         self._stop = asyncio.Event()
@@ -194,6 +206,23 @@ class Driver:
         self._schedule_flush()
         return await future
 
+    async def submit_transaction(self, data: bytes) -> TransactionSubmitted:
+        """Hand in a transaction of our own and wait for the verdict. One that is accepted is on disk on return.
+
+        Raises:
+            LocalError: the node stops before there is a verdict, or the disk refuses to keep it: it is relayed, but a
+                restart forgets it.
+        """
+        if self._stopping:
+            raise LocalError(_STOPPING)
+        future: asyncio.Future[TransactionSubmitted] = asyncio.get_running_loop().create_future()
+        self._submitted[self._node.submit_transaction(data, read_clock())] = future
+        self._schedule_flush()
+        done = await future
+        if done.accepted and self._sent_saver is not None:
+            await self._sent_saver.finish()
+        return done
+
     # -- inputs
 
     def _give(self, call: Callable[[Now], object], conn: ConnId | None = None) -> bool:
@@ -267,6 +296,14 @@ class Driver:
             case ForgetPin(address):
                 if self._pin_saver is not None:
                     self._pin_saver.put(address, None)
+            case SaveTransaction(relay_id, data):
+                if self._sent_saver is not None:
+                    self._sent_saver.put(relay_id, data)
+            case ForgetTransaction(relay_id):
+                if self._sent_saver is not None:
+                    self._sent_saver.put(relay_id, None)
+            case SaveMempool():
+                self._mempool = effect
             case Admit():
                 if self._admission is None:
                     raise BugError("a keyed listener needs a guard against replays")
@@ -280,7 +317,7 @@ class Driver:
         self._give(lambda now: self._node.admitted(conn, new, now, trouble=trouble), conn)
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, BlockSubmitted):
+        if isinstance(event, BlockSubmitted | TransactionSubmitted):
             future = self._submitted.pop(event.ticket, None)
             if future is not None and not future.done():
                 future.set_result(event)
@@ -337,4 +374,17 @@ class Driver:
             # What could not be saved is in the log; a node that ends well otherwise has ended well.
             with contextlib.suppress(LocalError):
                 await self._pin_saver.finish()
+        if self._sent_saver is not None:
+            with contextlib.suppress(LocalError):
+                await self._sent_saver.finish()
+        await self._keep_mempool()
         await self._worker.close()
+
+    async def _keep_mempool(self) -> None:
+        if self._save_mempool is None or self._mempool is None:
+            return
+        try:
+            await asyncio.to_thread(self._save_mempool, self._mempool.transactions)
+        except LocalError as error:
+            # The network has them: they come again.
+            log.error("mempool-not-saved", extra={"values": {"text": str(error)}})

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,14 +24,14 @@ from ..aio.worker import LedgerWorker
 from ..base.errors import ConfigError, LocalError
 from ..base.instant import MICROSECONDS, Now, WallTime
 from ..base.limits import LOBBY_LINKS, MINE_BLOCKS
-from ..base.names import display_hash
+from ..base.names import TxId, display_hash
 from ..base.randomness import Chance
 from ..chain.ledger import BlockVerdict
 from ..control.server import ControlServer, RequestError
 from ..ledgers.kernel.networks import network_named
 from ..node import Node, NodeConfig, PeerSnapshot, Snapshot
 from ..peers.pins import NamedPin
-from ..store import Datadir, Store, open_datadir, peek
+from ..store import Datadir, Store, load_mempool, open_datadir, peek, save_mempool
 from ..wire.address import AddressError, NetAddress
 from ..wire.target import Target, parse_target
 from .logs import log_event
@@ -184,9 +185,22 @@ async def run_node(
             minimum_work=settings.work(),
         )
 
+        kept, warning = load_mempool(datadir)
+        if warning:
+            log.warning("mempool", extra={"values": {"text": warning}})
+
         def make_node(now: Now) -> Node:
             return Node(
-                config, ledger, chance, restored, store.load_addresses(), now, pins=store.load_pins(), vault=vault
+                config,
+                ledger,
+                chance,
+                restored,
+                store.load_addresses(),
+                now,
+                pins=store.load_pins(),
+                vault=vault,
+                own=store.load_transactions(),
+                kept=kept,
             )
 
         def save_pin(where: NetAddress, pin: NamedPin | None) -> None:
@@ -194,6 +208,12 @@ async def run_node(
                 store.forget_pin(where)
             else:
                 store.put_pin(pin)
+
+        def save_transaction(relay_id: TxId, data: bytes | None) -> None:
+            if data is None:
+                store.forget_transaction(relay_id)
+            else:
+                store.keep_transaction(relay_id, data)
 
         try:
             driver = Driver(
@@ -203,6 +223,8 @@ async def run_node(
                 source_host=address.host() if address is not None and address.is_loopback() else None,
                 save=store.save_addresses,
                 save_pin=save_pin,
+                save_transaction=save_transaction,
+                save_mempool=partial(save_mempool, datadir),
                 replays=replays,
                 listeners=(log_event,),
             )

@@ -12,7 +12,17 @@ from typing import Any
 from ..base.instant import MICROSECONDS
 from ..base.limits import LOG_LINE_EVERY, LOG_LINES_BURST
 from ..base.names import display_hash
-from ..node.effects import BlockRefused, BlockSubmitted, DialFailed, Event, LinkClosed, LinkOpened, Notice, TipMoved
+from ..node.effects import (
+    BlockRefused,
+    BlockSubmitted,
+    DialFailed,
+    Event,
+    LinkClosed,
+    LinkOpened,
+    Notice,
+    TipMoved,
+    TransactionSubmitted,
+)
 
 log = logging.getLogger("obscura")
 
@@ -96,7 +106,7 @@ def configure(level: str, *, as_json: bool) -> None:
 def log_event(event: Event) -> None:
     """One line for an event of the node; addresses stay redacted."""
     match event:
-        case BlockSubmitted():
+        case BlockSubmitted() | TransactionSubmitted():
             return
         case TipMoved(tip, height, disconnected):
             values = {"height": height, "tip": display_hash(tip), "disconnected": disconnected}

@@ -79,6 +79,9 @@ FAULT_UNSOLICITED: Final = _limit(
 FAULT_UNCONNECTED: Final = _limit(
     "FAULT_UNCONNECTED", 10, "points", "headers that connect to nothing we know; Core allows ten in a row"
 )
+FAULT_INVALID_TX: Final = _limit(
+    "FAULT_INVALID_TX", 20, "points", "a transaction that no block may hold: an honest node judges before it relays"
+)
 FAULT_DECAY: Final = _span("FAULT_DECAY", 6, "one point is forgiven each: a whole budget in ten minutes")
 TOKENS_PER_SECOND: Final = _limit(
     "TOKENS_PER_SECOND", 1_000, "tokens", "messages cost 1 or more: sixty times what an honest busy link needs"
@@ -480,5 +483,23 @@ ORPHAN_BYTES_TOTAL: Final = _limit(
     "ORPHAN_BYTES_TOTAL", 20_000_000, "bytes", "of memory over all links: fifty full accounts; the largest one pays"
 )
 ORPHAN_AGE: Final = _span("ORPHAN_AGE", 300, "announcements lie seconds apart, not minutes; Core has waited for twenty")
+MEMPOOL_SWEEP: Final = _span("MEMPOOL_SWEEP", 3_600, "between looks for what has waited two weeks: it is no hurry")
+MEMPOOL_ANSWER: Final = _limit(
+    "MEMPOOL_ANSWER", 25_000, "transactions", "named in answer to mempool: as many as we remember to have told a link"
+)
+MEMPOOL_ANSWER_AGE: Final = _span(
+    "MEMPOOL_ANSWER_AGE", 60, "of what mempool names: twelve mean delays, so that asking shows nothing sooner"
+)
+OWN_TRANSACTIONS: Final = _limit(
+    "OWN_TRANSACTIONS", 10_000, "transactions", "of our operator that wait for a block, kept on disk one by one"
+)
+RELAY_BEHIND: Final = _limit(
+    "RELAY_BEHIND", 24, "blocks", "behind the best header: what is announced then cannot be judged here, mostly"
+)
+RENEW_MEAN: Final = _span(
+    "RENEW_MEAN",
+    2,
+    "between ends of links that began before we could relay: one by one, at moments that say nothing",
+)
 
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)

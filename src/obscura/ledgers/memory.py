@@ -116,14 +116,21 @@ class MemoryLedger:
         genesis: the first header, with a work that meets ``target``; one of a harder target is made with :func:`mine`.
         target: what every hash must be below.
         wall: the wall clock. Without one no time is too far in the future.
+        relays: whether it judges transactions, see :mod:`.memory_transactions`; else its nodes carry blocks alone.
 
     Raises:
         InvalidHeader: the genesis header has too little work for the target.
     """
 
     def __init__(
-        self, genesis: bytes = GENESIS, *, target: int = TARGET, wall: Callable[[], WallTime] | None = None
+        self,
+        genesis: bytes = GENESIS,
+        *,
+        target: int = TARGET,
+        wall: Callable[[], WallTime] | None = None,
+        relays: bool = True,
     ) -> None:
+        self._relays = relays
         self._genesis = genesis
         self._target = target
         self._wall = wall
@@ -149,8 +156,8 @@ class MemoryLedger:
 
     @property
     def relays(self) -> bool:
-        """Yes: see :mod:`.memory_transactions`."""
-        return True
+        """See :class:`TransactionLedger`."""
+        return self._relays
 
     @property
     def tip(self) -> BlockHash:

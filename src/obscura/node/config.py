@@ -43,5 +43,13 @@ class NodeConfig:
     """For transport and handshake together; and when a connection that has failed meanwhile ends."""
     sink_span: tuple[Duration, Duration] = (limits.SINK_SHORTEST, limits.SINK_LONGEST)
     """How long an open link whose record failed stays in silence, at least and at most."""
+    relay_inbound_mean: Duration = limits.TRICKLE_INBOUND
+    """Mean delay of what inbound links are told of a transaction."""
+    relay_outbound_mean: Duration = limits.TRICKLE_OUTBOUND
+    """And of what an outbound link is told."""
+    relay_tenths: int = 10
+    """Tenths of the usual rate at which transactions are announced; 0 for no bound, in a network of one's own."""
+    mempool_bytes: int = limits.MEMPOOL_BYTES
+    """Memory for the transactions that wait for a block."""
     minimum_work: int = 0
     """Bodies are downloaded only for a chain with at least this much work (design §8)."""

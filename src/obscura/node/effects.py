@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..base.instant import Duration, WallTime
-from ..base.names import BlockHash, ConnId
+from ..base.names import BlockHash, ConnId, TxId
 from ..chain import BlockReport, BlockVerdict, Candidate, CoinReport, HeaderReport, TxOutcome
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
@@ -137,6 +137,20 @@ class BlockSubmitted:
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionSubmitted:
+    """The answer to ``Node.submit_transaction``. ``rule`` is what the transaction breaks; or, though it is accepted,
+    ``txn-already-in-mempool``. ``txid`` is all zeros where the bytes were not read. ``fee`` is known if it was judged.
+    """
+
+    ticket: int
+    txid: TxId
+    accepted: bool
+    rule: str = ""
+    detail: str = ""
+    fee: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something that an operator should read once: ``name`` is stable, ``text`` is for people."""
 
@@ -144,7 +158,9 @@ class Notice:
     text: str
 
 
-Event: TypeAlias = LinkOpened | LinkClosed | DialFailed | TipMoved | BlockRefused | BlockSubmitted | Notice
+Event: TypeAlias = (
+    LinkOpened | LinkClosed | DialFailed | TipMoved | BlockRefused | BlockSubmitted | TransactionSubmitted | Notice
+)
 
 
 # -- effects
@@ -220,6 +236,37 @@ class ForgetPin:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveTransaction:
+    """Keep a transaction of our operator for the next run, until a block holds it."""
+
+    relay_id: TxId
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetTransaction:
+    """Keep a transaction of our operator no longer."""
+
+    relay_id: TxId
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTransaction:
+    """A transaction that waits for a block, and how long it has by now."""
+
+    data: bytes = field(repr=False)
+    age: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMempool:
+    """The node stops: keep these for the next run, in the place of what was kept before. Our operator's are not among
+    them (:class:`SaveTransaction`)."""
+
+    transactions: tuple[KeptTransaction, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Admit:
     """Ask the guard against replays whether a knock at the keyed listener is new, and have it remembered; answer by
     ``Node.admitted`` with the same ``conn``. ``shown`` is the initiator's ephemeral, 32 bytes, ``at`` the wall clock.
@@ -237,4 +284,19 @@ class Tell:
     event: Event
 
 
-Effect: TypeAlias = Send | Dial | Drop | Pause | Resume | Ask | SaveAddresses | SavePin | ForgetPin | Admit | Tell
+Effect: TypeAlias = (
+    Send
+    | Dial
+    | Drop
+    | Pause
+    | Resume
+    | Ask
+    | SaveAddresses
+    | SavePin
+    | ForgetPin
+    | SaveTransaction
+    | ForgetTransaction
+    | SaveMempool
+    | Admit
+    | Tell
+)

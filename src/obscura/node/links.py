@@ -17,7 +17,7 @@ from ..wire.features import Feature, FeatureSet
 from ..wire.greeting import PROTOCOL_VERSION, Version
 from ..wire.identity import KeyClass, class_of
 from ..wire.target import Mode, Target
-from . import avoiding, on_gossip, on_sync, pinning, sinks
+from . import avoiding, on_gossip, on_relay, on_sync, pinning, sinks
 from .effects import Dial, DialFailed, Drop, LinkClosed, LinkOpened, Notice, SaveAddresses, Send
 from .peer import Peer
 from .state import NOBODY, NodeState, PendingDial
@@ -27,6 +27,9 @@ def dial_due(state: NodeState, now: Now) -> None:
     """Dial whom the schedule names, and say when to look again."""
     if state.stopping:
         state.timers.set(("dial", 0), None)
+        return
+    if state.relay is not None and not state.relay.begun:
+        # What we can offer is known with the coin view's first step, which calls this again.
         return
     in_use = [peer.address for peer in state.peers.values()] + [dial.address for dial in state.dials.values()]
     in_use += [sink.dialled for sink in state.door.sinks.values() if sink.dialled is not None]
@@ -38,6 +41,13 @@ def dial_due(state: NodeState, now: Now) -> None:
         state.dials[conn] = PendingDial(target, named, key, strict)
         state.emit(Dial(conn, address, CONNECT_TIMEOUT))
     plan_dials(state)
+
+
+def begin(state: NodeState, now: Now) -> None:
+    """The coin view has made a step: after its first one links may be opened."""
+    if state.relay is not None and not state.relay.begun:
+        state.relay.begun = True
+        dial_due(state, now)
 
 
 def end_others(state: NodeState, target: Target) -> list[Peer]:
@@ -133,14 +143,19 @@ def _version(state: NodeState, nonce: int, now: Now) -> Version:
         protocol=PROTOCOL_VERSION,
         # Privacy: rounded, so that clock skew does not link our identities.
         timestamp=WallTime(now.wall - now.wall % VERSION_ROUNDING),
-        features=FeatureSet(
-            Feature.NONE if state.door.vault is None else Feature.PRIVACY_FEATURES, state.ledger.privacy_bits
-        ),
+        features=FeatureSet(_features(state), state.ledger.privacy_bits),
         user_agent=state.config.user_agent,
         best_hash=tip.hash,
         best_height=tip.height,
         nonce=nonce,
     )
+
+
+def _features(state: NodeState) -> Feature:
+    features = Feature.NONE if state.door.vault is None else Feature.PRIVACY_FEATURES
+    if state.relay is not None and state.relay.serving:
+        features |= Feature.BASIC_TRANSACTIONS
+    return features
 
 
 def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
@@ -158,6 +173,7 @@ def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
     peer.opened_at = now.mono
     state.tell(LinkOpened(peer.conn, peer.address, peer.inbound, event.version.user_agent))
     on_gossip.begin(state, peer, now)
+    on_relay.begin(state, peer)
     on_sync.begin(state, peer, now)
 
 
@@ -208,6 +224,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
         if not event.silent:
             state.inbound_open -= 1
     on_sync.peer_gone(state, peer, now)
+    on_relay.peer_gone(state, conn)
     if not event.silent and not peer.inbound and not peer.left_alone:
         state.dialer.ended(peer.address, peer.lived(now.mono), now)
     dial_due(state, now)

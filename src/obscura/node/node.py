@@ -17,7 +17,7 @@ from ..base.instant import MICROSECONDS, Duration, Instant, Now
 from ..base.limits import CLOCK_JUMP
 from ..base.names import ConnId
 from ..base.randomness import Chance
-from ..chain.ledger import BlockReport, HeaderReport, Ledger, Restored
+from ..chain import BlockReport, CoinReport, HeaderReport, Ledger, Restored, relaying
 from ..channel import Closed, MessageFault, Opened
 from ..peers.book import AddressBook
 from ..peers.dialing import Dialer
@@ -30,13 +30,14 @@ from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
 from ..wire.registry import Message
 from ..wire.target import Mode, Target
-from . import doors, links, on_gossip, on_serve, on_sync, pinning, sinks
+from . import doors, following, judging, links, on_gossip, on_relay, on_serve, on_sync, pinning, sinks, spreading
 from .bounds import check_bounds
 from .config import NodeConfig
-from .effects import BlocksRead, Drop, Effect, LedgerAnswer, Notice
+from .effects import BlocksRead, Drop, Effect, KeptTransaction, LedgerAnswer, Notice, TransactionsJudged
 from .peer import Peer
-from .snapshot import PeerSnapshot, Snapshot
-from .state import NOBODY, NodeState, PendingHeaders, PendingRead, TimerKey
+from .relay_state import Relay
+from .snapshot import NO_RELAY, MempoolItem, PeerSnapshot, Snapshot
+from .state import NOBODY, NodeState, PendingFollow, PendingHeaders, PendingRead, PendingTransactions, TimerKey
 from .vault import Vault
 
 
@@ -51,6 +52,8 @@ class Node:
         addresses: what the store kept of the address book.
         now: both clocks.
         pins: what the store kept of named peers' keys.
+        own: our operator's transactions that no block held yet when the last run ended.
+        kept: other transactions that waited for a block then.
         vault: our keys. Only a node whose transport is plain may do without: then nothing is ever encrypted.
 
     Raises:
@@ -68,6 +71,8 @@ class Node:
         *,
         pins: Iterable[NamedPin] = (),
         vault: Vault | None = None,
+        own: Sequence[bytes] = (),
+        kept: Sequence[KeptTransaction] = (),
     ) -> None:
         if vault is None and config.transport is not Mode.PLAIN:
             raise BugError("a node whose links are to be encrypted needs a vault of keys; or say transport=Mode.PLAIN")
@@ -77,8 +82,8 @@ class Node:
         for target in config.connect:
             kept_pins.check_mode(target, can_veil=vault is not None)
         tree = HeaderTree(ledger.genesis, ledger.identify_header(ledger.genesis))
-        for kept in restored.headers:
-            tree.restore(kept.header, ledger.identify_header(kept.header), has_body=kept.has_body)
+        for one in restored.headers:
+            tree.restore(one.header, ledger.identify_header(one.header), has_body=one.has_body)
         tip = tree.get(restored.tip)
         if tip is None:
             msg = "the ledger's tip is not among the headers that it restored"
@@ -89,7 +94,11 @@ class Node:
             book.hide(config.hidden)
         slots = config.outbound_slots if config.discover else 0
         dialer = Dialer(book, config.connect, slots, config.allow_local, chance.fork("dialer"), now.mono)
-        self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, vault, now)
+        judge = relaying(ledger)
+        relay = None
+        if judge is not None:
+            relay = Relay(judge, config, chance.fork("relay"), tuple(kept), tuple(own), now.mono)
+        self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, vault, relay, now)
 
     # -- the operator
 
@@ -98,6 +107,7 @@ class Node:
         self._tick(now)
         if not self._state.config.connect and not len(self._state.book):
             self._state.tell(Notice("no-peers", "no peers and no addresses are known: waiting; name one by --connect"))
+        following.follow(self._state)
         links.dial_due(self._state, now)
         links.save_due(self._state, now)
 
@@ -106,6 +116,15 @@ class Node:
         self._tick(now)
         ticket = self._state.new_id()
         on_sync.submit(self._state, block, ticket)
+        return ticket
+
+    def submit_transaction(self, data: bytes, now: Now) -> int:
+        """Hand in a transaction of our own. The answer is a ``TransactionSubmitted`` with the ticket returned here. One
+        that is accepted is kept, over restarts as well, until a block holds it."""
+        self._tick(now)
+        ticket = self._state.new_id()
+        judging.submit(self._state, data, ticket, now)
+        self._settle(now)
         return ticket
 
     def add_peer(self, target: Target, now: Now) -> None:
@@ -143,6 +162,7 @@ class Node:
         for conn in list(state.door.sinks):
             sinks.end(state, conn, now)
         links.save_due(state, now)
+        following.keep(state, now)
         self._settle(now)
 
     # -- the network
@@ -238,6 +258,11 @@ class Node:
                 state.wake(pending.conn)
             case tuple(), BlockReport():
                 on_sync.blocks_judged(state, pending, answer, now)
+            case PendingFollow(), CoinReport():
+                following.stepped(state, answer, now)
+                links.begin(state, now)
+            case PendingTransactions(), TransactionsJudged():
+                judging.judged(state, pending, answer.outcomes, now)
             case _:
                 msg = f"a {type(answer).__name__} answers a {type(pending).__name__}"
                 raise BugError(msg)
@@ -277,6 +302,10 @@ class Node:
                     on_sync.schedule(state, now)
                 case "knock":
                     doors.answer_due(state, now)
+                case "relay":
+                    on_relay.deadline(state, now)
+                case "renew":
+                    following.renew(state, now)
                 case "ghost":
                     sinks.emit_due(state, ConnId(number), now)
                 case "sink":
@@ -328,7 +357,18 @@ class Node:
             bytes_in=state.retired_bytes_in + sum(peer.channel.bytes_in for peer in state.peers.values()),
             bytes_out=state.bytes_out,
             stopping=state.stopping,
+            relay=NO_RELAY if state.relay is None else state.relay.picture(now.mono),
         )
+
+    def mempool(self, now: Now) -> list[MempoolItem]:
+        """What waits for a block, parents before children. For our operator alone: ids are revealed by it."""
+        return [] if self._state.relay is None else self._state.relay.items(now.mono)
+
+    def block_candidates(self, weight_max: int) -> list[bytes]:
+        """Whole transactions for a block of ``weight_max`` weight units, by what each pays together with its
+        ancestors; parents before children."""
+        relay = self._state.relay
+        return [] if relay is None else [entry.data for entry in relay.pool.select(weight_max)]
 
     def _picture(self, peer: Peer, now: Now) -> PeerSnapshot:
         version = peer.channel.peer_version
@@ -367,6 +407,8 @@ class Node:
         state.lobby.check()
         state.burdens.check()
         state.door.knocking.check()
+        if state.relay is not None:
+            state.relay.check()
         assert len(state.lobby) == sum(
             1 for peer in state.peers.values() if peer.inbound and peer.opened_at is None and not peer.channel.is_closed
         ) + sum(1 for conn in state.door.sinks if conn in state.lobby), "strangers and silent links wait in the lobby"
@@ -435,6 +477,7 @@ class Node:
             if peer is not None:
                 self._pump(peer, now)
                 on_sync.catch_up(state, now)
+        on_relay.settle(state, now)
 
     def _dispatch(self, peer: Peer, event: Opened | MessageFault | Message, now: Now) -> None:
         state = self._state
@@ -459,8 +502,10 @@ class Node:
             case Block():
                 on_sync.on_block(state, peer, message, now)
             case Inv():
+                on_relay.on_inv(state, peer, message, now)
                 on_sync.on_inv(state, peer, message, now)
             case NotFound():
+                on_relay.on_notfound(state, peer, message)
                 on_sync.on_notfound(state, peer, message, now)
             case GetHeaders():
                 on_serve.on_getheaders(state, peer, message, now)
@@ -469,14 +514,13 @@ class Node:
             case GetData():
                 on_serve.on_getdata(state, peer, message)
             case Mempool():
-                on_serve.on_mempool(state, peer, now)
+                spreading.on_mempool(state, peer, now)
             case Addr():
                 on_gossip.on_addr(state, peer, message, now)
             case GetAddr():
                 on_gossip.on_getaddr(state, peer, now)
             case Tx():
-                # BasicTransactions is not in force on any link, so nobody may expect it to be kept; it was priced.
-                pass
+                on_relay.on_tx(state, peer, message, now)
             case Version() | Verack() | Ping():
                 msg = f"the channel handed out a {message.type_name}"
                 raise BugError(msg)

@@ -1,16 +1,16 @@
-"""Answering: headers from our view, blocks from the ledger's store, at the pace at which the peer takes them.
+"""Answering: headers from our view, blocks from the ledger's store, transactions from the mempool, at the pace at
+which the peer takes them.
 
 While a ``getdata`` is being served nothing more is read from that peer, so its requests cannot pile up here.
 """
 
 from __future__ import annotations
 
-from ..base.instant import Instant, Now
+from ..base.instant import Now
 from ..base.limits import (
     GETBLOCKS_ITEMS,
     HEADERS_ITEMS,
     HEADERS_PER_TOKEN,
-    MEMPOOL_INTERVAL,
     NOTFOUND_ITEMS,
     SERVE_BATCH_BLOCKS,
     SERVE_BATCH_BYTES,
@@ -19,7 +19,8 @@ from ..base.limits import (
 from ..base.names import NULL_HASH, BlockHash
 from ..sync.view import Entry
 from ..wire.blocks import GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound
-from ..wire.inventory import KIND_BLOCK, InventoryItem
+from ..wire.inventory import KIND_BLOCK, KIND_TX, InventoryItem
+from . import spreading
 from .effects import BlocksRead, ReadBlocks
 from .peer import Peer
 from .state import NodeState, PendingRead
@@ -51,13 +52,6 @@ def on_getblocks(state: NodeState, peer: Peer, message: GetBlocks) -> None:
     state.send(peer, Inv(tuple(InventoryItem(KIND_BLOCK, entry.hash) for entry in entries)))
 
 
-def on_mempool(state: NodeState, peer: Peer, now: Now) -> None:
-    """No transaction waits here, so the answer is empty; once a minute."""
-    if peer.mempool_at is None or now.mono - peer.mempool_at >= MEMPOOL_INTERVAL:
-        peer.mempool_at = Instant(now.mono)
-        state.send(peer, Inv(()))
-
-
 def on_getdata(state: NodeState, peer: Peer, message: GetData) -> None:
     """Put requests into the peer's queue and start serving."""
     peer.serve.extend(message.items)
@@ -65,12 +59,19 @@ def on_getdata(state: NodeState, peer: Peer, message: GetData) -> None:
 
 
 def serve(state: NodeState, peer: Peer) -> None:
-    """Read the next blocks for a peer, unless some are being read or it does not take what it has."""
+    """Send the next transactions to a peer and read its next blocks, unless some are being read or it does not take
+    what it has."""
     if peer.reading or peer.congested or not peer.is_open or state.overflowing(peer):
         return
     hashes: list[BlockHash] = []
     while peer.serve and len(hashes) < SERVE_BATCH_BLOCKS:
         item = peer.serve.popleft()
+        frame = spreading.frame_for(state, peer, item) if item.kind == KIND_TX else None
+        if frame is not None:
+            peer.channel.send_frame(*frame)
+            if state.overflowing(peer):
+                break
+            continue
         entry = state.tree.get(BlockHash(item.hash)) if item.kind == KIND_BLOCK else None
         if entry is not None and entry.body and _servable(state, entry):
             hashes.append(entry.hash)

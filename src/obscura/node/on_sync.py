@@ -31,7 +31,7 @@ from ..sync.view import Entry
 from ..wire.blocks import Block, GetData, GetHeaders, Headers, Inv, NotFound
 from ..wire.greeting import PROTOCOL_VERSION
 from ..wire.inventory import KIND_BLOCK, InventoryItem
-from . import avoiding
+from . import avoiding, following
 from .effects import AcceptBlocks, AcceptHeaders, BlockRefused, BlockSubmitted, TipMoved
 from .peer import Peer
 from .state import NOBODY, NodeState, PendingBlock, PendingHeaders, headers_full
@@ -429,6 +429,7 @@ def blocks_judged(state: NodeState, batch: tuple[PendingBlock, ...], report: Blo
         left, joined = state.tree.set_tip(tip)
         state.tell(TipMoved(tip.hash, tip.height, left))
         announce(state, joined, now)
+        following.follow(state)
     feed(state)
     schedule(state, now)
 
@@ -511,7 +512,7 @@ def _knows(state: NodeState, peer: Peer, entry: Entry) -> bool:
 
 
 def on_inv(state: NodeState, peer: Peer, message: Inv, now: Now) -> None:
-    """Something exists. A block that we do not know leads to ``getheaders``; transactions are not relayed yet."""
+    """Blocks exist. One that we do not know leads to ``getheaders``."""
     for item in reversed(message.items):
         if item.kind != KIND_BLOCK:
             continue

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from ..base.instant import Duration
-from ..base.names import BlockHash, ConnId
+from ..base.names import BlockHash, ConnId, TxId
 from ..shaping import Traffic
 from ..wire.address import NetAddress
 from ..wire.features import FeatureSet
@@ -42,6 +43,56 @@ class PeerSnapshot:
     faults: int
 
 
+@dataclass(frozen=True, slots=True)
+class MempoolItem:
+    """One transaction that waits for a block. ``size`` is in virtual bytes, ``fee`` in the smallest unit of value."""
+
+    txid: TxId
+    relay_id: TxId
+    size: int
+    fee: int
+    age: Duration
+    own: bool
+    """It is our operator's."""
+    parents: int
+    """How many of those that it spends from wait as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelaySnapshot:
+    """The transactions' part of a node."""
+
+    on: bool
+    """The ledger judges transactions."""
+    ready: bool
+    """Its coin view stands at the tip."""
+    coins_height: int
+    """Where that view stands; -1 before its first step."""
+    waiting: int
+    """Transactions in the mempool."""
+    size: int
+    """Their virtual bytes."""
+    memory: int
+    """Bytes of memory that they are counted for."""
+    floor: int
+    """The least fee that is taken now, for 1,000 virtual bytes."""
+    own: int
+    """Our operator's that no block holds yet."""
+    in_line: int
+    """In line, and before the ledger."""
+    orphans: int
+    announced: int
+    """Announcements of what is not here yet."""
+    links: int
+    """Links on which transactions are relayed."""
+
+
+NO_RELAY: Final = RelaySnapshot(
+    on=False, ready=False, coins_height=-1, waiting=0, size=0, memory=0, floor=0, own=0, in_line=0, orphans=0,
+    announced=0, links=0,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The whole node."""
@@ -59,3 +110,4 @@ class Snapshot:
     bytes_in: int
     bytes_out: int
     stopping: bool
+    relay: RelaySnapshot

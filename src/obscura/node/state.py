@@ -32,6 +32,7 @@ from .config import NodeConfig
 from .effects import Ask, Effect, Event, LedgerRequest, Pause, Resume, Send, Tell
 from .heads import FrameHeads
 from .peer import Peer
+from .relay_state import Judged, Relay
 from .timers import Timers
 from .vault import Vault
 
@@ -93,7 +94,19 @@ class Sink:
     """It holds an inbound slot."""
 
 
-Pending: TypeAlias = PendingHeaders | tuple[PendingBlock, ...] | PendingRead
+@dataclass(frozen=True, slots=True)
+class PendingFollow:
+    """A step of the coin view."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingTransactions:
+    """Transactions before the ledger."""
+
+    batch: tuple[Judged, ...]
+
+
+Pending: TypeAlias = PendingHeaders | tuple[PendingBlock, ...] | PendingRead | PendingFollow | PendingTransactions
 TimerKey: TypeAlias = tuple[str, int]
 
 
@@ -134,10 +147,12 @@ class NodeState:
         dialer: Dialer,
         pins: Pins,
         vault: Vault | None,
+        relay: Relay | None,
         now: Now,
     ) -> None:
-        self.config = config
-        self.ledger = ledger
+        self.config, self.ledger = config, ledger
+        self.relay = relay
+        """Transactions; ``None`` where the ledger judges none."""
         self.chance = chance.fork("node")
         self.nonces = chance.fork("nonces")
         self.gossip_key = chance.fork("gossip").take_bytes(32)

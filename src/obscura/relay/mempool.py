@@ -156,10 +156,18 @@ class Mempool:
         return ""
 
     def add(
-        self, data: bytes, info: TxInfo, *, fee: int, rests_on: int, now: Instant, own: bool = False
+        self,
+        data: bytes,
+        info: TxInfo,
+        *,
+        fee: int,
+        rests_on: int,
+        now: Instant,
+        own: bool = False,
+        since: Instant | None = None,
     ) -> list[PoolEntry]:
         """Take a transaction that the ledger has admitted. Returns those that had to leave for it: it may be among
-        them, if nothing pays less.
+        them, if nothing pays less. ``since``: when its stay began, if not ``now``.
 
         Raises:
             BugError: :meth:`refuses` has an objection; the caller asks first.
@@ -167,7 +175,7 @@ class Mempool:
         if rule := self.refuses(info):
             raise BugError(f"a transaction is added against a rule: {rule}")
         self._sequence += 1
-        entry = PoolEntry(data, info, fee, rests_on, self._sequence, now, own=own)
+        entry = PoolEntry(data, info, fee, rests_on, self._sequence, now if since is None else since, own=own)
         for parent in self.parents_of(info):
             entry.parents[parent.info.txid] = parent
             parent.children[info.txid] = entry
@@ -345,6 +353,11 @@ class Mempool:
         entry.family_fee = sum(one.fee for one in family)
         entry.family_size = sum(one.info.size for one in family)
         self._rank(entry)
+
+
+def ancestors_of(entry: PoolEntry) -> list[PoolEntry]:
+    """An entry and all in the pool that it builds on, each once."""
+    return _ancestors([entry])
 
 
 def _ancestors(start: list[PoolEntry]) -> list[PoolEntry]:

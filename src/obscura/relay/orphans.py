@@ -95,6 +95,12 @@ class Orphanage:
             self._remove(orphan)
         return sorted(found.values(), key=lambda one: one.since)
 
+    def discard(self, relay_id: TxId) -> None:
+        """Drop one, if it is here."""
+        orphan = self._all.get(relay_id)
+        if orphan is not None:
+            self._remove(orphan)
+
     def erase_spending(self, points: Iterable[OutPoint]) -> list[Orphan]:
         """Drop those that spend any of these outputs: a block has spent them. Returns them."""
         spending = (orphan for point in points for orphan in list(self._spenders.get(point, {}).values()))

@@ -48,7 +48,7 @@ class Trickle:
         """Inbound links by network."""
         self._network: dict[ConnId, Network | None] = {}
         """``None`` for an outbound link."""
-        self._running: dict[Network | ConnId, None] = {}
+        self._running: dict[_Timer, None] = {}
         """The timers that are drawn."""
         self._heap: list[tuple[Instant, int, _Timer]] = []
         self._serial = 0
@@ -76,14 +76,19 @@ class Trickle:
         """
         if conn not in self._network:
             raise BugError("a link that takes no transactions has no timer")
-        network = self._network[conn]
-        timer = _Timer(None, conn) if network is None else _Timer(network, None)
+        timer = self._timer(conn)
         if timer in self._running:
             return
         self._running[timer] = None
         self._serial += 1
-        delay = self._chance.exponential(self._outbound if network is None else self._inbound)
+        delay = self._chance.exponential(self._outbound if timer.network is None else self._inbound)
         heapq.heappush(self._heap, (after(now, delay), self._serial, timer))
+
+    def wakes(self, conn: ConnId) -> bool:
+        """Whether a link has a moment to come."""
+        if conn not in self._network:
+            return False
+        return self._timer(conn) in self._running
 
     def next_deadline(self) -> Instant | None:
         """When :meth:`due` has something to say, or a moment of a link that has ended comes."""
@@ -109,3 +114,7 @@ class Trickle:
         shared = {conn: network for network, links in self._shared.items() for conn in links}
         inbound = {conn: network for conn, network in self._network.items() if network is not None}
         assert shared == inbound, "each inbound link is in one network"
+
+    def _timer(self, conn: ConnId) -> _Timer:
+        network = self._network[conn]
+        return _Timer(None, conn) if network is None else _Timer(network, None)

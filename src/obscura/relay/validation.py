@@ -83,6 +83,10 @@ class ValidationQueue:
         line = self._lines.get(conn)
         return 0 if line is None else line.size
 
+    def ours(self) -> list[Waiting]:
+        """What waits and was not sent by a link."""
+        return list(self._own)
+
     def put(self, item: Waiting) -> bool:
         """Have a transaction judged. ``False`` if it was dropped: it waits already, or there is no room for it."""
         if item.info.relay_id in self._held:

@@ -7,6 +7,8 @@ The model, as strict as the :class:`~obscura.chain.ledger.Ledger` contract and n
 * Headers without their block are written but never synced: chance draws how many of them survive.
 * The address book is as it was last saved; a save in progress is done or not done as a whole.
 * A named peer's pin is on the disk as soon as the node has said so: it is one small transaction.
+* An operator's transaction is on the disk as soon as the node has said so; the mempool is as the last life that ended
+  in order left it.
 * A knock at a keyed listener is on the disk before it is answered, and nothing of it waits.
 """
 
@@ -16,11 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..base.instant import Now, WallTime
-from ..base.names import BlockHash
+from ..base.names import BlockHash, TxId
 from ..base.randomness import Chance
 from ..chain import HEADER_BYTES, BlockReport, BlockVerdict
 from ..ledgers.memory import MemoryLedger
-from ..node.effects import AcceptBlocks, LedgerRequest
+from ..node.effects import AcceptBlocks, KeptTransaction, LedgerRequest
 from ..node.vault import Vault
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
@@ -67,6 +69,10 @@ class Disk:
         """Written and not synced."""
         self.addresses: tuple[AddressRecord, ...] = ()
         self.pins: dict[NetAddress, NamedPin] = {}
+        self.sent: dict[TxId, bytes] = {}
+        """The operator's transactions, synced."""
+        self.mempool: tuple[KeptTransaction, ...] = ()
+        """What waited for a block when a life ended in order."""
         self.vault: Vault | None = None
         """The keys of the host, once it has some: they are the same in its next life."""
         self.replays = ReplayWindow()

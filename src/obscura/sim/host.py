@@ -35,6 +35,7 @@ from ..node.effects import (
     Event,
     FollowCoins,
     ForgetPin,
+    ForgetTransaction,
     JudgeTransactions,
     LedgerAnswer,
     LedgerRequest,
@@ -45,11 +46,14 @@ from ..node.effects import (
     ReadBlocks,
     Resume,
     SaveAddresses,
+    SaveMempool,
     SavePin,
+    SaveTransaction,
     Send,
     Tell,
     TipMoved,
     TransactionsJudged,
+    TransactionSubmitted,
 )
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
@@ -65,7 +69,9 @@ from .network import Network
 PORT: Final = 18_444
 _TOLD: Final[dict[type, int]] = {
     kind: number
-    for number, kind in enumerate((LinkOpened, LinkClosed, DialFailed, TipMoved, BlockRefused, BlockSubmitted, Notice))
+    for number, kind in enumerate(
+        (LinkOpened, LinkClosed, DialFailed, TipMoved, BlockRefused, BlockSubmitted, Notice, TransactionSubmitted)
+    )
 }
 
 
@@ -154,7 +160,16 @@ class Host:
             self.disk.vault = make_vault(chance.fork("keys"))
         vault = self.disk.vault
         self.node = Node(
-            config, self.ledger, chance, self.ledger.restore(), addresses, self.clock.now, pins=pins, vault=vault
+            config,
+            self.ledger,
+            chance,
+            self.ledger.restore(),
+            addresses,
+            self.clock.now,
+            pins=pins,
+            vault=vault,
+            own=tuple(self.disk.sent.values()),
+            kept=self.disk.mempool,
         )
         network.join(self)
 
@@ -197,6 +212,12 @@ class Host:
         """Hand a block to the node, as its operator."""
         ticket = self.node.submit_block(block, self.clock.now)
         self._journal.note(self._world.time, self.number, Kind.MINED, ticket, len(block))
+        self._settle()
+
+    def send(self, transaction: bytes) -> None:
+        """Hand a transaction to the node, as its operator."""
+        ticket = self.node.submit_transaction(transaction, self.clock.now)
+        self._journal.note(self._world.time, self.number, Kind.SENT, ticket, len(transaction))
         self._settle()
 
     # -- trouble
@@ -377,6 +398,12 @@ class Host:
                 self.disk.save_pin(address, NamedPin(address, key, first_seen))
             case ForgetPin(address):
                 self.disk.save_pin(address, None)
+            case SaveTransaction(relay_id, data):
+                self.disk.sent[relay_id] = data
+            case ForgetTransaction(relay_id):
+                self.disk.sent.pop(relay_id, None)
+            case SaveMempool(transactions):
+                self.disk.mempool = transactions
             case Admit(conn, shown, at):
                 [new] = self.disk.replays.admit([(shown, at)])
                 self.node.admitted(conn, new, self.clock.now)

@@ -47,6 +47,7 @@ class Kind(IntEnum):
     FROZEN = 23  # 1 for frozen and 0 for thawed, 0
     CLOCK = 24  # how far the wall clock is ahead of the world's in seconds, modulo 2**64
     MISCHIEF = 25  # number of the adversary's kind, link
+    SENT = 26  # ticket, bytes
 
 
 class Journal:

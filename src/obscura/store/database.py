@@ -17,14 +17,16 @@ from typing import Final
 
 from ..base.errors import StoreError
 from ..base.instant import WallTime
+from ..base.names import TxId
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
 from ..wire.address import ADDRESS_LENGTHS, AddressError, NetAddress, Network, parse_address
 from ..wire.keytext import KEY_BYTES
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 _SPACE_BYTES: Final = 1 << 20
 """With less free space a disk counts as full: the log of one change takes some ten thousand bytes."""
+_SENT: Final = "CREATE TABLE sent (serial INTEGER PRIMARY KEY, relay_id BLOB NOT NULL, data BLOB NOT NULL)"
 _TABLES: Final = (
     """CREATE TABLE address (
         network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
@@ -33,12 +35,14 @@ _TABLES: Final = (
     "CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    _SENT,
 )
 _CHANGES: Final = {
     1: (
         "ALTER TABLE address ADD COLUMN key BLOB",
         "CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    2: (_SENT,),
 }
 """From each older format to the next one."""
 
@@ -153,6 +157,34 @@ class Store:
             StoreError: the disk refuses.
         """
         return self._change("DELETE FROM pin WHERE address = ?", (address.reveal(),)) > 0
+
+    # -- our operator's transactions
+
+    def load_transactions(self) -> tuple[bytes, ...]:
+        """All that were kept, in the order in which they were sent: parents before children.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        return tuple(data for _, _, data in self._all("sent ORDER BY serial"))
+
+    def keep_transaction(self, relay_id: TxId, data: bytes) -> None:
+        """Keep a transaction until a block holds it; durable on return.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        absent = "WHERE NOT EXISTS (SELECT 1 FROM sent WHERE relay_id = ?)"
+        names = bytes(relay_id), data, bytes(relay_id)
+        self._change(f"INSERT INTO sent (relay_id, data) SELECT ?, ? {absent}", names)
+
+    def forget_transaction(self, relay_id: TxId) -> None:
+        """Keep a transaction no longer.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        self._change("DELETE FROM sent WHERE relay_id = ?", (bytes(relay_id),))
 
     # -- state
 

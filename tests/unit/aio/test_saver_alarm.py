@@ -13,7 +13,7 @@ from aio_nodes import LOOPS, Factory, run
 from obscura.aio.alarm import Alarm
 from obscura.aio.clock import read_clock
 from obscura.aio.entropy import SystemSecrets, system_chance
-from obscura.aio.saver import AddressSaver, PinSaver
+from obscura.aio.saver import AddressSaver, ChangeSaver
 from obscura.base.errors import LocalError, StoreError
 from obscura.base.instant import Instant, WallTime
 from obscura.peers.pins import NamedPin
@@ -93,7 +93,7 @@ def test_every_pin_is_saved_the_newest_of_each(factory: Factory) -> None:
         saved.append((address, pin))
 
     async def main() -> None:
-        saver = PinSaver(save)
+        saver = ChangeSaver(save, "pin")
         await saver.finish()
         one, other, changed = pin(1), pin(2), pin(2, b"\x02" * 32)
         saver.put(one.address, one)
@@ -123,7 +123,7 @@ def test_a_pin_that_is_not_saved_is_told_and_tried_again(
 
     async def main() -> None:
         nonlocal broken
-        saver = PinSaver(save)
+        saver = ChangeSaver(save, "pin")
         one, other = pin(1), pin(2)
         saver.put(one.address, one)
         for _ in range(2):

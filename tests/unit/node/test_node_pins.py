@@ -24,7 +24,7 @@ WALL = WallTime(1_700_000_000)
 
 
 def make(*connect: Target, pins: tuple[NamedPin, ...] = (), addresses: tuple[AddressRecord, ...] = ()) -> Node:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(relays=False)
     config = NodeConfig(transport=Mode.PLAIN, network="memory", user_agent="/t/", connect=connect, allow_local=True)
     now = World().now
     vault = Vault(keys=SeededKeys(1))
@@ -132,7 +132,7 @@ def test_a_pin_binds_whoever_dials() -> None:
 
 
 def test_a_node_without_keys_takes_no_pins() -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(relays=False)
     named = NodeConfig(transport=Mode.PLAIN, network="memory", user_agent="/t/", connect=(Target(A, Mode.VEILED, OLD),))
     plain = NodeConfig(transport=Mode.PLAIN, network="memory", user_agent="/t/")
     with pytest.raises(PinError, match="vault"):

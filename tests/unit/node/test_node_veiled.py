@@ -40,7 +40,7 @@ from obscura.wire.target import Mode, Target
 
 
 def test_a_node_without_keys_must_say_that_it_is_plain() -> None:
-    ledger = MemoryLedger()
+    ledger = MemoryLedger(relays=False)
     config = NodeConfig(network="memory", user_agent="/t/")
     with pytest.raises(BugError, match="vault"):
         Node(config, ledger, Chance.from_seed(1), ledger.restore(), (), Now(START, WALL))

@@ -78,7 +78,7 @@ def test_the_table_is_consistent() -> None:
         assert row.needs == NO_FEATURES, "what is core needs no bit"
     assert {row.name for row in REGISTRY if row.phase is Phase.GREETING} == {"version", "verack"}
     assert {row.name for row in REGISTRY if row.direction is not Direction.BOTH} == {"getaddr"}
-    assert {row.name for row in REGISTRY if row.price == 0} == {"block", "headers"}, "the node prices unasked answers"
+    assert {row.name for row in REGISTRY if row.price == 0} == {"block", "headers", "tx"}, "unasked ones are priced"
     early = [row for row in REGISTRY if row.phase is Phase.GREETING]
     assert all(row.size_max <= limits.PRE_HANDSHAKE_BYTES for row in early)
 

@@ -1,0 +1,151 @@
+"""Transactions that links announce and send (design §6).
+
+Nothing of them is taken while our chain is far behind, and on links on which BasicTransactions is not in force: there
+they are priced, and passed over. What links are told is in :mod:`.spreading`, what becomes of a transaction in
+:mod:`.judging`.
+"""
+
+from __future__ import annotations
+
+from ..base.digest import double_sha256
+from ..base.instant import Now, after, earliest
+from ..base.limits import FAULT_MALFORMED, MEMPOOL_SWEEP, RELAY_BEHIND, UNASKED_PRICE
+from ..base.names import ConnId, TxId
+from ..chain import InvalidTransaction
+from ..relay.validation import Waiting
+from ..wire.blocks import GetData, Inv, NotFound, Tx
+from ..wire.features import Feature
+from ..wire.inventory import KIND_TX, InventoryItem
+from . import judging, spreading
+from .peer import Peer
+from .relay_state import Relay
+from .state import NodeState
+
+
+def begin(state: NodeState, peer: Peer) -> None:
+    """A link has opened."""
+    if state.relay is not None and peer.channel.in_force.features & Feature.BASIC_TRANSACTIONS:
+        spreading.join(state.relay, peer)
+
+
+def on_inv(state: NodeState, peer: Peer, message: Inv, now: Now) -> None:
+    """A link has transactions: those that are neither here nor refused are to be asked for."""
+    relay = state.relay
+    link = None if relay is None else relay.links.get(peer.conn)
+    count = 0
+    for item in message.items:
+        if item.kind != KIND_TX:
+            continue
+        count += 1
+        if relay is None or link is None or _behind(state):
+            continue
+        name = TxId(item.hash)
+        short = relay.short(name)
+        link.known.add(short)
+        if name in relay.pool or short in relay.rejects:
+            continue
+        relay.due = True
+        taken = relay.tracker.announced(peer.conn, name, preferred=not peer.inbound, now=now.mono)
+        if taken and relay.handles(name):
+            relay.tracker.hold(name)
+    if count:
+        peer.channel.spend(count, now.mono)
+
+
+def on_tx(state: NodeState, peer: Peer, message: Tx, now: Now) -> None:
+    """A transaction. One that nobody asked for is priced, and otherwise as good as any."""
+    relay = state.relay
+    link = None if relay is None else relay.links.get(peer.conn)
+    name = TxId(double_sha256(message.data))
+    if relay is None or link is None or not relay.tracker.requested_from(peer.conn, name):
+        peer.channel.spend(UNASKED_PRICE * (1 + len(message.data) // 1_000), now.mono)
+    if relay is None or link is None:
+        return
+    relay.due = True
+    short = relay.short(name)
+    link.known.add(short)
+    relay.tracker.answered(peer.conn, name)
+    if name in relay.pool or short in relay.rejects or relay.handles(name) or _behind(state):
+        return
+    try:
+        info = relay.ledger.identify_transaction(message.data)
+    except InvalidTransaction as fault:
+        # These bytes have this name: whoever else announces it has nothing better.
+        relay.tracker.forget(name)
+        relay.rejects.add(short)
+        peer.channel.charge(FAULT_MALFORMED, fault.rule, now.mono)
+        return
+    judging.offer(relay, Waiting(peer.conn, message.data, info))
+
+
+def on_notfound(state: NodeState, peer: Peer, message: NotFound) -> None:
+    """What was asked for is not there any more: others are asked."""
+    relay = state.relay
+    if relay is None or peer.conn not in relay.links:
+        return
+    for item in message.items:
+        if item.kind == KIND_TX:
+            relay.due = True
+            relay.tracker.not_found(peer.conn, TxId(item.hash))
+
+
+def peer_gone(state: NodeState, conn: ConnId) -> None:
+    """A link has ended: others are asked for what it was to send."""
+    relay = state.relay
+    if relay is None or relay.links.pop(conn, None) is None:
+        return
+    relay.due = True
+    relay.trickle.leave(conn)
+    relay.tracker.peer_gone(conn)
+    judging.link_gone(relay, relay.queue.peer_gone(conn))
+    for orphan in relay.orphans.peer_gone(conn):
+        relay.tracker.release(orphan.info.relay_id)
+
+
+def deadline(state: NodeState, now: Now) -> None:
+    """Something of transactions is due."""
+    relay = state.relay
+    if relay is None:
+        return
+    relay.due = True
+    spreading.tell_due(state, relay, now)
+    if now.mono >= relay.sweep_at:
+        relay.sweep_at = after(now.mono, MEMPOOL_SWEEP)
+    judging.sweep(state, relay, now.mono)
+
+
+def settle(state: NodeState, now: Now) -> None:
+    """The end of an input that may have changed something: ask, have judged, release, and say when to look again."""
+    relay = state.relay
+    if relay is None or not relay.due or state.stopping:
+        return
+    relay.due = False
+    _request(state, relay, now)
+    judging.begin(state, relay, now)
+    spreading.release(relay, now.mono)
+    state.timers.set(
+        ("relay", 0),
+        earliest(
+            relay.tracker.next_deadline(),
+            relay.trickle.next_deadline(),
+            relay.inbound.next_deadline(),
+            relay.outbound.next_deadline(),
+            relay.orphans.next_deadline(),
+            relay.sweep_at,
+        ),
+    )
+
+
+def _request(state: NodeState, relay: Relay, now: Now) -> None:
+    wanted: dict[ConnId, list[InventoryItem]] = {}
+    for conn, name in relay.tracker.due(now.mono):
+        wanted.setdefault(conn, []).append(InventoryItem(KIND_TX, name))
+    for conn, items in wanted.items():
+        peer = state.peers[conn]
+        state.send(peer, GetData(tuple(items)))
+        state.flush(peer, now)
+
+
+def _behind(state: NodeState) -> bool:
+    """Whether our chain lacks so much that what is announced now could not be judged."""
+    return state.tree.best.height - state.tree.tip.height > RELAY_BEHIND
