@@ -483,6 +483,16 @@ ORPHAN_BYTES_TOTAL: Final = _limit(
     "ORPHAN_BYTES_TOTAL", 20_000_000, "bytes", "of memory over all links: fifty full accounts; the largest one pays"
 )
 ORPHAN_AGE: Final = _span("ORPHAN_AGE", 300, "announcements lie seconds apart, not minutes; Core has waited for twenty")
+TX_WEIGHT: Final = _limit("TX_WEIGHT", 400_000, "weight units", "of one that is relayed: a tenth of a block (Core)")
+TX_SIGOP_COST: Final = _limit("TX_SIGOP_COST", 16_000, "checks", "of one that is relayed: a fifth of a block's (Core)")
+BLOCK_WEIGHT: Final = _limit("BLOCK_WEIGHT", 4_000_000, "weight units", "of a block (BIP141)")
+BLOCK_SIGOP_COST: Final = _limit("BLOCK_SIGOP_COST", 80_000, "checks", "of a block (BIP141)")
+LEGACY_HASHED_BYTES: Final = _limit(
+    "LEGACY_HASHED_BYTES",
+    20_000_000,
+    "bytes",
+    "hashed for inputs without witness, which each hash the whole transaction: a bomb costs a tenth of a second",
+)
 MEMPOOL_SWEEP: Final = _span("MEMPOOL_SWEEP", 3_600, "between looks for what has waited two weeks: it is no hurry")
 MEMPOOL_ANSWER: Final = _limit(
     "MEMPOOL_ANSWER", 25_000, "transactions", "named in answer to mempool: as many as we remember to have told a link"

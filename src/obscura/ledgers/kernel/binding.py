@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -65,6 +65,10 @@ _RULES: Final = {
     Fault.MUTATED: "block-mutated",
 }
 """Names, as Bitcoin Core has them, for refusals whose log line names none."""
+
+
+_VERIFY_ALL: Final = 1 << 0 | 1 << 2 | 1 << 4 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 17
+"""P2SH, DERSIG, NULLDUMMY, CHECKLOCKTIMEVERIFY, CHECKSEQUENCEVERIFY, WITNESS, TAPROOT: all that a next block obeys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,43 @@ def _connect_log() -> None:
             msg = "libbitcoinkernel gives no log, so broken rules could not be named"
             raise StoreError(msg)
         _CONNECTION.append(connection)
+
+
+def first_bad_input(transaction: bytes, spent: Sequence[tuple[int, bytes]]) -> int | None:
+    """The first input whose script does not hold, ``None`` if all do. It needs no open chain state.
+
+    Args:
+        transaction: a whole one.
+        spent: amount and script of the outputs that it spends, parallel to its inputs.
+    """
+    handle = k.btck_transaction_create(transaction, len(transaction))
+    if not handle:
+        raise BugError("the kernel cannot read a transaction that was parsed")
+    scripts: list[Any] = []
+    outputs: list[Any] = []
+    known: Any = None
+    try:
+        for amount, script in spent:
+            scripts.append(k.btck_script_pubkey_create(script, len(script)))
+            outputs.append(k.btck_transaction_output_create(scripts[-1], amount))
+        known = k.btck_precomputed_transaction_data_create(
+            handle, (ctypes.POINTER(k.struct_btck_TransactionOutput) * len(outputs))(*outputs), len(outputs)
+        )
+        status = ctypes.c_ubyte()
+        for index, (amount, _) in enumerate(spent):
+            if not k.btck_script_pubkey_verify(
+                scripts[index], amount, handle, known, index, _VERIFY_ALL, ctypes.byref(status)
+            ):
+                return index
+    finally:
+        if known:
+            k.btck_precomputed_transaction_data_destroy(known)
+        for output in outputs:
+            k.btck_transaction_output_destroy(output)
+        for made in scripts:
+            k.btck_script_pubkey_destroy(made)
+        k.btck_transaction_destroy(handle)
+    return None
 
 
 class Kernel:
