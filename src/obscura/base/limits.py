@@ -483,6 +483,16 @@ ORPHAN_BYTES_TOTAL: Final = _limit(
     "ORPHAN_BYTES_TOTAL", 20_000_000, "bytes", "of memory over all links: fifty full accounts; the largest one pays"
 )
 ORPHAN_AGE: Final = _span("ORPHAN_AGE", 300, "announcements lie seconds apart, not minutes; Core has waited for twenty")
+COIN_STEP_BLOCKS: Final = _limit(
+    "COIN_STEP_BLOCKS",
+    64,
+    "blocks",
+    "of the coin view's step: the ledger's other work waits for it, and a kill loses it",
+)
+COIN_STEP_BYTES: Final = _limit("COIN_STEP_BYTES", 4_000_000, "bytes", "of their blocks: two full ones, half a second")
+COIN_UNDO_BLOCKS: Final = _limit(
+    "COIN_UNDO_BLOCKS", 2_016, "blocks", "that the coin view can take back: a fortnight; deeper, it is made anew"
+)
 TX_WEIGHT: Final = _limit("TX_WEIGHT", 400_000, "weight units", "of one that is relayed: a tenth of a block (Core)")
 TX_SIGOP_COST: Final = _limit("TX_SIGOP_COST", 16_000, "checks", "of one that is relayed: a fifth of a block's (Core)")
 BLOCK_WEIGHT: Final = _limit("BLOCK_WEIGHT", 4_000_000, "weight units", "of a block (BIP141)")

@@ -32,7 +32,14 @@ def subsidy(height: int) -> int:
 
 
 def build_block(
-    previous: BlockHash, height: int, time: int, script: bytes, extra: Sequence[bytes] = (), *, version: int = _VERSION
+    previous: BlockHash,
+    height: int,
+    time: int,
+    script: bytes,
+    extra: Sequence[bytes] = (),
+    *,
+    fees: int = 0,
+    version: int = _VERSION,
 ) -> bytes:
     """A regtest block with its work done.
 
@@ -40,8 +47,9 @@ def build_block(
         previous: the parent's hash, wire order.
         height: the parent's height and one.
         time: Unix seconds; the caller sees to it that it is above the median of the last 11.
-        script: the output script that gets the subsidy (fees of ``extra`` are left unclaimed).
+        script: the output script that gets the subsidy and ``fees``.
         extra: whole transactions, in an order in which none spends a later one.
+        fees: what ``extra`` leaves to the miner, in satoshis, as far as it is claimed.
         version: the header's version.
 
     Raises:
@@ -49,7 +57,7 @@ def build_block(
     """
     parsed = [parse_transaction(transaction) for transaction in extra]
     witness = any(transaction.witnesses for transaction in parsed)
-    outputs = [subsidy(height).to_bytes(8, "little") + compact_size(len(script)) + script]
+    outputs = [(subsidy(height) + fees).to_bytes(8, "little") + compact_size(len(script)) + script]
     if witness:
         # The coinbase's own witness id counts as zero, and its witness is 32 reserved bytes (BIP141).
         root = merkle_root([bytes(32), *(transaction.relay_id for transaction in parsed)])

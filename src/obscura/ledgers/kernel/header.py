@@ -8,6 +8,7 @@ target at all (``CheckProofOfWork``). Whether the target is the *right* one need
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -15,6 +16,8 @@ from ...base.digest import double_sha256
 from ...base.names import BlockHash
 from ...chain import HEADER_BYTES, HeaderInfo, InvalidBlock, InvalidHeader
 
+MEDIAN_SPAN: Final = 11
+"""Blocks whose times are looked at together (BIP113)."""
 _SIGN: Final = 0x0080_0000
 
 
@@ -59,6 +62,13 @@ def identify_header(header: bytes, pow_limit: int) -> HeaderInfo:
     if int.from_bytes(name, "little") > target:
         raise InvalidHeader("high-hash")
     return HeaderInfo(BlockHash(name), BlockHash(header[4:36]), work, int.from_bytes(header[68:72], "little"))
+
+
+def median_time(headers: Sequence[bytes]) -> int:
+    """The median of the times of headers, the later one of two in the middle: of the last MEDIAN_SPAN it is the time
+    that the chain goes by (BIP113). Unix seconds."""
+    times = sorted(int.from_bytes(header[68:72], "little") for header in headers)
+    return times[len(times) // 2]
 
 
 def identify_block(block: bytes, pow_limit: int) -> HeaderInfo:

@@ -34,13 +34,17 @@ from ...chain.ledger import (
     Refusal,
     Restored,
 )
+from ...chain.transactions import Candidate, CoinReport, TxInfo, TxOutcome
+from .admission import admit, select_valid
 from .binding import Fault, Kernel, KernelError, Refused
 from .blockstore import BlockStore
 from .build import build_block
+from .coins import CoinView, coins_in
 from .disk import Disk
-from .header import block_hash, identify_block, identify_header
-from .networks import REGTEST, Network
+from .header import MEDIAN_SPAN, block_hash, identify_block, identify_header, median_time
+from .networks import BITCOIN, REGTEST, Network
 from .recovery import Replay, copy_missing, headers_in_order, open_kernel
+from .transaction import parse_transaction
 from .trouble import set_aside, world_trouble
 from .writer import StoreWriter
 
@@ -48,7 +52,6 @@ from .writer import StoreWriter
 # More would lengthen the replay after a kill (2,000 small blocks: 0.6 s). Fewer would cost an import more than a few
 # per cent: a reopening takes 35 ms at height 2,000 and 95 ms at 20,000, where 2,000 small blocks take 0.6 s and full
 # ones minutes.
-_MEDIAN_SPAN: Final = 11
 _NO_PARENT: Final = "prev-blk-not-found"
 _BAD_PARENT: Final = "bad-prevblk"
 _LOG: Final = logging.getLogger(__name__)
@@ -99,7 +102,7 @@ class _Batch:
 
 
 class KernelLedger:
-    """Implements :class:`~obscura.chain.ledger.Ledger` for the networks of :mod:`.networks`.
+    """Implements :class:`~obscura.chain.ledger.TransactionLedger` for the networks of :mod:`.networks`.
 
     Nothing is opened before :meth:`restore`, which comes first.
 
@@ -108,12 +111,23 @@ class KernelLedger:
         datadir: the store goes to ``blocks`` in it, the kernel's own files to ``kernel``. For one process at a time.
         checkpoint_blocks: see :data:`CHECKPOINT_BLOCKS`.
         disk: how the store writes; a test gives one that fails.
+        relay: whether transactions are judged, for which the coin view is kept (``coins.sqlite`` in ``datadir``);
+            ``None``: on all networks but ``bitcoin``.
     """
 
     def __init__(
-        self, network: Network, datadir: Path, *, checkpoint_blocks: int = CHECKPOINT_BLOCKS, disk: Disk | None = None
+        self,
+        network: Network,
+        datadir: Path,
+        *,
+        checkpoint_blocks: int = CHECKPOINT_BLOCKS,
+        disk: Disk | None = None,
+        relay: bool | None = None,
     ) -> None:
         self.network = network
+        self._relays = network is not BITCOIN if relay is None else relay
+        self._datadir = datadir
+        self._view: CoinView | None = None
         self._blocks_dir = datadir / "blocks"
         self._kernel_dir = datadir / "kernel"
         self._checkpoint_blocks = checkpoint_blocks
@@ -148,6 +162,15 @@ class KernelLedger:
         """See :class:`Ledger`."""
         return identify_block(block, self.network.pow_limit)
 
+    @property
+    def relays(self) -> bool:
+        """See :class:`TransactionLedger`."""
+        return self._relays
+
+    def identify_transaction(self, data: bytes) -> TxInfo:
+        """See :class:`TransactionLedger`."""
+        return parse_transaction(data).info()
+
     # -- state
 
     def restore(self) -> Restored:
@@ -164,6 +187,8 @@ class KernelLedger:
                 copied = copy_missing(self._kernel, store)
                 replay = Replay(store, lambda: self._kernel, self._taken)
                 detached = self._detached = replay.run()
+            if self._relays:
+                self._view = CoinView(self._datadir, self._root)
         except BaseException:
             # What stopped us counts, not what ending on top of it brings.
             with contextlib.suppress(StoreError):
@@ -239,11 +264,17 @@ class KernelLedger:
         kernel, store = self._opened
         self._opened = None
         failure: StoreError | None = None
+        view, self._view = self._view, None
+        if view is not None:
+            try:
+                view.close()
+            except StoreError as error:
+                failure = error
         try:
             kernel.close()
         except KernelError as error:
             if not self._broken:
-                failure = self._explained(error)
+                failure = failure or self._explained(error)
         try:
             if self._broken:
                 self._broken = False
@@ -255,7 +286,41 @@ class KernelLedger:
         if failure is not None:
             raise failure
 
+    def follow(self, *, details: bool) -> CoinReport:
+        """See :class:`TransactionLedger`.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        return self._coins.step(self._kernel.active_hash, self._stored, details=details)
+
+    def admit(self, candidates: Sequence[Candidate]) -> tuple[TxOutcome, ...]:
+        """See :class:`TransactionLedger`.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        coins = _Judging(self._coins, self._kernel)
+        return tuple(admit(candidate, coins) for candidate in candidates)
+
     # -- beyond the contract; on the worker like the state verbs
+
+    def check_coins(self) -> int:
+        """Compare the coin view with the coins that the stored blocks of its chain leave; how many there are.
+
+        Raises:
+            BugError: they differ.
+            StoreError: the disk refuses.
+        """
+        heights = range(1, self._coins.height + 1)
+        names = ((height, self._kernel.active_hash(height)) for height in heights)
+        blocks = ((height, self._stored(name) or b"") for height, name in names if name is not None)
+        expected = coins_in(blocks)
+        found = dict(self._coins.all())
+        if found != expected:
+            msg = f"the coin view at height {self._coins.height} has {len(found)} coins, the chain {len(expected)}"
+            raise BugError(msg)
+        return len(found)
 
     @property
     def tip(self) -> tuple[int, BlockHash]:
@@ -272,7 +337,9 @@ class KernelLedger:
         Args:
             script: the output script that gets the subsidy.
             now: the wall clock; the block's time, unless the median of the last 11 asks for a later one.
-            extra: whole transactions, valid on the tip.
+            extra: whole transactions. Where transactions are judged those are left out that cannot be in the block,
+                or all while the coin view does not stand at the tip, and the miner gets the fees; elsewhere they must
+                be valid on the tip, and their fees are left unclaimed.
 
         Raises:
             ConfigError: the network is not regtest, where alone a block costs nothing.
@@ -281,10 +348,13 @@ class KernelLedger:
             msg = f"blocks can be mined on regtest only, not on {self.network.name}"
             raise ConfigError(msg)
         height, tip = self.tip
-        times = sorted(
-            int.from_bytes(header[68:72], "little") for header in self._kernel.headers_back(tip, _MEDIAN_SPAN)
-        )
-        return build_block(tip, height + 1, max(now, times[len(times) // 2] + 1), script, extra)
+        earliest = median_time(self._kernel.headers_back(tip, MEDIAN_SPAN)) + 1
+        fees = 0
+        if self._view is not None:
+            # The view is not moved here: its steps are for whoever follows it.
+            chosen = select_valid(extra if self._view.tip == tip else (), _Judging(self._view, self._kernel))
+            extra, fees = [data for data, _ in chosen], sum(fee for _, fee in chosen)
+        return build_block(tip, height + 1, max(now, earliest), script, extra, fees=fees)
 
     # -- within
 
@@ -302,6 +372,15 @@ class KernelLedger:
             msg = "a ledger's restore() comes first, and close() last"
             raise BugError(msg)
         return self._opened
+
+    @property
+    def _coins(self) -> CoinView:
+        if self._view is None:
+            raise BugError("a ledger that judges no transactions, or is not open, was asked about coins")
+        return self._view
+
+    def _stored(self, name: BlockHash) -> bytes | None:
+        return self._store.read([name])[0]
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -404,6 +483,26 @@ class KernelLedger:
     def _report(self, store: BlockStore) -> None:
         for warning in store.take_warnings():
             _LOG.warning("%s", warning)
+
+
+class _Judging:
+    """The coin view and the chain's times, as admission asks for them."""
+
+    def __init__(self, view: CoinView, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._medians: dict[int, int] = {}
+        self.height = view.height
+        self.coin = view.coin
+
+    def median_time(self, height: int) -> int:
+        """See :class:`~.coin.Coins`."""
+        if height not in self._medians:
+            name = self._kernel.active_hash(height)
+            # A chain that has become shorter meanwhile: what is judged now is judged again when the view follows.
+            start = self._kernel.tip()[1] if name is None else name
+            headers = self._kernel.headers_back(start, MEDIAN_SPAN)
+            self._medians[height] = median_time(headers)
+        return self._medians[height]
 
 
 def _verdict_of(rule: str) -> BlockVerdict:
