@@ -22,7 +22,7 @@ from ..base.errors import BugError, LocalError
 from ..base.instant import Now
 from ..base.limits import TIMER_FAILURES
 from ..base.names import ConnId
-from ..node import Node, Snapshot
+from ..node import MempoolItem, Node, Snapshot
 from ..node.effects import (
     Admit,
     Ask,
@@ -155,6 +155,14 @@ class Driver:
     def snapshot(self) -> Snapshot:
         """A picture of the node."""
         return self._node.snapshot(read_clock())
+
+    def mempool(self) -> list[MempoolItem]:
+        """What waits for a block, parents before children."""
+        return self._node.mempool(read_clock())
+
+    def block_candidates(self, weight_max: int) -> list[bytes]:
+        """See :meth:`Node.block_candidates`."""
+        return self._node.block_candidates(weight_max)
 
     @property
     def unsent(self) -> int:

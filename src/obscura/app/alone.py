@@ -8,11 +8,10 @@ from typing import Any
 
 from ..base.errors import StoreError
 from ..base.instant import WallTime
-from ..base.names import display_hash
 from ..chain.ledger import BlockVerdict
 from ..store import open_datadir
 from ..wire.address import NetAddress
-from .compose import claim, mine_request, open_ledger, open_store, wall_now
+from .compose import claim, mine_request, mined, open_ledger, open_store, wall_now
 
 
 def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -31,12 +30,14 @@ def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str,
         stack.callback(ledger.close)
         ledger.restore()
         claim(store, network)
+        block = b""
         for _ in range(count):
-            outcome = ledger.accept_blocks([ledger.mine(script, WallTime(wall_now()))]).outcomes[0]
+            block = ledger.mine(script, WallTime(wall_now()))
+            outcome = ledger.accept_blocks([block]).outcomes[0]
             if outcome.verdict is not BlockVerdict.ACCEPTED:
                 raise StoreError(f"the block was refused: {outcome.rule}")
         height, tip = ledger.tip
-        return {"mined": count, "height": height, "tip": display_hash(tip)}
+        return mined(count, height, tip, block, 0)
 
 
 def forget_pin_alone(datadir: Path, network: str, address: NetAddress) -> bool:

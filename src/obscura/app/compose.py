@@ -23,17 +23,19 @@ from ..aio.pools import kept_full
 from ..aio.worker import LedgerWorker
 from ..base.errors import ConfigError, LocalError
 from ..base.instant import MICROSECONDS, Now, WallTime
-from ..base.limits import LOBBY_LINKS, MINE_BLOCKS
-from ..base.names import TxId, display_hash
+from ..base.limits import BLOCK_WEIGHT, LOBBY_LINKS, MINE_BLOCKS
+from ..base.names import BlockHash, TxId, display_hash
 from ..base.randomness import Chance
 from ..chain.ledger import BlockVerdict
 from ..control.server import ControlServer, RequestError
 from ..ledgers.kernel.networks import network_named
+from ..ledgers.kernel.transaction import parse_block, transactions_in
 from ..node import Node, NodeConfig, PeerSnapshot, Snapshot
 from ..peers.pins import NamedPin
 from ..store import Datadir, Store, load_mempool, open_datadir, peek, save_mempool
 from ..wire.address import AddressError, NetAddress
 from ..wire.target import Target, parse_target
+from . import transactions
 from .logs import log_event
 from .settings import Settings
 from .vault import make_vault
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("obscura")
 T = TypeVar("T")
 
+COINS_TRIES: Final = 500
+COINS_WAIT_S: Final = 0.01
+"""A miner waits so often and so long for the coin view: five seconds. Then it mines without transactions."""
 USER_AGENT: Final = f"/Obscura:{'.'.join(__version__.split('.')[:2])}(python)/"
 """The same for every node of a release (design §3.2)."""
 PORTS: Final = range(10_000, 32_768)
@@ -63,8 +68,8 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(main)
 
 
-def open_ledger(network: str, datadir: Path) -> KernelLedger:
-    """The kernel's ledger for a network.
+def open_ledger(network: str, datadir: Path, *, relay: bool | None = None) -> KernelLedger:
+    """The kernel's ledger for a network. ``relay``: whether it judges transactions; ``None``: as the network has it.
 
     Raises:
         ConfigError: the extra that brings the kernel is not installed; the text has the command.
@@ -76,7 +81,7 @@ def open_ledger(network: str, datadir: Path) -> KernelLedger:
             raise
         msg = "validating this chain needs the kernel: pip install 'obscura[kernel]'"
         raise ConfigError(msg) from error
-    return KernelLedger(network_named(network), datadir)
+    return KernelLedger(network_named(network), datadir, relay=relay)
 
 
 def open_store(datadir: Datadir, network: str) -> Store:
@@ -158,7 +163,7 @@ async def run_node(
             stack.callback(listener.close)
         # Privacy: where a keyed listener is, is for those alone whom its operator has told.
         advertised = None if settings.keyed else address
-        ledger = open_ledger(settings.network, datadir)
+        ledger = open_ledger(settings.network, datadir, relay=settings.relay)
         worker = LedgerWorker(ledger)
         try:
             restored = await worker.run(ledger.restore)
@@ -260,6 +265,10 @@ class _Requests:
             case "stop":
                 self._driver.request_stop()
                 return {"stopping": True}
+            case "send":
+                return await transactions.send(self._driver, values)
+            case "mempool":
+                return transactions.mempool(self._driver, values)
             case "mine":
                 return await self._mine(values)
             case "add":
@@ -275,13 +284,26 @@ class _Requests:
 
     async def _mine(self, values: dict[str, Any]) -> dict[str, Any]:
         count, script = mine_request(self._ledger.network.name, values)
+        block = b""
+        taken = 0
         for _ in range(count):
-            block = await self._worker.run(lambda: self._ledger.mine(script, WallTime(wall_now())))
+            waiting = await self._candidates()
+            block = await self._worker.run(partial(self._ledger.mine, script, WallTime(wall_now()), waiting))
+            taken += transactions_in(block) - 1
             done = await self._driver.submit_block(block)
             if done.verdict is not BlockVerdict.ACCEPTED:
                 raise RequestError("refused", f"the block was refused: {done.rule}")
         picture = self._driver.snapshot()
-        return {"mined": count, "height": picture.height, "tip": display_hash(picture.tip)}
+        return mined(count, picture.height, picture.tip, block, taken)
+
+    async def _candidates(self) -> list[bytes]:
+        """What waits for a block, once the coin view has seen the last one: before, the ledger would take none."""
+        for _ in range(COINS_TRIES):
+            picture = self._driver.snapshot()
+            if not picture.relay.on or (picture.relay.ready and picture.relay.coins_height == picture.height):
+                break
+            await asyncio.sleep(COINS_WAIT_S)
+        return self._driver.block_candidates(BLOCK_WEIGHT)
 
 
 def _target_of(values: dict[str, Any]) -> Target:
@@ -318,6 +340,19 @@ def mine_request(network: str, values: dict[str, Any]) -> tuple[int, bytes]:
     return count, script
 
 
+def mined(count: int, height: int, tip: BlockHash, block: bytes, transactions: int) -> dict[str, Any]:
+    """The answer to a mining request. ``block`` is the last one; ``transactions`` are in all of them together."""
+    first = parse_block(block)[0]
+    return {
+        "mined": count,
+        "height": height,
+        "tip": display_hash(tip),
+        "transactions": transactions,
+        "coinbase": first.txid.reveal(),
+        "reward": first.outputs[0][0],
+    }
+
+
 def network_of(datadir: Path) -> str | None:
     """The network that an existing datadir belongs to; it need not be locked, and nothing in it is changed."""
     return peek(datadir / "state.db", "network")
@@ -337,6 +372,7 @@ def status_of(picture: Snapshot) -> dict[str, Any]:
         "uptime_s": picture.uptime // MICROSECONDS,
         "bytes_in": picture.bytes_in,
         "bytes_out": picture.bytes_out,
+        "relay": transactions.relay_of(picture.relay),
     }
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 from ..base.errors import ConfigError, LocalError
 from ..base.randomness import Chance
 from ..control.client import NoNodeError, ask
+from .payments import Payments, Spread
 
 NODES_MOST: Final = 200
 _MARK: Final = ".obscura-devnet"
@@ -58,6 +59,8 @@ class Summary:
     mined: int
     seconds: float
     nodes: tuple[dict[str, Any], ...]
+    spread: Spread | None
+    """How transactions spread, if some were sent."""
 
 
 class Devnet:
@@ -96,11 +99,13 @@ class Devnet:
     def __exit__(self, *error: object) -> None:
         self._stop()
 
-    def run(self, seconds: float, show: Callable[[list[DevNode]], None]) -> Summary:
-        """Mine for ``seconds`` at random nodes, then wait until all tips agree (at most a minute).
+    def run(self, seconds: float, show: Callable[[list[DevNode]], None], transactions: int = 0) -> Summary:
+        """Mine for ``seconds`` at random nodes, then wait until all tips agree (at most a minute). Then send
+        ``transactions`` from random nodes, and mine them when all have them all.
 
         Raises:
             DevnetError: a node died.
+            PaymentError: a transaction was refused, or was lost.
         """
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
@@ -112,6 +117,13 @@ class Devnet:
             show(self.nodes)
             time.sleep(min(max(0.0, seconds - passed), 0.1 + 0.4 * self._chance.uniform()))
         self._settle(show)
+        spread = None
+        if transactions and self.agreed:
+            payments = Payments([node.datadir for node in self.nodes], self._chance.fork("payments"), self.refresh)
+            spread = payments.run(transactions)
+            self.mined += payments.mined
+            self.refresh()
+            show(self.nodes)
         best = max(self.nodes, key=lambda node: node.status["height"]).status
         return Summary(
             agreed=self.agreed,
@@ -120,6 +132,7 @@ class Devnet:
             mined=self.mined,
             seconds=round(time.monotonic() - began, 2),
             nodes=tuple({"node": node.number, "address": node.address, **node.status} for node in self.nodes),
+            spread=spread,
         )
 
     def _settle(self, show: Callable[[list[DevNode]], None]) -> None:

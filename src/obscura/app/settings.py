@@ -51,6 +51,8 @@ class Settings:
     """Outbound links besides named peers."""
     inbound: int = limits.INBOUND_SLOTS
     """Links that others may open."""
+    relay: bool | None = None
+    """Judge and relay transactions, for which a view of all coins is kept. Unset: on all networks but bitcoin."""
     allow_local: bool | None = None
     """Treat loopback addresses like public ones. Unset: only on regtest."""
     minimum_work: str = "0"

@@ -259,7 +259,10 @@ VERSION_ROUNDING: Final = _limit("VERSION_ROUNDING", 600, "s", "version's time i
 # -- the operator's side
 
 CONTROL_LINE_BYTES: Final = _limit(
-    "CONTROL_LINE_BYTES", 65_536, "bytes", "one request: they are small, and a program must not fill our memory"
+    "CONTROL_LINE_BYTES",
+    900_000,
+    "bytes",
+    "one request: the largest transaction as text; a program must not fill memory",
 )
 CONTROL_IDLE: Final = _span("CONTROL_IDLE", 60, "a client of the control socket that says nothing is dropped")
 CONTROL_CLIENTS: Final = _limit(

@@ -27,8 +27,18 @@ def status(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False
         return
     table = Table.grid(padding=(0, 2))
     for name, value in answer.items():
-        table.add_row(name.replace("_", " "), str(value))
+        shown = _relay_line(value) if name == "relay" else str(value)
+        table.add_row("transactions" if name == "relay" else name.replace("_", " "), shown)
     Console(highlight=False).print(table)
+
+
+def _relay_line(relay: dict[str, Any]) -> str:
+    """The transactions' part of the picture, in a line."""
+    if not relay["on"]:
+        return "not relayed (see --relay)"
+    if not relay["ready"]:
+        return f"the coin view is being made: height {relay['coins_height']}"
+    return f"{relay['waiting']} wait for a block, {relay['own']} of them your own; links that relay: {relay['links']}"
 
 
 def peers(

@@ -14,7 +14,7 @@ from ..app.descriptors import fitted
 from ..app.logs import configure
 from ..app.settings import load
 from ..wire.address import NetAddress
-from . import asking, devnet, importing, keys, mining, simulating
+from . import asking, devnet, importing, keys, mining, sending, simulating
 from .options import DEFAULT_DATADIR, DatadirOption, peer_text
 
 app = typer.Typer(
@@ -66,6 +66,9 @@ def node(
     discover: Annotated[bool | None, typer.Option(help="Learn addresses from peers and dial them.")] = None,
     outbound: Annotated[int | None, typer.Option(help="Outbound links besides named peers.")] = None,
     inbound: Annotated[int | None, typer.Option(help="Links that others may open.")] = None,
+    relay: Annotated[
+        bool | None, typer.Option(help="Relay transactions; keeps a view of all coins. Default: not on bitcoin.")
+    ] = None,
     allow_local: Annotated[bool | None, typer.Option(help="Gossip loopback addresses too.")] = None,
     minimum_work: Annotated[str | None, typer.Option(help="Hex: least work of a chain to download.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
@@ -89,6 +92,7 @@ def node(
         "discover": discover,
         "outbound": outbound,
         "inbound": inbound,
+        "relay": relay,
         "allow_local": allow_local,
         "minimum_work": minimum_work,
         "log_level": log_level,
@@ -112,6 +116,8 @@ app.command()(asking.peers)
 app.command()(asking.add)
 app.command()(asking.stop)
 app.command()(mining.mine)
+app.command()(sending.send)
+app.command()(sending.mempool)
 app.command("devnet")(devnet.devnet)
 app.add_typer(keys.app, name="key")
 app.add_typer(simulating.app, name="sim")

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ..app.devnet import Devnet, DevNode
+from ..app.payments import Spread
 from .asking import show_bytes
 from .options import JsonOption
 
@@ -24,14 +25,17 @@ def devnet(
         Path | None, typer.Option("--dir", help="Where they live; default: a temporary directory.")
     ] = None,
     seconds: Annotated[float, typer.Option(min=0, max=86_400, help="How long blocks are mined.")] = 20,
+    transactions: Annotated[
+        int, typer.Option(min=0, max=20_000, help="How many are sent afterwards, from random nodes, and timed.")
+    ] = 50,
     seed: Annotated[int, typer.Option(help="Draws the graph and the miners.")] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Run a network of real nodes on this machine: they link, mine, relay, and must agree in the end.
 
-    Exit code 0 only if all tips agree.
+    Exit code 0 only if all tips agree, and all transactions have reached all nodes and a block.
 
-    Example: obscura devnet --nodes 8 --seconds 30
+    Example: obscura devnet --nodes 8 --seconds 30 --transactions 1000
     """
     console = Console(highlight=False)
     # A stop from outside must stop the nodes too: it takes the way of Ctrl-C.
@@ -41,10 +45,10 @@ def devnet(
         console.print(f"starting {nodes} nodes …")
     with Devnet(nodes, directory, seed) as net:
         if quiet:
-            summary = net.run(seconds, lambda _: None)
+            summary = net.run(seconds, lambda _: None, transactions)
         else:
             with Live(_table(net.nodes), console=console, refresh_per_second=8) as live:
-                summary = net.run(seconds, lambda rows: live.update(_table(rows)))
+                summary = net.run(seconds, lambda rows: live.update(_table(rows)), transactions)
     if as_json:
         typer.echo(json.dumps(asdict(summary)))
     else:
@@ -53,8 +57,21 @@ def devnet(
         verdict = "all tips agree" if summary.agreed else "the tips DIFFER"
         console.print(f"{verdict}: height {summary.height}, {summary.mined} blocks mined in {summary.seconds} s")
         console.print(f"tip {summary.tip}", soft_wrap=True)
-    if not summary.agreed:
+        if summary.spread is not None:
+            console.print(_spread_lines(summary.spread), soft_wrap=True)
+    spread = summary.spread
+    lost = spread is not None and not spread.sent == spread.reached_all <= spread.confirmed
+    if not summary.agreed or lost or (transactions and spread is None):
         raise typer.Exit(1)
+
+
+def _spread_lines(spread: Spread) -> str:
+    return (
+        f"{spread.sent} transactions sent from random nodes: {spread.reached_all} reached all mempools, "
+        f"{spread.confirmed} are in {spread.blocks} blocks\n"
+        f"half of the nodes had one after {spread.half_median} s (median; slowest {spread.half_slowest} s), "
+        f"all of them after {spread.all_median} s (slowest {spread.all_slowest} s)"
+    )
 
 
 def _table(nodes: list[DevNode]) -> Table:

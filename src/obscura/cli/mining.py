@@ -47,4 +47,5 @@ def mine(
     if as_json:
         typer.echo(json.dumps(answer))
     else:
-        typer.echo(f"mined {answer['mined']}, height {answer['height']}, tip {answer['tip']}")
+        held = f" with {answer['transactions']} transactions" if answer["transactions"] else ""
+        typer.echo(f"mined {answer['mined']}{held}, height {answer['height']}, tip {answer['tip']}")

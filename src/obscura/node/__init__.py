@@ -2,6 +2,6 @@
 
 from .config import NodeConfig
 from .node import Node
-from .snapshot import PeerSnapshot, Snapshot
+from .snapshot import MempoolItem, PeerSnapshot, RelaySnapshot, Snapshot
 
-__all__ = ["Node", "NodeConfig", "PeerSnapshot", "Snapshot"]
+__all__ = ["MempoolItem", "Node", "NodeConfig", "PeerSnapshot", "RelaySnapshot", "Snapshot"]

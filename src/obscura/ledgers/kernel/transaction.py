@@ -110,6 +110,11 @@ def parse_transaction(data: bytes) -> Transaction:
     return transaction
 
 
+def transactions_in(block: bytes) -> int:
+    """How many transactions a whole block says that it holds, its coinbase among them."""
+    return _count(block, HEADER_BYTES)[0]
+
+
 def parse_block(block: bytes) -> Sequence[Transaction]:
     """The transactions of a whole block, the coinbase first.
 
