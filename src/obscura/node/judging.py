@@ -56,13 +56,16 @@ def submit(state: NodeState, data: bytes, ticket: int, now: Now) -> None:
     begin(state, relay, now)
 
 
-def offer(relay: Relay, item: Waiting) -> None:
-    """Put a transaction that was not decided into the line; if there is no room, others may be asked for it."""
+def offer(relay: Relay, item: Waiting) -> bool:
+    """Put a transaction that was not decided into the line; if there is no room, others may be asked for it, and the
+    answer is ``False``."""
     relay.due = True
-    if relay.queue.put(item):
+    taken = relay.queue.put(item)
+    if taken:
         relay.tracker.hold(item.info.relay_id)
     else:
         relay.tracker.release(item.info.relay_id)
+    return taken
 
 
 def begin(state: NodeState, relay: Relay, now: Now) -> None:

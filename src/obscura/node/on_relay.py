@@ -57,15 +57,16 @@ def on_tx(state: NodeState, peer: Peer, message: Tx, now: Now) -> None:
     relay = state.relay
     link = None if relay is None else relay.links.get(peer.conn)
     name = TxId(double_sha256(message.data))
-    if relay is None or link is None or not relay.tracker.requested_from(peer.conn, name):
+    requested = relay is not None and relay.tracker.requested_from(peer.conn, name)
+    if not requested:
         peer.channel.spend(UNASKED_PRICE * (1 + len(message.data) // 1_000), now.mono)
     if relay is None or link is None:
         return
     relay.due = True
     short = relay.short(name)
     link.known.add(short)
-    relay.tracker.answered(peer.conn, name)
     if name in relay.pool or short in relay.rejects or relay.handles(name) or _behind(state):
+        relay.tracker.answered(peer.conn, name)
         return
     try:
         info = relay.ledger.identify_transaction(message.data)
@@ -75,7 +76,11 @@ def on_tx(state: NodeState, peer: Peer, message: Tx, now: Now) -> None:
         relay.rejects.add(short)
         peer.channel.charge(FAULT_MALFORMED, fault.rule, now.mono)
         return
-    judging.offer(relay, Waiting(peer.conn, message.data, info))
+    if judging.offer(relay, Waiting(peer.conn, message.data, info)):
+        relay.tracker.answered(peer.conn, name)
+    elif requested:
+        # It was not the link's choice to send so many at once.
+        relay.tracker.postpone(peer.conn, name, now.mono)
 
 
 def on_notfound(state: NodeState, peer: Peer, message: NotFound) -> None:

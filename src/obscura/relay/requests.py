@@ -165,6 +165,19 @@ class RequestTracker:
 
     not_found = answered
 
+    def postpone(self, conn: ConnId, tx_id: TxId, now: Instant) -> None:
+        """The link has answered, and there was no room for it: this link or another one is asked a little later."""
+        link = self._links.get(conn)
+        announcement = None if link is None else link.known.get(tx_id)
+        if link is None or announcement is None:
+            return
+        if announcement.state is _State.ASKED:
+            link.asked -= 1
+        announcement.state = _State.WAITING
+        announcement.at = after(now, TX_DELAY_OVERLOADED)
+        self._ripe[tx_id] = None
+        self._push(announcement)
+
     def hold(self, tx_id: TxId) -> None:
         """The transaction is here, but not for good: nobody is asked for it until :meth:`release`. Nothing happens if
         no announcement of it is kept; one that comes later is held by another call."""

@@ -19,7 +19,9 @@ from obscura.base.limits import (
     ORPHANS_PER_PEER,
     RELAY_BEHIND,
     TX_DELAY_INBOUND,
+    TX_DELAY_OVERLOADED,
     TX_REQUEST_TIMEOUT,
+    VALIDATION_LINK_COUNT,
 )
 from obscura.base.names import TxId
 from obscura.chain import OutPoint
@@ -269,6 +271,27 @@ class TestAsking:
         world.run()
         [second] = [peer for peer in links if peer is not first]
         assert asked(second.read()) == [relay_id(data)]
+
+    def test_more_at_once_than_there_is_room_for_in_line(self, world: World) -> None:
+        """What was asked for and found no room is asked for again, though nobody announces it twice."""
+        host = started(world)
+        peer = link(world, host)
+        many = [pay(faucet(number)) for number in range(VALIDATION_LINK_COUNT + 50)]
+        peer.say(inv(*many))
+        world.advance(TX_DELAY_INBOUND)
+        wanted = asked(peer.read())
+        assert len(wanted) == len(many)
+        host.hold = JudgeTransactions
+        by_id = {relay_id(data): data for data in many}
+        peer.say(*(Tx(by_id[name]) for name in wanted))
+        host.release()
+        world.run()
+        assert VALIDATION_LINK_COUNT <= len(host.node.mempool(world.now)) < len(many)
+        world.advance(TX_DELAY_OVERLOADED)
+        again = asked(peer.read())
+        peer.say(*(Tx(by_id[name]) for name in again))
+        assert len(host.node.mempool(world.now)) == len(many)
+        host.node.check()
 
     def test_nothing_is_asked_for_while_the_chain_is_far_behind(self, world: World) -> None:
         host = started(world)

@@ -226,6 +226,13 @@ class TrackerStory(RuleBasedStateMachine):
             row[4] = "done"
         self._tidy()
 
+    @rule(conn=CONNS, name=NAMES)
+    def postpone(self, conn: ConnId, name: TxId) -> None:
+        self.tracker.postpone(conn, name, self.now)
+        row = self._row(conn, name)
+        if row is not None:
+            row[3], row[4] = self.now + TX_DELAY_OVERLOADED, "wait"
+
     @rule(name=NAMES)
     def forget(self, name: TxId) -> None:
         self.tracker.forget(name)
