@@ -156,6 +156,14 @@ class Driver:
         """A picture of the node."""
         return self._node.snapshot(read_clock())
 
+    def check(self) -> None:
+        """Walk the node's invariants.
+
+        Raises:
+            AssertionError: one does not hold: a defect.
+        """
+        self._node.check()
+
     def mempool(self) -> list[MempoolItem]:
         """What waits for a block, parents before children."""
         return self._node.mempool(read_clock())

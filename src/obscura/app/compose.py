@@ -21,7 +21,7 @@ from ..aio.entropy import system_chance
 from ..aio.listen import open_listener
 from ..aio.pools import kept_full
 from ..aio.worker import LedgerWorker
-from ..base.errors import ConfigError, LocalError
+from ..base.errors import BugError, ConfigError, LocalError
 from ..base.instant import MICROSECONDS, Now, WallTime
 from ..base.limits import BLOCK_WEIGHT, LOBBY_LINKS, MINE_BLOCKS
 from ..base.names import BlockHash, TxId, display_hash
@@ -269,6 +269,8 @@ class _Requests:
                 return await transactions.send(self._driver, values)
             case "mempool":
                 return transactions.mempool(self._driver, values)
+            case "check":
+                return await self._check()
             case "mine":
                 return await self._mine(values)
             case "add":
@@ -295,6 +297,15 @@ class _Requests:
                 raise RequestError("refused", f"the block was refused: {done.rule}")
         picture = self._driver.snapshot()
         return mined(count, picture.height, picture.tip, block, taken)
+
+    async def _check(self) -> dict[str, Any]:
+        """Walk the invariants of every part, and compare the coin view with the blocks: for tests and for doubt."""
+        try:
+            self._driver.check()
+            coins = await self._worker.run(self._ledger.check_coins) if self._ledger.relays else 0
+        except (AssertionError, BugError) as error:
+            raise RequestError("check-failed", f"a defect of Obscura: {error}") from error
+        return {"fine": True, "coins": coins}
 
     async def _candidates(self) -> list[bytes]:
         """What waits for a block, once the coin view has seen the last one: before, the ledger would take none."""

@@ -14,7 +14,7 @@ from ..app.descriptors import fitted
 from ..app.logs import configure
 from ..app.settings import load
 from ..wire.address import NetAddress
-from . import asking, devnet, importing, keys, mining, sending, simulating
+from . import asking, demonstrating, devnet, importing, keys, mining, sending, simulating
 from .options import DEFAULT_DATADIR, DatadirOption, peer_text
 
 app = typer.Typer(
@@ -119,5 +119,6 @@ app.command()(mining.mine)
 app.command()(sending.send)
 app.command()(sending.mempool)
 app.command("devnet")(devnet.devnet)
+app.add_typer(demonstrating.app, name="demo")
 app.add_typer(keys.app, name="key")
 app.add_typer(simulating.app, name="sim")

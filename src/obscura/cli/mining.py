@@ -49,3 +49,4 @@ def mine(
     else:
         held = f" with {answer['transactions']} transactions" if answer["transactions"] else ""
         typer.echo(f"mined {answer['mined']}{held}, height {answer['height']}, tip {answer['tip']}")
+        typer.echo(f"the last one pays {answer['reward']} satoshis as {answer['coinbase']}:0")
