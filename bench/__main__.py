@@ -11,7 +11,7 @@ from pathlib import Path
 
 from obscura.aio.allocator import keep_memory
 
-from . import codec, idle, links, start, sync, transport, world
+from . import codec, idle, links, relay, start, sync, transport, world
 from .report import Table
 
 ALL: dict[str, Callable[..., Table]] = {
@@ -22,6 +22,7 @@ ALL: dict[str, Callable[..., Table]] = {
     "start": start.run,
     "sim": world.run,
     "transport": transport.run,
+    "relay": relay.run,
 }
 
 
