@@ -503,6 +503,8 @@ ELSEWHERE = {
     "REPLAY_TIME": "tests/contract/replay_contract.py",
     "STEADY_LINK": "tests/unit/peers/test_book_and_dialer.py",
     "LOG_LINES_BURST": "tests/unit/app/test_logs.py",
+    "TRACKED_TOTAL": "tests/unit/relay/test_requests.py:TRACKED_TOTAL",
+    "TRACKED_SHARE": "tests/unit/relay/test_requests.py:TRACKED_SHARE",
     "COIN_STEP_BLOCKS": "tests/unit/ledgers/test_coins.py:COIN_STEP_BLOCKS",
     "COIN_STEP_BYTES": "tests/unit/ledgers/test_coins.py:COIN_STEP_BYTES",
     "COIN_UNDO_BLOCKS": "tests/unit/ledgers/test_coins.py:COIN_UNDO_BLOCKS",

@@ -56,10 +56,11 @@ from obscura.node.effects import (
     TransactionsJudged,
 )
 from obscura.wire.address import NetAddress, Network
-from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, NotFound
+from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv, NotFound
+from obscura.wire.features import Feature, FeatureSet
 from obscura.wire.frame import HEADER_SIZE, checksum, parse_header
 from obscura.wire.greeting import Ping, Pong, Verack
-from obscura.wire.inventory import KIND_BLOCK, InventoryItem
+from obscura.wire.inventory import KIND_BLOCK, KIND_TX, InventoryItem
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
 from obscura.wire.target import Mode, Target
 
@@ -114,6 +115,8 @@ class Link:
     heard: deque[Message] = field(default_factory=lambda: deque(maxlen=200))
     """The latest messages of the node."""
     wanted: list[BlockHash] = field(default_factory=list)
+    tx_wanted: list[bytes] = field(default_factory=list)
+    tx_told: list[bytes] = field(default_factory=list)
     locators: list[tuple[BlockHash, ...]] = field(default_factory=list)
     pings: list[int] = field(default_factory=list)
 
@@ -210,7 +213,9 @@ class Play:
         """A peer's side of the handshake."""
         if not link.greeted:
             link.greeted = True
-            self.say(link, make_version(4_000 + link.conn), Verack())
+            # Every other one relays transactions.
+            features = FeatureSet(Feature.BASIC_TRANSACTIONS if link.conn % 2 else Feature.NONE)
+            self.say(link, make_version(4_000 + link.conn, features), Verack())
 
     def lost(self, link: Link) -> None:
         """The connection is gone; a driver may say so twice."""
@@ -426,6 +431,11 @@ class Play:
             message = BY_TYPE_FIELD[kind].message.from_payload(payload)
             link.heard.append(message)
             match message:
+                case GetData(items) if items[0].kind == KIND_TX:
+                    assert all(item.kind == KIND_TX for item in items)
+                    link.tx_wanted.extend(item.hash for item in items)
+                case Inv(items) if items and items[0].kind == KIND_TX:
+                    link.tx_told.extend(item.hash for item in items)
                 case GetData(items):
                     assert len(items) <= SMALL_IN_FLIGHT
                     link.wanted.extend(BlockHash(item.hash) for item in items)

@@ -27,14 +27,17 @@ from play import (
     name_of,
 )
 
+from obscura.base.digest import double_sha256
 from obscura.base.instant import WallTime
-from obscura.base.names import NULL_HASH, BlockHash, ConnId
+from obscura.base.names import NULL_HASH, BlockHash, ConnId, TxId
+from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction, parse
+from obscura.ledgers.memory_transactions import output as tx_output
 from obscura.wire.address import AddressEntry
 from obscura.wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from obscura.wire.frame import encode_frame, type_field
 from obscura.wire.gossip import Addr
 from obscura.wire.greeting import GetAddr, Mempool, Ping, Pong, Verack
-from obscura.wire.inventory import InventoryItem
+from obscura.wire.inventory import KIND_TX, InventoryItem
 from obscura.wire.registry import FIELD_OF, REGISTRY, encode_message
 
 Verb: TypeAlias = Callable[[Play, int, int, int], None]
@@ -320,11 +323,90 @@ VERBS: tuple[Verb, ...] = (
 )
 
 
+def _payments() -> list[bytes]:
+    """Of every kind: fine, in families, in conflict, too cheap, not final yet, invalid, unreadable, orphaned."""
+    found = []
+    for number in range(6):
+        parent = make_transaction([faucet(number)], [FAUCET_AMOUNT // 2, FAUCET_AMOUNT // 2 - 1_000])
+        name = parse(parent).info.txid
+        child = make_transaction([tx_output(name, 0)], [FAUCET_AMOUNT // 2 - 1_000])
+        grandchild = make_transaction([tx_output(parse(child).info.txid, 0), tx_output(name, 1)], [10])
+        found += [parent, child, grandchild]
+        found.append(make_transaction([faucet(number)], [FAUCET_AMOUNT - 5_000], salt=1))
+        found.append(make_transaction([faucet(number)], [FAUCET_AMOUNT // 2, FAUCET_AMOUNT // 2 - 1_000], seal=b"\0"))
+    found.append(make_transaction([faucet(50)], [FAUCET_AMOUNT - 1]))
+    found.append(make_transaction([faucet(51)], [FAUCET_AMOUNT - 1_000], lock_height=30))
+    found.append(make_transaction([faucet(52)], [FAUCET_AMOUNT + 1]))
+    found.append(make_transaction([tx_output(TxId(bytes(31) + b"x"), 0)], [5]))
+    found += [b"unreadable", b"\0"]
+    return found
+
+
+PAYMENTS = _payments()
+BY_NAME = {double_sha256(data): data for data in PAYMENTS}
+
+
+def payments(a: int, b: int) -> list[bytes]:
+    """Some of them."""
+    return [PAYMENTS[(a + step) % len(PAYMENTS)] for step in range(1 + b % 40)]
+
+
+def tx_items(found: Iterable[bytes]) -> tuple[InventoryItem, ...]:
+    return tuple(InventoryItem(KIND_TX, double_sha256(data)) for data in found)
+
+
+@_linked
+def tx_announce(play: Play, link: Link, a: int, b: int) -> None:
+    play.say(link, Inv(tx_items(payments(a, b))))
+
+
+@_linked
+def tx_give(play: Play, link: Link, a: int, b: int) -> None:
+    """What was asked for, or that it is not there."""
+    wanted, link.tx_wanted = link.tx_wanted, []
+    for step, name in enumerate(wanted):
+        data = BY_NAME.get(name)
+        gone = data is None or (a % 3 == 0 and step % 2)
+        play.say(link, NotFound((InventoryItem(KIND_TX, name),)) if gone or data is None else Tx(data))
+
+
+@_linked
+def tx_unasked(play: Play, link: Link, a: int, b: int) -> None:
+    for data in payments(a, b):
+        play.say(link, Tx(data))
+
+
+@_linked
+def tx_ask(play: Play, link: Link, a: int, b: int) -> None:
+    """What it was told of, or anything."""
+    told = [InventoryItem(KIND_TX, name) for name in link.tx_told[-20:]] if a % 2 else tx_items(payments(a, b))
+    if told:
+        play.say(link, GetData(tuple(told)))
+
+
+def tx_submit(play: Play, who: int, a: int, b: int) -> None:
+    for data in payments(a, b):
+        play.node.submit_transaction(data, play.now)
+    play.settle()
+
+
+TX_VERBS: tuple[Verb, ...] = (tx_announce, tx_give, tx_unasked, tx_ask, tx_submit)
+_TX_FROM = 231
+"""Bytes from here on are of these verbs: the kept inputs of a time without them keep their meaning."""
+
+
+def verb_of(number: int) -> Verb:
+    """The verb of a byte."""
+    if number >= _TX_FROM:
+        return TX_VERBS[(number - _TX_FROM) % len(TX_VERBS)]
+    return VERBS[number % len(VERBS)]
+
+
 def play_out(acts: Iterable[Act], *, cut: bool, seed: int = 0) -> Play:
     """A whole story, from an empty node to its end."""
     play = Play(seed=seed)
     for verb, who, a, b in acts:
-        VERBS[verb % len(VERBS)](play, who, a, b)
+        verb_of(verb)(play, who, a, b)
     play.finish(cut=cut)
     return play
 

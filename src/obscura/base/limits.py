@@ -463,12 +463,18 @@ VALIDATION_GUESS_READ: Final = _span("VALIDATION_GUESS_READ", 0.00005, "guessed 
 VALIDATION_GUESS_INPUT: Final = _span("VALIDATION_GUESS_INPUT", 0.0001, "guessed for an input: one signature")
 KNOWN_IDS_GENERATION: Final = _limit(
     "KNOWN_IDS_GENERATION",
-    25_000,
+    24_576,
     "transactions",
-    "a link is known to have, the latest; twice as many at most: Core's filter holds 50,000. 1 MB for a busy link",
+    "a link is known to have, the latest; twice as many at most: Core's filter holds 50,000. 0.5 MB for a busy link",
 )
 TRACKED_PER_PEER: Final = _limit(
     "TRACKED_PER_PEER", 5_000, "transactions", "announced by one link and not here yet (Core): 2 MB"
+)
+TRACKED_TOTAL: Final = _limit(
+    "TRACKED_TOTAL", 100_000, "transactions", "announced by all links; beyond, each has its share alone: 44 MB"
+)
+TRACKED_SHARE: Final = _limit(
+    "TRACKED_SHARE", 500, "transactions", "of one link that are taken whatever others have announced: a busy minute's"
 )
 TX_IN_FLIGHT: Final = _limit(
     "TX_IN_FLIGHT", 100, "transactions", "asked of one link at once before it counts as busy, as Bitcoin Core"
@@ -508,7 +514,7 @@ LEGACY_HASHED_BYTES: Final = _limit(
 )
 MEMPOOL_SWEEP: Final = _span("MEMPOOL_SWEEP", 3_600, "between looks for what has waited two weeks: it is no hurry")
 MEMPOOL_ANSWER: Final = _limit(
-    "MEMPOOL_ANSWER", 25_000, "transactions", "named in answer to mempool: as many as we remember to have told a link"
+    "MEMPOOL_ANSWER", 24_576, "transactions", "named in answer to mempool: as many as we remember to have told a link"
 )
 MEMPOOL_ANSWER_AGE: Final = _span(
     "MEMPOOL_ANSWER_AGE", 60, "of what mempool names: twelve mean delays, so that asking shows nothing sooner"

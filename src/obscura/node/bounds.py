@@ -11,11 +11,16 @@ from ..base.limits import (
     LOW_WORK_PER_PEER,
     LOW_WORK_TOTAL,
     NOTFOUND_ITEMS,
+    OWN_TRANSACTIONS,
     RECEIVE_BUFFER_BYTES,
     SERVE_BATCH_BLOCKS,
     SMALL_IN_FLIGHT,
     SYNC_BUFFER_BYTES,
+    TRACKED_SHARE,
+    TRACKED_TOTAL,
+    VALIDATION_BATCH,
 )
+from .relay_state import Relay
 from .state import NodeState
 
 
@@ -27,6 +32,8 @@ def check_bounds(state: NodeState) -> None:
     assert state.download.buffered_bytes <= SYNC_BUFFER_BYTES + BLOCK_BYTES, "bodies that wait are bounded"
     assert len(state.frame_heads) <= FRAME_HEADS_KEPT, "kept frame headers are bounded"
     assert len(state.door.admitting) <= KNOCKS_JUDGED, "knocks before the guard are bounded"
+    if state.relay is not None:
+        _check_relay(state.relay)
     for peer in state.peers.values():
         assert len(peer.low_work) <= LOW_WORK_PER_PEER, "low-work headers are bounded for each link"
         assert len(peer.serve) <= GETDATA_QUEUE, "one getdata is served at a time"
@@ -34,3 +41,13 @@ def check_bounds(state: NodeState) -> None:
         assert len(peer.reading) <= SERVE_BATCH_BLOCKS, "what is read at once is bounded"
         assert peer.channel.buffered <= RECEIVE_BUFFER_BYTES, "what is received and not handled is bounded"
         assert state.download.in_flight(peer.conn) <= SMALL_IN_FLIGHT, "requests are bounded for each link"
+
+
+def _check_relay(relay: Relay) -> None:
+    """The mempool, the line, the orphans and the announcements check their own bounds; these are the node's."""
+    assert len(relay.judging) <= VALIDATION_BATCH, "one batch is before the ledger"
+    assert len(relay.own) <= OWN_TRANSACTIONS, "our operator's are bounded"
+    assert len(relay.tracker) <= TRACKED_TOTAL + TRACKED_SHARE * len(relay.links), "announcements are bounded in all"
+    for link in relay.links.values():
+        assert link.known.size <= 16 * 32_768, "what a link has is remembered in half a megabyte"
+        assert link.told.size <= 16 * 32_768, "and so is what it was told"

@@ -11,7 +11,7 @@ have honest links pay for relaying what somebody else contradicts (reference: th
 from __future__ import annotations
 
 from ..base.errors import PeerFault
-from ..base.instant import Instant, Now
+from ..base.instant import Now
 from ..base.limits import FAULT_INVALID_TX, OWN_TRANSACTIONS
 from ..base.names import TxId
 from ..chain import Candidate, TxOutcome, TxVerdict
@@ -215,10 +215,3 @@ def _keep_own(state: NodeState, relay: Relay, entry: PoolEntry) -> None:
 
 def _refuse_operator(state: NodeState, ticket: int, rule: str, detail: str) -> None:
     state.tell(TransactionSubmitted(ticket, TxId(bytes(32)), accepted=False, rule=rule, detail=detail))
-
-
-def sweep(state: NodeState, relay: Relay, now: Instant) -> None:
-    """Let go of what has waited too long, in the pool and for a parent."""
-    left(state, relay, relay.pool.expire(now), for_good=False)
-    for orphan in relay.orphans.expire(now):
-        relay.tracker.release(orphan.info.relay_id)

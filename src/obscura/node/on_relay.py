@@ -114,9 +114,12 @@ def deadline(state: NodeState, now: Now) -> None:
         return
     relay.due = True
     spreading.tell_due(state, relay, now)
+    for orphan in relay.orphans.expire(now.mono):
+        relay.tracker.release(orphan.info.relay_id)
     if now.mono >= relay.sweep_at:
+        # It walks the whole pool: not for every timer, which peers have a hand in.
         relay.sweep_at = after(now.mono, MEMPOOL_SWEEP)
-    judging.sweep(state, relay, now.mono)
+        judging.left(state, relay, relay.pool.expire(now.mono), for_good=False)
 
 
 def settle(state: NodeState, now: Now) -> None:

@@ -1,12 +1,12 @@
 """Which transactions a link is known to have: exact for the latest, bounded, and cheap to ask.
 
 Ids are shortened to 64 bits by a keyed hash (:func:`short_id`), once for each transaction and used for all links.
-Nobody without the key can make two ids meet; by chance one of 50,000 meets a new id once in 3.7 * 10^14 times, and then
+Nobody without the key can make two ids meet; by chance one of 49,000 meets a new id once in 3.7 * 10^14 times, and then
 that one transaction is not announced to that one link.
 
-Two generations: the young one takes what is added, and takes the old one's place when it is full. So the latest 25,000
-at least are known, 50,000 at most, and forgetting needs no search. A generation is a table of 64-bit numbers with
-linear probing, grown from small: a quiet link costs some hundred bytes, a busy one a megabyte at most.
+Two generations: the young one takes what is added, and takes the old one's place when it is full. So the latest 24,576
+at least are known, twice as many at most, and forgetting needs no search. A generation is a table of 64-bit numbers
+with linear probing, grown from small: a quiet link costs some hundred bytes, a busy one half a megabyte at most.
 """
 
 from __future__ import annotations

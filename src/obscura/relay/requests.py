@@ -10,7 +10,8 @@ Many links announce one transaction; it is asked of one at a time. The rules, ea
   being asked who else announced.
 * *A busy link waits*: with a hundred requests under way a new announcement of it waits two seconds more, but it is
   never refused for that, or a flood of requests made by others' silence would hide what only it has.
-* *Five thousand announcements* are kept for each link. What is over is not taken: it costs that link alone.
+* *Five thousand announcements* are kept for each link, and a hundred thousand for all, beyond which each link has a
+  share of its own. What is over is not taken: it costs that link alone.
 
 A transaction whose announcements are all done is forgotten. One that is *held* is here and not judged yet, or waits
 for a parent: nobody is asked for it, but who has it is remembered, so that a link which brings it and takes it away
@@ -27,6 +28,8 @@ from ..base.instant import Duration, Instant, after
 from ..base.limits import (
     RANKS_SLACK,
     TRACKED_PER_PEER,
+    TRACKED_SHARE,
+    TRACKED_TOTAL,
     TX_DELAY_INBOUND,
     TX_DELAY_OVERLOADED,
     TX_IN_FLIGHT,
@@ -103,6 +106,8 @@ class RequestTracker:
         if link is None:
             link = self._links[conn] = _Link()
         if tx_id in link.known or len(link.known) >= TRACKED_PER_PEER:
+            return False
+        if self._count >= TRACKED_TOTAL and len(link.known) >= TRACKED_SHARE:
             return False
         wait = 0 if preferred else TX_DELAY_INBOUND
         if link.asked >= TX_IN_FLIGHT:

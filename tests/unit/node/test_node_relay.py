@@ -15,7 +15,10 @@ from obscura.base.limits import (
     FAULT_BUDGET,
     FAULT_INVALID_TX,
     FAULT_MALFORMED,
+    MEMPOOL_AGE,
     MEMPOOL_ANSWER_AGE,
+    MEMPOOL_SWEEP,
+    ORPHAN_AGE,
     ORPHANS_PER_PEER,
     RELAY_BEHIND,
     TX_DELAY_INBOUND,
@@ -28,6 +31,7 @@ from obscura.chain import OutPoint
 from obscura.ledgers.memory import HEADER_BYTES, MemoryLedger, mine
 from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction, output, pack_body, parse
 from obscura.node.effects import Ask, FollowCoins, JudgeTransactions, LinkClosed, TransactionSubmitted
+from obscura.relay.mempool import Mempool as Mempool_
 from obscura.wire.blocks import GetData, Headers, Inv, NotFound, Tx
 from obscura.wire.features import Feature
 from obscura.wire.greeting import Mempool
@@ -485,6 +489,36 @@ class TestTheChain:
         assert host.ledger.height == 2
         assert waits(host, data), "it is final again"
         host.node.check()
+
+
+class TestTime:
+    def test_orphans_and_what_nobody_mines_leave_in_time(self, world: World) -> None:
+        host = started(world)
+        orphan, old = child(pay(faucet(1))), pay(faucet(2))
+        link(world, host).say(Tx(orphan))
+        link(world, host, 1).say(Tx(old))
+        own = pay(faucet(3))
+        send(world, host, own)
+        assert host.node.snapshot(world.now).relay.orphans == 1
+        world.advance(ORPHAN_AGE)
+        assert host.node.snapshot(world.now).relay.orphans == 0
+        world.advance(Duration(MEMPOOL_AGE - MEMPOOL_SWEEP))
+        assert waits(host, old)
+        world.advance(Duration(2 * MEMPOOL_SWEEP))
+        assert [one.relay_id for one in host.node.mempool(world.now)] == [relay_id(own)]
+        host.node.check()
+
+    def test_the_pool_is_not_walked_for_every_timer(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        walks = []
+        monkeypatch.setattr(Mempool_, "expire", lambda self, now: walks.append(now) or [])
+        host = started(world)
+        peer = link(world, host)
+        for number in range(20):
+            give(world, peer, pay(faucet(number)))
+            world.advance(seconds(1))
+        assert walks == []
+        world.advance(MEMPOOL_SWEEP)
+        assert len(walks) == 1
 
 
 class TestOurOperator:

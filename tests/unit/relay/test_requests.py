@@ -10,6 +10,8 @@ from pool_transactions import tx_id
 from obscura.base.instant import Instant, after
 from obscura.base.limits import (
     TRACKED_PER_PEER,
+    TRACKED_SHARE,
+    TRACKED_TOTAL,
     TX_DELAY_INBOUND,
     TX_DELAY_OVERLOADED,
     TX_IN_FLIGHT,
@@ -105,6 +107,21 @@ def test_a_link_announces_so_many_and_no_more() -> None:
     assert not tracker.announced(IN, numbered(0), preferred=False, now=START)
     assert tracker.announced(OUT, numbered(TRACKED_PER_PEER), preferred=True, now=START), "others are not touched"
     tracker.check()
+
+
+def test_beyond_the_total_each_link_has_its_share() -> None:
+    tracker = RequestTracker(KEY)
+    links = TRACKED_TOTAL // TRACKED_PER_PEER
+    for conn in range(links):
+        for number in range(TRACKED_PER_PEER):
+            assert tracker.announced(ConnId(conn), numbered(conn << 20 | number), preferred=False, now=START)
+    late = ConnId(9_999)
+    taken = [
+        tracker.announced(late, numbered(1 << 40 | number), preferred=False, now=START)
+        for number in range(TRACKED_SHARE + 5)
+    ]
+    assert taken == [True] * TRACKED_SHARE + [False] * 5
+    assert len(tracker) == TRACKED_TOTAL + TRACKED_SHARE
 
 
 def test_a_busy_link_waits_longer_but_is_asked() -> None:
