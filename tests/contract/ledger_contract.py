@@ -13,7 +13,18 @@ from typing import Protocol
 import pytest
 
 from obscura.base.names import BlockHash
-from obscura.chain import HEADER_BYTES, BlockVerdict, InvalidBlock, InvalidHeader, Ledger, RestoredHeader
+from obscura.chain import (
+    HEADER_BYTES,
+    BlockVerdict,
+    CoinReport,
+    InvalidBlock,
+    InvalidHeader,
+    InvalidTransaction,
+    Ledger,
+    RestoredHeader,
+    TransactionLedger,
+    relaying,
+)
 
 
 class Rig(Protocol):
@@ -62,6 +73,24 @@ def restored(ledger: Ledger) -> tuple[list[RestoredHeader], BlockHash]:
 def verdicts(ledger: Ledger, *blocks: bytes) -> list[BlockVerdict]:
     """Submit blocks and look at the verdicts alone."""
     return [outcome.verdict for outcome in ledger.accept_blocks(blocks).outcomes]
+
+
+def settled(ledger: TransactionLedger) -> list[CoinReport]:
+    """Steps of the coin view until it stands at the tip."""
+    reports = [ledger.follow(details=True)]
+    while not reports[-1].ready:
+        reports.append(ledger.follow(details=True))
+        assert len(reports) < 100, "it comes to an end"
+    return reports
+
+
+def chain_of(rig: Rig, ledger: Ledger, parent: BlockHash, height: int, count: int, salt: int = 0) -> list[bytes]:
+    """Good blocks in a row."""
+    blocks = []
+    for step in range(count):
+        blocks.append(rig.block(parent, height + step, salt))
+        parent = ledger.identify_block(blocks[-1]).hash
+    return blocks
 
 
 class LedgerContract:
@@ -321,6 +350,30 @@ class LedgerContract:
         assert (report.accepted, report.rule) == (2, "high-hash")
 
     # -- reading
+
+    # -- transactions, where there are any
+
+    def test_the_coin_view_follows_the_active_chain(self, rig: Rig, ledger: Ledger, root: BlockHash) -> None:
+        judge = relaying(ledger)
+        if judge is None:
+            pytest.skip("this ledger judges no transactions")
+        start = settled(judge)[-1]
+        assert (start.tip, start.height, start.ready, start.returned) == (root, 0, True, ())
+        first = chain_of(rig, ledger, root, 1, 3)
+        ledger.accept_blocks(first)
+        reports = settled(judge)
+        assert reports[0].fork == 0
+        assert (reports[-1].tip, reports[-1].height) == (ledger.identify_block(first[-1]).hash, 3)
+        branch = chain_of(rig, ledger, ledger.identify_block(first[0]).hash, 2, 4, salt=1)
+        ledger.accept_blocks(branch)
+        reports = settled(judge)
+        assert reports[0].fork == 1, "the last block that stayed"
+        assert (reports[-1].tip, reports[-1].height) == (ledger.identify_block(branch[-1]).hash, 5)
+        assert not any(report.lost for report in reports)
+        again = judge.follow(details=True)
+        assert (again.tip, again.fork, again.ready, again.confirmed) == (reports[-1].tip, 5, True, ())
+        with pytest.raises(InvalidTransaction):
+            judge.identify_transaction(b"no transaction")
 
     def test_unknown_hashes(self, rig: Rig, ledger: Ledger, root: BlockHash) -> None:
         block = rig.block(root, 1)

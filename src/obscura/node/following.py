@@ -10,7 +10,7 @@ opened before is renewed if its peer had set the bit: features are agreed on onc
 from __future__ import annotations
 
 from ..base.instant import Duration, Instant, Now, after
-from ..base.limits import RENEW_MEAN
+from ..base.limits import RELAY_BEHIND, RENEW_MEAN
 from ..base.names import TxId
 from ..chain import CoinReport, InvalidTransaction, TxInfo
 from ..relay.validation import Waiting
@@ -50,7 +50,7 @@ def stepped(state: NodeState, report: CoinReport, now: Now) -> None:
         _apply(state, relay, report, now)
     if relay.moved or not report.ready:
         follow(state)
-    if relay.ready and not relay.serving and not state.syncing:
+    if relay.ready and not relay.serving and not behind(state):
         _begin_serving(state, relay, now)
 
 
@@ -73,6 +73,12 @@ def keep(state: NodeState, now: Now) -> None:
         if not item.own
     ]
     state.emit(SaveMempool(relay.kept + tuple(waiting)))
+
+
+def behind(state: NodeState) -> bool:
+    """Whether our chain lacks so much that what is announced now could not be judged. A block or two are no reason:
+    each one is missing for a moment, and announcements come only once."""
+    return state.tree.best.height - state.tree.tip.height > RELAY_BEHIND
 
 
 def renew(state: NodeState, now: Now) -> None:

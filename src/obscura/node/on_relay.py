@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from ..base.digest import double_sha256
 from ..base.instant import Now, after, earliest
-from ..base.limits import FAULT_MALFORMED, MEMPOOL_SWEEP, RELAY_BEHIND, UNASKED_PRICE
+from ..base.limits import FAULT_MALFORMED, MEMPOOL_SWEEP, UNASKED_PRICE
 from ..base.names import ConnId, TxId
 from ..chain import InvalidTransaction
 from ..relay.validation import Waiting
 from ..wire.blocks import GetData, Inv, NotFound, Tx
 from ..wire.features import Feature
 from ..wire.inventory import KIND_TX, InventoryItem
-from . import judging, spreading
+from . import following, judging, spreading
 from .peer import Peer
 from .relay_state import Relay
 from .state import NodeState
@@ -37,7 +37,7 @@ def on_inv(state: NodeState, peer: Peer, message: Inv, now: Now) -> None:
         if item.kind != KIND_TX:
             continue
         count += 1
-        if relay is None or link is None or _behind(state):
+        if relay is None or link is None or following.behind(state):
             continue
         name = TxId(item.hash)
         short = relay.short(name)
@@ -65,7 +65,7 @@ def on_tx(state: NodeState, peer: Peer, message: Tx, now: Now) -> None:
     relay.due = True
     short = relay.short(name)
     link.known.add(short)
-    if name in relay.pool or short in relay.rejects or relay.handles(name) or _behind(state):
+    if name in relay.pool or short in relay.rejects or relay.handles(name) or following.behind(state):
         relay.tracker.answered(peer.conn, name)
         return
     try:
@@ -152,8 +152,3 @@ def _request(state: NodeState, relay: Relay, now: Now) -> None:
         peer = state.peers[conn]
         state.send(peer, GetData(tuple(items)))
         state.flush(peer, now)
-
-
-def _behind(state: NodeState) -> bool:
-    """Whether our chain lacks so much that what is announced now could not be judged."""
-    return state.tree.best.height - state.tree.tip.height > RELAY_BEHIND

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from ...base.instant import Duration
@@ -73,7 +73,9 @@ def admit(candidate: Candidate, coins: Coins, *, policy: bool = True) -> TxOutco
         outcome = _judge(transaction, candidate, coins, policy=policy)
     except _Broken as broken:
         outcome = broken.outcome
-    return replace(outcome, cost=Duration((time.thread_time_ns() - start) // 1_000 + 1))
+    cost = Duration((time.thread_time_ns() - start) // 1_000 + 1)
+    verdict, rule, detail = outcome.verdict, outcome.rule, outcome.detail
+    return TxOutcome(verdict, rule, detail, outcome.fee, outcome.rests_on, outcome.missing, cost)
 
 
 def select_valid(transactions: Sequence[bytes], coins: Coins) -> list[tuple[bytes, int]]:

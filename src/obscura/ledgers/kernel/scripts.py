@@ -17,6 +17,7 @@ _MULTISIG_KEYS: Final = 20
 """What a multisignature counts for where its number of keys is not read."""
 _CHECKSIG: Final = (0xAC, 0xAD)
 _CHECKMULTISIG: Final = (0xAE, 0xAF)
+_CHECKS: Final = _CHECKSIG + _CHECKMULTISIG
 
 
 class Form(Enum):
@@ -63,6 +64,9 @@ def instructions(script: bytes) -> Iterator[tuple[int, bytes]]:
 def sigops(script: bytes, *, accurate: bool) -> int:
     """Signature checks that a script counts for. ``accurate``: a multisignature counts its keys, where they are pushed
     by the opcode before it."""
+    # Speed: most scripts hold no such byte at all, not even in what they push.
+    if not any(opcode in script for opcode in _CHECKS):
+        return 0
     count, last = 0, 0xFF
     for opcode, _ in instructions(script):
         if opcode in _CHECKSIG:
