@@ -517,7 +517,7 @@ ELSEWHERE = {
     "MEMPOOL_ANSWER_AGE": "tests/unit/node/test_node_relay.py:MEMPOOL_ANSWER_AGE",
     "RELAY_BEHIND": "tests/unit/node/test_node_relay.py:RELAY_BEHIND",
     "OWN_TRANSACTIONS": "tests/unit/node/test_node_relay.py:OWN_TRANSACTIONS",
-    "MEMPOOL_ANSWER": "tests/unit/node/test_node_relay.py:MEMPOOL_ANSWER",
+    "MEMPOOL_ANSWER": "tests/unit/node/test_node_relay.py:spreading.MEMPOOL_ANSWER",
     "LOG_LINE_EVERY": "tests/unit/app/test_logs.py:LOG_LINES_BURST",
     "SEGMENT_BYTES": "tests/unit/ledgers/test_blockstore.py:segment_bytes",
     "GARBAGE_BYTES": "tests/unit/channel/test_handshake.py:GARBAGE_BYTES",

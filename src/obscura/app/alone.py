@@ -26,7 +26,7 @@ def mine_alone(datadir: Path, network: str, values: dict[str, Any]) -> dict[str,
         store = open_store(locked, network)
         stack.callback(store.close)
         count, script = mine_request(network, values)
-        ledger = open_ledger(network, datadir)
+        ledger = open_ledger(network, datadir, relay=False)
         stack.callback(ledger.close)
         ledger.restore()
         claim(store, network)

@@ -311,7 +311,8 @@ class _Requests:
         """What waits for a block, once the coin view has seen the last one: before, the ledger would take none."""
         for _ in range(COINS_TRIES):
             picture = self._driver.snapshot()
-            if not picture.relay.on or (picture.relay.ready and picture.relay.coins_height == picture.height):
+            relay = picture.relay
+            if not (relay.waiting or relay.in_line) or (relay.ready and relay.coins_height == picture.height):
                 break
             await asyncio.sleep(COINS_WAIT_S)
         return self._driver.block_candidates(BLOCK_WEIGHT)

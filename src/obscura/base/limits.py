@@ -514,7 +514,7 @@ LEGACY_HASHED_BYTES: Final = _limit(
 )
 MEMPOOL_SWEEP: Final = _span("MEMPOOL_SWEEP", 3_600, "between looks for what has waited two weeks: it is no hurry")
 MEMPOOL_ANSWER: Final = _limit(
-    "MEMPOOL_ANSWER", 24_576, "transactions", "named in answer to mempool: as many as we remember to have told a link"
+    "MEMPOOL_ANSWER", 5_000, "transactions", "named in answer to mempool, what pays most: some ten milliseconds of work"
 )
 MEMPOOL_ANSWER_AGE: Final = _span(
     "MEMPOOL_ANSWER_AGE", 60, "of what mempool names: twelve mean delays, so that asking shows nothing sooner"

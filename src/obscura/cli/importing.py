@@ -35,7 +35,7 @@ def import_blocks(
         locked = stack.enter_context(open_datadir(datadir))
         store = open_store(locked, rules.name)
         stack.callback(store.close)
-        ledger = open_ledger(rules.name, datadir)
+        ledger = open_ledger(rules.name, datadir, relay=False)
         stack.callback(ledger.close)
         ledger.restore()
         claim(store, rules.name)

@@ -150,5 +150,7 @@ def _request(state: NodeState, relay: Relay, now: Now) -> None:
         wanted.setdefault(conn, []).append(InventoryItem(KIND_TX, name))
     for conn, items in wanted.items():
         peer = state.peers[conn]
-        state.send(peer, GetData(tuple(items)))
-        state.flush(peer, now)
+        if peer.is_open:
+            # What is asked of one that is ending is asked of others when it has ended.
+            state.send(peer, GetData(tuple(items)))
+            state.flush(peer, now)

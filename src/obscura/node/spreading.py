@@ -70,6 +70,8 @@ def tell_due(state: NodeState, relay: Relay, now: Now) -> None:
     for conn in relay.trickle.due(now.mono):
         link, peer = relay.links[conn], state.peers[conn]
         pending, link.pending = link.pending, {}
+        if not peer.is_open:
+            continue  # it is ending
         entries: list[tuple[PoolEntry, int]] = []
         for relay_id, short in pending.items():
             entry = relay.pool.get(relay_id)

@@ -222,6 +222,15 @@ class TestAsking:
         assert later.say(getdata(old)) == [Tx(old)]
         assert later.say(Mempool()) == [], "once a minute"
 
+    def test_mempool_names_so_many_what_pays_most(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("obscura.node.spreading.MEMPOOL_ANSWER", 3)
+        host = started(world)
+        many = [pay(faucet(number), fee=1_000 + 100 * number) for number in range(8)]
+        for data in many:
+            send(world, host, data)
+        world.advance(MEMPOOL_ANSWER_AGE)
+        assert sorted(named(link(world, host).say(Mempool()))) == sorted(map(relay_id, many[-3:]))
+
     def test_a_link_that_never_delivers_is_followed_by_the_next(self, world: World) -> None:
         host = started(world)
         data = pay(faucet(1))
