@@ -11,7 +11,7 @@ from pathlib import Path
 
 from obscura.aio.allocator import keep_memory
 
-from . import codec, idle, links, relay, start, sync, transport, world
+from . import codec, floods, idle, links, relay, start, sync, transport, world
 from .report import Table
 
 ALL: dict[str, Callable[..., Table]] = {
@@ -23,6 +23,7 @@ ALL: dict[str, Callable[..., Table]] = {
     "sim": world.run,
     "transport": transport.run,
     "relay": relay.run,
+    "floods": floods.run,
 }
 
 

@@ -567,6 +567,7 @@ UNBOUNDING = {
     "HEADER_PEER_TURN": "patience; bounds no memory",
     "HEADERS_PER_TOKEN": "a price",
     "UNASKED_PRICE": "a price",
+    "TX_PRICE": "a price: tests/unit/node/test_node_relay.py looks at it",
     "RECORDS_PER_TOKEN": "a price: tests/unit/node/test_node_veiled.py",
     "RETRY_SAME_PEER": "a rest; bounds no memory",
     "STALE_SERVED": "what is not told, for privacy: tests/unit/node",

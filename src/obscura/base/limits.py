@@ -512,6 +512,12 @@ LEGACY_HASHED_BYTES: Final = _limit(
     "bytes",
     "hashed for inputs without witness, which each hash the whole transaction: a bomb costs a tenth of a second",
 )
+TX_PRICE: Final = _limit(
+    "TX_PRICE",
+    10,
+    "tokens",
+    "for each transaction announced, or sent unasked: 100 a second of a link, three times what an honest one tells",
+)
 MEMPOOL_SWEEP: Final = _span("MEMPOOL_SWEEP", 3_600, "between looks for what has waited two weeks: it is no hurry")
 MEMPOOL_ANSWER: Final = _limit(
     "MEMPOOL_ANSWER", 5_000, "transactions", "named in answer to mempool, what pays most: some ten milliseconds of work"

@@ -71,7 +71,8 @@ def mempool(
         typer.echo(f"the coin view is being made (height {answer['coins_height']}); nothing is taken before")
         return
     typer.echo(
-        f"{answer['waiting']} transactions of {answer['size']:,} vB in {show_bytes(answer['memory'])} of memory, "
+        f"{answer['waiting']} transaction{'' if answer['waiting'] == 1 else 's'} of {answer['size']:,} vB "
+        f"in {show_bytes(answer['memory'])} of memory, "
         f"{answer['own']} of them your own; least fee {answer['floor']} satoshis for 1,000 vB"
     )
     if every and answer["transactions"]:

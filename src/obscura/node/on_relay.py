@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..base.digest import double_sha256
 from ..base.instant import Now, after, earliest
-from ..base.limits import FAULT_MALFORMED, MEMPOOL_SWEEP, UNASKED_PRICE
+from ..base.limits import FAULT_MALFORMED, MEMPOOL_SWEEP, TX_PRICE, UNASKED_PRICE
 from ..base.names import ConnId, TxId
 from ..chain import InvalidTransaction
 from ..relay.validation import Waiting
@@ -49,7 +49,7 @@ def on_inv(state: NodeState, peer: Peer, message: Inv, now: Now) -> None:
         if taken and relay.handles(name):
             relay.tracker.hold(name)
     if count:
-        peer.channel.spend(count, now.mono)
+        peer.channel.spend(TX_PRICE * count, now.mono)
 
 
 def on_tx(state: NodeState, peer: Peer, message: Tx, now: Now) -> None:
@@ -59,7 +59,7 @@ def on_tx(state: NodeState, peer: Peer, message: Tx, now: Now) -> None:
     name = TxId(double_sha256(message.data))
     requested = relay is not None and relay.tracker.requested_from(peer.conn, name)
     if not requested:
-        peer.channel.spend(UNASKED_PRICE * (1 + len(message.data) // 1_000), now.mono)
+        peer.channel.spend(TX_PRICE + UNASKED_PRICE * (len(message.data) // 1_000), now.mono)
     if relay is None or link is None:
         return
     relay.due = True

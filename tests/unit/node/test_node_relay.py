@@ -21,8 +21,10 @@ from obscura.base.limits import (
     ORPHAN_AGE,
     ORPHANS_PER_PEER,
     RELAY_BEHIND,
+    TOKENS_BURST,
     TX_DELAY_INBOUND,
     TX_DELAY_OVERLOADED,
+    TX_PRICE,
     TX_REQUEST_TIMEOUT,
     VALIDATION_LINK_COUNT,
 )
@@ -362,6 +364,20 @@ class TestRefusals:
         world.advance(TX_DELAY_INBOUND)
         assert asked(peer.read()) == [], "these bytes have that name, and nothing better has"
 
+    def test_announcements_and_what_nobody_asked_for_have_their_price(self, world: World) -> None:
+        host = started(world)
+        told, sent = link(world, host), link(world, host, 1)
+        most = TOKENS_BURST // TX_PRICE
+        told.say(*(Inv((InventoryItem(KIND_TX, relay_id(bytes([at]))),)) for at in range(100)))
+        assert paused(host) == []
+        told.say(Inv(tuple(InventoryItem(KIND_TX, double_sha256(at.to_bytes(4, "big"))) for at in range(most))))
+        assert paused(host) == [told.conn]
+        for number in range(most + 100):
+            if sent.conn in paused(host):
+                break
+            sent.say(Tx(pay(faucet(7), salt=number)))
+        assert most - 300 < number < most + 10
+
     def test_what_was_refused_is_not_asked_for_before_the_next_block(self, world: World) -> None:
         host = started(world)
         peer = link(world, host)
@@ -388,6 +404,11 @@ class TestRefusals:
         assert min(one.fee for one in kept) > 1_000 + 100 * 30
         assert host.node.snapshot(world.now).relay.floor > 100
         host.node.check()
+
+
+def paused(host: Host) -> list[int]:
+    """Links that are not read from."""
+    return [conn for conn in host.paused if conn in {one.conn for one in host.node.snapshot(host.world.now).peers}]
 
 
 def faults(host: Host, peer: Stranger) -> int:
