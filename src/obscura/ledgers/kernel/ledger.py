@@ -265,16 +265,11 @@ class KernelLedger:
         self._opened = None
         failure: StoreError | None = None
         view, self._view = self._view, None
-        if view is not None:
-            try:
-                view.close()
-            except StoreError as error:
-                failure = error
         try:
             kernel.close()
         except KernelError as error:
             if not self._broken:
-                failure = failure or self._explained(error)
+                failure = self._explained(error)
         try:
             if self._broken:
                 self._broken = False
@@ -283,6 +278,12 @@ class KernelLedger:
         except StoreError as error:
             # A disk that has failed fails again: the first failure tells more.
             failure = failure or error
+        if view is not None:
+            try:
+                view.close()
+            except StoreError as error:
+                # What was refused here can be made anew; what the others lost counts more.
+                failure = failure or error
         if failure is not None:
             raise failure
 
