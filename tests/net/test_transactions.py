@@ -215,12 +215,12 @@ def test_kills_with_thousands_in_flight(nodes: Nodes) -> None:
         return a, b
 
     a, b = start()
-    coins = fund(a, 6_000)
+    coins = fund(a, 9_000)
     b.wait_for(height=102)
     own: set[str] = set()
-    for round_number in range(6):
+    for round_number in range(4):
         both = (a, b)
-        sent, wanted = 0, draw.randint(300, 950)
+        sent, wanted = 0, draw.randint(1_200, 2_200)
         while sent < wanted:
             one = payment(coins.pop())
             ask(draw.choice(both).datadir, "send", {"hex": one.data.hex()})

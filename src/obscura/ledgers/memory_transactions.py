@@ -37,6 +37,7 @@ READ_COST: Final = Duration(20)
 """Said to be taken by all but the seals."""
 SEAL_COST: Final = Duration(80)
 """Said to be taken by each input's seal, as a signature's check takes."""
+_CACHED_BYTES: Final = 1_000
 _FAUCET: Final = bytes(28)
 _TAIL: Final = struct.Struct("<I8s")
 _U16: Final = struct.Struct("<H")
@@ -91,13 +92,16 @@ def make_transaction(
     )
 
 
-@lru_cache(maxsize=1 << 14)
 def parse(data: bytes) -> Parsed:
-    """Read a transaction. Cached, because a simulated world shows one transaction to every node of it.
+    """Read a transaction. Small ones are cached, because a simulated world shows one transaction to every node of it.
 
     Raises:
         InvalidTransaction: ``tx-truncated``, ``tx-leftover``, or ``tx-empty`` without inputs or outputs.
     """
+    return _cached(data) if len(data) <= _CACHED_BYTES else _parse(data)
+
+
+def _parse(data: bytes) -> Parsed:
     try:
         inputs = data[0]
         at = 1 + inputs * OUTPOINT_BYTES
@@ -117,6 +121,9 @@ def parse(data: bytes) -> Parsed:
         TxId(double_sha256(data[:at])), TxId(double_sha256(data)), 4 * at + len(data) - at, spends, len(amounts)
     )
     return Parsed(info, amounts, lock_height, data.startswith(SEAL, at + 2))
+
+
+_cached = lru_cache(maxsize=1 << 14)(_parse)
 
 
 def pack_body(transactions: Sequence[bytes], salt: bytes = b"") -> bytes:
