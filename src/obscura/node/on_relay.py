@@ -136,8 +136,7 @@ def settle(state: NodeState, now: Now) -> None:
         earliest(
             relay.tracker.next_deadline(),
             relay.trickle.next_deadline(),
-            relay.inbound.next_deadline(),
-            relay.outbound.next_deadline(),
+            spreading.next_release(relay),
             relay.orphans.next_deadline(),
             relay.sweep_at,
         ),

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
-from ..base.instant import Instant, Now, after
+from ..base.instant import Instant, Now, after, earliest
 from ..base.limits import INV_ITEMS_SENT, MEMPOOL_ANSWER, MEMPOOL_ANSWER_AGE, MEMPOOL_INTERVAL
 from ..base.names import TxId
 from ..relay.mempool import PoolEntry, ancestors_of, rate
@@ -31,6 +31,8 @@ _TX_FIELD: Final = type_field(Tx.type_name)
 
 def join(relay: Relay, peer: Peer) -> None:
     """A link has opened on which transactions are relayed."""
+    # The first one is told of what has waited for somebody to be told.
+    relay.due = True
     relay.links[peer.conn] = RelayLink(inbound=peer.inbound)
     relay.trickle.join(peer.conn, peer.address.network, inbound=peer.inbound)
 
@@ -51,18 +53,27 @@ def withdraw(relay: Relay, entries: Iterable[PoolEntry]) -> None:
 
 
 def release(relay: Relay, now: Instant) -> None:
-    """Give what the budgets allow now to the links whose moments are to come."""
+    """Give what the budgets allow now to the links whose moments are to come. While there are none of a kind it waits:
+    nothing is announced to nobody."""
     for inbound, backlog in ((True, relay.inbound), (False, relay.outbound)):
-        released = backlog.release(now)
-        if not released:
+        if not len(backlog):
             continue
         links = [(conn, link) for conn, link in relay.links.items() if link.inbound is inbound]
-        for relay_id in released:
+        for relay_id in backlog.release(now) if links else ():
             short = relay.short(relay_id)
             for conn, link in links:
                 if not link.has(short):
                     link.pending[relay_id] = short
                     relay.trickle.wake(conn, now)
+
+
+def next_release(relay: Relay) -> Instant | None:
+    """When :func:`release` has something more to give."""
+    kinds = {link.inbound for link in relay.links.values()} if len(relay.inbound) or len(relay.outbound) else ()
+    return earliest(
+        relay.inbound.next_deadline() if True in kinds else None,
+        relay.outbound.next_deadline() if False in kinds else None,
+    )
 
 
 def tell_due(state: NodeState, relay: Relay, now: Now) -> None:

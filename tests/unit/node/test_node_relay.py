@@ -168,6 +168,25 @@ class TestTheWay:
         world.advance(LONG)
         assert named(peer.read()) == list(map(relay_id, family))
 
+    def test_it_waits_for_somebody_to_be_told(self, world: World) -> None:
+        """Sent by a node without links, or taken up again by one that has just started."""
+        host = started(world)
+        data = pay(faucet(1))
+        send(world, host, data)
+        world.advance(LONG)
+        peer = link(world, host)
+        world.advance(LONG)
+        assert named(peer.read()) == [relay_id(data)]
+        other = started(world, 0)
+        world.advance(LONG)
+        assert other.node.mempool(world.now) == [], "what was told once is not told to newcomers"
+        again = started(world, own=(pay(faucet(2)),))
+        world.advance(LONG)
+        dialler = started(world, len(world.hosts) - 1)
+        world.advance(LONG)
+        assert waits(dialler, pay(faucet(2)))
+        assert again.node.snapshot(world.now).relay.own == 1
+
     def test_who_has_it_is_not_told(self, world: World) -> None:
         host = started(world)
         peer, other = link(world, host), link(world, host, 1)

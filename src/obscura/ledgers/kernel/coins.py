@@ -20,7 +20,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Final
 
-from ...base.errors import StoreError
+from ...base.errors import BugError, StoreError
 from ...base.limits import COIN_STEP_BLOCKS, COIN_STEP_BYTES, COIN_UNDO_BLOCKS
 from ...base.names import BlockHash
 from ...chain.transactions import CoinReport, OutPoint
@@ -118,8 +118,7 @@ class CoinView:
             if isinstance(error, sqlite3.OperationalError) and not _is_damage(error):
                 raise _trouble(self._path, error) from error
             _LOG.warning("the coin view is begun anew: %s", error)
-            self._begin_anew()
-            report = self._step(active, read, details=False)
+            report = self._anew(active, read)
         if self._lost:
             self._lost = False
             return CoinReport(report.tip, report.height, report.ready, report.fork, lost=True)
@@ -270,6 +269,14 @@ class CoinView:
             raise
         self.height, self.tip = (0, self._genesis) if last is None else (last[0], BlockHash(last[1]))
         return database
+
+    def _anew(self, active: ActiveHash, read: ReadBlock) -> CoinReport:
+        self._begin_anew()
+        with self._explained():
+            try:
+                return self._step(active, read, details=False)
+            except _Unfit as error:
+                raise BugError(f"the active chain's own blocks do not fit together: {error}") from error
 
     def _begin_anew(self) -> None:
         self._lost = True
