@@ -18,8 +18,9 @@ from obscura.chain import Candidate, CoinReport, OutPoint, TransactionLedger, Tx
 from obscura.ledgers.blockfile import BlockFile
 from obscura.ledgers.kernel import coins as module
 from obscura.ledgers.kernel.admission import admit
+from obscura.ledgers.kernel.chain_coins import ChainCoins
 from obscura.ledgers.kernel.coins import NAME, CoinView, coins_in
-from obscura.ledgers.kernel.ledger import KernelLedger, _Judging
+from obscura.ledgers.kernel.ledger import KernelLedger
 from obscura.ledgers.kernel.networks import BITCOIN, REGTEST, SIGNET, TESTNET4
 from obscura.ledgers.kernel.transaction import parse_block, parse_transaction
 
@@ -320,7 +321,9 @@ def test_the_real_blocks(tmp_path: Path) -> None:
             candidate = Candidate(transaction.data, transaction.info())
             judged += 1
             assert [one.rule for one in ledger.admit([candidate])] == ["scriptpubkey"]
-            assert admit(candidate, _Judging(ledger._coins, ledger._kernel), policy=False).verdict is TxVerdict.ADMITTED
+            assert (
+                admit(candidate, ChainCoins(ledger._coins, ledger._kernel), policy=False).verdict is TxVerdict.ADMITTED
+            )
         ledger.accept_blocks([block])
     while not ledger.follow(details=False).ready:
         pass

@@ -39,6 +39,7 @@ from .admission import admit, select_valid
 from .binding import Fault, Kernel, KernelError, Refused
 from .blockstore import BlockStore
 from .build import build_block
+from .chain_coins import ChainCoins
 from .coins import CoinView, coins_in
 from .disk import Disk
 from .header import MEDIAN_SPAN, block_hash, identify_block, identify_header, median_time
@@ -301,7 +302,7 @@ class KernelLedger:
         Raises:
             StoreError: the disk refuses.
         """
-        coins = _Judging(self._coins, self._kernel)
+        coins = ChainCoins(self._coins, self._kernel)
         return tuple(admit(candidate, coins) for candidate in candidates)
 
     # -- beyond the contract; on the worker like the state verbs
@@ -353,7 +354,7 @@ class KernelLedger:
         fees = 0
         if self._view is not None:
             # The view is not moved here: its steps are for whoever follows it.
-            chosen = select_valid(extra if self._view.tip == tip else (), _Judging(self._view, self._kernel))
+            chosen = select_valid(extra if self._view.tip == tip else (), ChainCoins(self._view, self._kernel))
             extra, fees = [data for data, _ in chosen], sum(fee for _, fee in chosen)
         return build_block(tip, height + 1, max(now, earliest), script, extra, fees=fees)
 
@@ -484,26 +485,6 @@ class KernelLedger:
     def _report(self, store: BlockStore) -> None:
         for warning in store.take_warnings():
             _LOG.warning("%s", warning)
-
-
-class _Judging:
-    """The coin view and the chain's times, as admission asks for them."""
-
-    def __init__(self, view: CoinView, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._medians: dict[int, int] = {}
-        self.height = view.height
-        self.coin = view.coin
-
-    def median_time(self, height: int) -> int:
-        """See :class:`~.coin.Coins`."""
-        if height not in self._medians:
-            name = self._kernel.active_hash(height)
-            # A chain that has become shorter meanwhile: what is judged now is judged again when the view follows.
-            start = self._kernel.tip()[1] if name is None else name
-            headers = self._kernel.headers_back(start, MEDIAN_SPAN)
-            self._medians[height] = median_time(headers)
-        return self._medians[height]
 
 
 def _verdict_of(rule: str) -> BlockVerdict:
