@@ -26,20 +26,34 @@ def peer_text(argument: str) -> str:
     Raises:
         ConfigError: there is no such file, or not one line in it; the text quotes nothing of it.
     """
-    if argument != "-" and not argument.startswith("@"):
+    if not is_elsewhere(argument):
         return argument
-    where = "standard input" if argument == "-" else argument[1:]
+    where, data = read_elsewhere(argument, PEER_TEXT_BYTES)
     try:
-        if argument == "-":
-            data = sys.stdin.buffer.read(PEER_TEXT_BYTES + 1)
-        else:
-            with Path(where).open("rb") as file:
-                data = file.read(PEER_TEXT_BYTES + 1)
         lines = data.decode().split()
-    except OSError as error:
-        raise ConfigError(f"{where} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError:
         lines = []
     if len(data) > PEER_TEXT_BYTES or len(lines) != 1:
         raise ConfigError(f"{where} must hold one line with one peer, as obscura key invite prints it")
     return lines[0]
+
+
+def is_elsewhere(argument: str) -> bool:
+    """Whether an argument names a file (``@FILE``) or standard input (``-``)."""
+    return argument == "-" or argument.startswith("@")
+
+
+def read_elsewhere(argument: str, most: int) -> tuple[str, bytes]:
+    """What is there, for people, and its content: ``most`` bytes, or one more if it is longer.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    where = "standard input" if argument == "-" else argument[1:]
+    try:
+        if argument == "-":
+            return where, sys.stdin.buffer.read(most + 1)
+        with Path(where).open("rb") as file:
+            return where, file.read(most + 1)
+    except OSError as error:
+        raise ConfigError(f"{where} cannot be read: {error.strerror}") from error

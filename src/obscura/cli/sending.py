@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,7 +13,7 @@ from ..base.errors import ConfigError
 from ..base.limits import TX_BYTES
 from ..control.client import RefusedError, ask
 from .asking import show_bytes
-from .options import DEFAULT_DATADIR, DatadirOption, JsonOption
+from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, is_elsewhere, read_elsewhere
 
 _TEXT_BYTES = 2 * TX_BYTES + 2
 
@@ -93,17 +91,9 @@ def transaction_text(argument: str) -> str:
     Raises:
         ConfigError: there is no such file, or it is longer than any transaction.
     """
-    if argument != "-" and not argument.startswith("@"):
+    if not is_elsewhere(argument):
         return argument
-    where = "standard input" if argument == "-" else argument[1:]
-    try:
-        if argument == "-":
-            data = sys.stdin.buffer.read(_TEXT_BYTES + 1)
-        else:
-            with Path(where).open("rb") as file:
-                data = file.read(_TEXT_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{where} cannot be read: {error.strerror}") from error
+    where, data = read_elsewhere(argument, _TEXT_BYTES)
     if len(data) > _TEXT_BYTES:
         raise ConfigError(f"{where} is longer than any transaction that is relayed")
     try:
