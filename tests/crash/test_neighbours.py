@@ -108,6 +108,9 @@ def test_a_directory_that_is_removed_under_a_node(nodes: Nodes) -> None:
 def test_a_block_for_a_directory_that_is_gone(nodes: Nodes) -> None:
     node = start(nodes)
     ask(node.datadir, "mine", {"count": 3})
+    # The coin view would meet the move first, and end the node before it is asked for a block.
+    log = nodes.directory / "a.log"
+    wait_until(lambda: (status(node.datadir) or {})["relay"]["coins_height"] == 3, node.process, log)
     sock = nodes.directory / "kept"
     (node.datadir / "control.sock").rename(sock)
     kept = node.datadir.with_name("moved")
