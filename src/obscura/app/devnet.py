@@ -30,6 +30,8 @@ _START_S: Final = 60
 _AGREE_S: Final = 60
 _STOP_S: Final = 10
 _QUIET_S: Final = 3
+_BESIDE_PER_S: Final = 10  # payments in a second of mining, at most: the loop takes a tenth of one at least
+_BESIDE_MOST: Final = 2_000  # coins for them; a long run ends without
 _LINKS: Final = 2  # links that each node opens to earlier ones: sparse, connected, and no single point of failure
 
 
@@ -101,27 +103,29 @@ class Devnet:
 
     def run(self, seconds: float, show: Callable[[list[DevNode]], None], transactions: int = 0) -> Summary:
         """Mine for ``seconds`` at random nodes, then wait until all tips agree (at most a minute). Then send
-        ``transactions`` from random nodes, and mine them when all have them all.
+        ``transactions`` from random nodes, and mine them when all have them all; some are sent during the mining, too.
 
         Raises:
             DevnetError: a node died.
             PaymentError: a transaction was refused, or was lost.
         """
+        payments = Payments([node.datadir for node in self.nodes], self._chance.fork("payments"), self.refresh)
+        if transactions:
+            payments.fund(transactions + min(_BESIDE_MOST, round(_BESIDE_PER_S * seconds)))
         began = time.monotonic()
         while (passed := time.monotonic() - began) < seconds:
             node = self.nodes[self._chance.below(self._count)]
             count = 1 + self._chance.below(3)
             ask(node.datadir, "mine", {"count": count})
             self.mined += count
+            payments.send_one()
             self.refresh()
             show(self.nodes)
             time.sleep(min(max(0.0, seconds - passed), 0.1 + 0.4 * self._chance.uniform()))
         self._settle(show)
         spread = None
         if transactions and self.agreed:
-            payments = Payments([node.datadir for node in self.nodes], self._chance.fork("payments"), self.refresh)
             spread = payments.run(transactions)
-            self.mined += payments.mined
             self.refresh()
             show(self.nodes)
         best = max(self.nodes, key=lambda node: node.status["height"]).status
@@ -129,7 +133,7 @@ class Devnet:
             agreed=self.agreed,
             height=best["height"],
             tip=best["tip"],
-            mined=self.mined,
+            mined=self.mined + payments.mined,
             seconds=round(time.monotonic() - began, 2),
             nodes=tuple({"node": node.number, "address": node.address, **node.status} for node in self.nodes),
             spread=spread,

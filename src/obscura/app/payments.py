@@ -6,6 +6,7 @@ transaction makes a coin for each payment.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Final
 from ..base.errors import LocalError
 from ..base.names import TxId
 from ..base.randomness import Chance
-from ..control.client import ask
+from ..control.client import RefusedError, ask
 from ..demo.signer import DemoCoin, DemoKey, DemoPayment
 
 MATURITY: Final = 100
@@ -42,6 +43,8 @@ class Spread:
     reached_all: int
     confirmed: int
     blocks: int
+    beside: int
+    """Payments that were sent before, while blocks were mined; they are not timed, and some may be in ``confirmed``."""
     half_median: float
     half_slowest: float
     all_median: float
@@ -62,16 +65,19 @@ class Payments:
         self._chance = chance
         self._refresh = refresh
         self._key = DemoKey(f"devnet {chance.u64()}")
+        self._coins: list[DemoCoin] = []
+        self._beside = 0
         self.mined = 0
         """Blocks that were mined for it."""
 
     def run(self, count: int) -> Spread:
-        """Send ``count`` payments, wait until all nodes have them all, and mine until blocks hold them.
+        """Send ``count`` payments of coins that :meth:`fund` has made, wait until all nodes have them all, and mine
+        until blocks hold them.
 
         Raises:
             PaymentError: one was refused, or not all came through.
         """
-        coins = self._fund(count)
+        coins = [self._coins.pop() for _ in range(count)]
         began = time.monotonic()
         sent: dict[str, float] = {}
         seen: dict[str, list[float]] = {}
@@ -99,28 +105,41 @@ class Payments:
             reached_all=len(alls),
             confirmed=confirmed,
             blocks=blocks,
+            beside=self._beside,
             half_median=round(halves[len(halves) // 2], 2),
             half_slowest=round(halves[-1], 2),
             all_median=round(alls[len(alls) // 2], 2),
             all_slowest=round(alls[-1], 2),
         )
 
-    def _fund(self, count: int) -> list[DemoCoin]:
-        """A coin for each payment, in blocks that all nodes have."""
+    def send_one(self) -> None:
+        """Send a payment from a random node, among blocks and branches; one that it cannot take now is no loss."""
+        if not self._coins:
+            return
+        coin = self._coins.pop(0)
+        with contextlib.suppress(RefusedError):
+            payment = self._key.pay([coin], [(_COIN - _FEE, self._key.script)])
+            self._send(self._chance.choice(self._datadirs), payment)
+            self._beside += 1
+
+    def fund(self, count: int) -> None:
+        """A coin for each of ``count`` payments, in blocks that all nodes have.
+
+        Raises:
+            PaymentError: the nodes do not come to agree.
+        """
         needed = -(-count // _FAN_OUT)
         subsidies = [self._mine(self._datadirs[0], 1, self._key.script) for _ in range(needed)]
         self._mine(self._datadirs[0], MATURITY)
         self._agree()
-        coins: list[DemoCoin] = []
         for subsidy in subsidies:
             change = subsidy.amount - _FAN_OUT * _COIN - _FAN_OUT_FEE
             outputs = [(_COIN, self._key.script)] * _FAN_OUT + [(change, self._key.script)]
             payment = self._key.pay([subsidy], outputs)
             self._send(self._datadirs[0], payment)
-            coins += payment.coins()[:_FAN_OUT]
+            self._coins += payment.coins()[:_FAN_OUT]
         self._mine(self._datadirs[0], 1)
         self._agree()
-        return coins
 
     def _mine(self, datadir: Path, count: int, script: bytes = b"") -> DemoCoin:
         """Mine blocks; the last one's coinbase."""

@@ -67,8 +67,8 @@ def devnet(
 
 def _spread_lines(spread: Spread) -> str:
     return (
-        f"{spread.sent} transactions sent from random nodes: {spread.reached_all} reached all mempools, "
-        f"{spread.confirmed} are in {spread.blocks} blocks\n"
+        f"{spread.beside} transactions sent while blocks were mined; {spread.sent} sent afterwards from random nodes: "
+        f"{spread.reached_all} reached all mempools, {spread.blocks} block(s) took all that waited\n"
         f"half of the nodes had one after {spread.half_median} s (median; slowest {spread.half_slowest} s), "
         f"all of them after {spread.all_median} s (slowest {spread.all_slowest} s)"
     )
