@@ -20,7 +20,7 @@ from obscura.wire.address import (
     encode_entry,
     parse_address,
 )
-from obscura.wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
+from obscura.wire.blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from obscura.wire.features import FeatureSet
 from obscura.wire.gossip import Addr
 from obscura.wire.greeting import GetAddr, Mempool, Ping, Pong, Verack, Version
@@ -65,9 +65,9 @@ messages = st.one_of(
     *(st.builds(kind, u32, locators, hashes) for kind in (GetBlocks, GetHeaders)),
     st.builds(Headers, st.lists(st.binary(min_size=80, max_size=80), max_size=4).map(tuple)),
     st.builds(Block, st.binary(min_size=80, max_size=200)),
-    st.builds(Tx, st.binary(min_size=1, max_size=100)),
+    *(st.builds(kind, st.binary(min_size=1, max_size=100)) for kind in (Tx, DandelionTx)),
 )
-OPEN_ENDED = (Block, Tx)
+OPEN_ENDED = (Block, Tx, DandelionTx)
 
 
 @given(messages)

@@ -48,7 +48,7 @@ def payload(kind: str, fields: dict[str, Any]) -> bytes:
             return struct.pack("<I", fields["version"]) + count + locator + bytes.fromhex(fields["stop"])
         case "headers":
             return compact(len(fields["headers"])) + b"".join(bytes.fromhex(raw) + b"\0" for raw in fields["headers"])
-        case "block" | "tx":
+        case "block" | "tx" | "dandeliontx":
             return bytes.fromhex(fields["data"])
     raise ValueError(kind)
 

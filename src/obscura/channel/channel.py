@@ -24,6 +24,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from ..base.errors import BugError, Malformed, PeerFault, SilentFault, Violation
@@ -31,14 +32,16 @@ from ..base.instant import Duration, Instant, after, earliest
 from ..base.limits import FAULT_MALFORMED, HANDSHAKE_TIMEOUT, PRE_HANDSHAKE_BYTES, PRICE_BYTES
 from ..base.randomness import Chance
 from ..wire.features import NO_FEATURES, Feature, FeatureSet
-from ..wire.frame import HEADER_SIZE, check_type_field, parse_header
+from ..wire.frame import HEADER_SIZE, check_type_field, parse_header, type_field
 from ..wire.greeting import PROTOCOL_VERSION_MIN, Ping, Pong, Verack, Version
 from ..wire.registry import (
     BY_TYPE_FIELD,
+    REGISTRY,
     UNKNOWN_PRICE,
     UNKNOWN_SIZE_MAX,
     Direction,
     Message,
+    MessageClass,
     Phase,
     encode_message,
 )
@@ -93,6 +96,14 @@ def _legal(role: Role, state: State) -> dict[bytes, _Legal]:
 
 
 _LEGAL: Final = {(role, state): _legal(role, state) for role in Role for state in State}
+_OPTIONAL: Final = tuple(row for row in REGISTRY if row.message_class is MessageClass.OPTIONAL)
+
+
+@lru_cache(maxsize=64)
+def _legal_without(role: Role, missing: tuple[str, ...]) -> dict[bytes, _Legal]:
+    """What may come on an open link on which some optional messages are not served."""
+    left_out = {type_field(name): None for name in missing}
+    return {field: legal for field, legal in _LEGAL[role, State.OPEN].items() if field not in left_out}
 
 
 class Channel:
@@ -452,13 +463,14 @@ class Channel:
         return None
 
     def _refuse_or_ignore(self, size: int, field: bytes) -> None:
-        """A type that may not come now: a known one is a violation by its header alone, an unknown one is skipped.
+        """A type that may not come now: a known one is a violation by its header alone, an unknown one is skipped, and
+        so is an optional one that is not served on this link.
 
         Raises:
             Violation: see the text.
         """
         row = BY_TYPE_FIELD.get(field)
-        if row is not None:
+        if row is not None and not (self.state is State.OPEN and row in _OPTIONAL):
             raise Violation(
                 "second-version" if row.message is Version else "wrong-phase", f"{row.name} {self.state.value}"
             )
@@ -516,6 +528,10 @@ class Channel:
 
     def _open(self, now: Instant) -> Opened:
         self._enter(_NEXT_STATE[self.state, Verack])
+        secured = self.transport.secured
+        missing = tuple(row.name for row in _OPTIONAL if not row.is_served(self.in_force, secured=secured))
+        if missing:
+            self._legal = _legal_without(self.role, missing)
         self._keepalive = Keepalive(now)
         assert self.peer_version is not None, "the table admits verack only after version"
         return Opened(self.peer_version, self.in_force)

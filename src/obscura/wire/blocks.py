@@ -52,15 +52,15 @@ class Block:
 
 
 @dataclass(slots=True, unsafe_hash=True)
-class Tx:
+class _Transaction:
     """A transaction; the bytes belong to the ledger. Its ``repr`` shows nothing of them."""
 
-    type_name: ClassVar[str] = "tx"
+    type_name: ClassVar[str]
 
     data: bytes
 
     def __repr__(self) -> str:
-        return "Tx(redacted)"
+        return f"{type(self).__name__}(redacted)"
 
     def to_payload(self) -> bytes:
         """The transaction itself."""
@@ -74,6 +74,22 @@ class Tx:
         transaction = _new(cls)
         transaction.data = payload
         return transaction
+
+
+class Tx(_Transaction):
+    """A transaction that is for everybody."""
+
+    __slots__ = ()
+
+    type_name: ClassVar[str] = "tx"
+
+
+class DandelionTx(_Transaction):
+    """A transaction in stem: to be passed on to one other node, and told to nobody (Dandelion++, BIP156)."""
+
+    __slots__ = ()
+
+    type_name: ClassVar[str] = "dandeliontx"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,3 +49,5 @@ class FeatureSet(NamedTuple):
 
 NO_FEATURES = FeatureSet()
 """Neither bitfield has a bit set."""
+STEMS = FeatureSet(Feature.BASIC_TRANSACTIONS | Feature.DANDELION, PrivacyFeature.DANDELION_PLUS_PLUS)
+"""What both sides must have set for stems; on an encrypted link, besides."""

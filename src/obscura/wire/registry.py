@@ -12,8 +12,8 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from ..base import limits
-from .blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
-from .features import NO_FEATURES, FeatureSet
+from .blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
+from .features import NO_FEATURES, STEMS, FeatureSet
 from .frame import encode_header, type_field
 from .gossip import Addr
 from .greeting import GetAddr, Mempool, Ping, Pong, Verack, Version
@@ -34,6 +34,7 @@ Message: TypeAlias = (
     | Mempool
     | GetData
     | NotFound
+    | DandelionTx
 )
 
 
@@ -64,7 +65,9 @@ class MessageClass(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known about one message. ``price`` is in tokens, plus one for every 4,096 bytes of payload."""
+    """What is known about one message. ``price`` is in tokens, plus one for every 4,096 bytes of payload. An optional
+    one whose bits are not all in force, or that is ``sealed`` and comes in clear, is ignored like one that we do not
+    know."""
 
     message: type[Message]
     size_max: int
@@ -73,6 +76,12 @@ class Row:
     direction: Direction = Direction.BOTH
     message_class: MessageClass = MessageClass.CORE
     needs: FeatureSet = NO_FEATURES
+    sealed: bool = False
+    """It goes over encrypted links alone."""
+
+    def is_served(self, in_force: FeatureSet, *, secured: bool) -> bool:
+        """Whether it is understood on a link where these features are in force."""
+        return self.needs.common(in_force) == self.needs and (secured or not self.sealed)
 
     @property
     def name(self) -> str:
@@ -98,6 +107,16 @@ REGISTRY: Final[tuple[Row, ...]] = (
     Row(Mempool, 0, Phase.OPEN, price=100),
     Row(GetData, limits.INV_BYTES, Phase.OPEN, price=1),
     Row(NotFound, limits.INV_BYTES, Phase.OPEN, price=1),
+    Row(
+        DandelionTx,
+        limits.TX_BYTES,
+        Phase.OPEN,
+        price=limits.TX_PRICE,
+        direction=Direction.FROM_INITIATOR,
+        message_class=MessageClass.OPTIONAL,
+        needs=STEMS,
+        sealed=True,
+    ),
 )
 
 BY_TYPE_FIELD: Final[dict[bytes, Row]] = {type_field(row.name): row for row in REGISTRY}

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from obscura.base import limits
 from obscura.base.errors import Violation
-from obscura.wire.features import NO_FEATURES, FeatureSet
+from obscura.wire.blocks import DandelionTx, Tx
+from obscura.wire.features import NO_FEATURES, STEMS, Feature, FeatureSet, PrivacyFeature
 from obscura.wire.frame import HEADER_SIZE, check_type_field, checksum, encode_frame, parse_header, type_field
 from obscura.wire.registry import (
     BY_MESSAGE,
@@ -68,16 +69,15 @@ def test_names_that_cannot_be_types(name: str) -> None:
 
 
 def test_the_table_is_consistent() -> None:
-    assert len(REGISTRY) == len(BY_TYPE_FIELD) == len(BY_MESSAGE) == len(FIELD_OF) == 15
+    assert len(REGISTRY) == len(BY_TYPE_FIELD) == len(BY_MESSAGE) == len(FIELD_OF) == 16
     for row in REGISTRY:
         field = FIELD_OF[row.message]
         assert BY_TYPE_FIELD[field] is BY_MESSAGE[row.message] is row
         assert field == row.name.encode().ljust(12, b"\0")
         assert 0 <= row.size_max <= UNKNOWN_SIZE_MAX
-        assert row.message_class is MessageClass.CORE
-        assert row.needs == NO_FEATURES, "what is core needs no bit"
+        assert (row.message_class is MessageClass.CORE) == (row.needs == NO_FEATURES), "what is core needs no bit"
     assert {row.name for row in REGISTRY if row.phase is Phase.GREETING} == {"version", "verack"}
-    assert {row.name for row in REGISTRY if row.direction is not Direction.BOTH} == {"getaddr"}
+    assert {row.name for row in REGISTRY if row.direction is not Direction.BOTH} == {"getaddr", "dandeliontx"}
     assert {row.name for row in REGISTRY if row.price == 0} == {"block", "headers", "tx"}, "unasked ones are priced"
     early = [row for row in REGISTRY if row.phase is Phase.GREETING]
     assert all(row.size_max <= limits.PRE_HANDSHAKE_BYTES for row in early)
@@ -89,3 +89,19 @@ def test_in_force_is_what_both_have(a: int, b: int, c: int, d: int) -> None:
     assert one.common(other) == other.common(one) == FeatureSet(a & c, b & d)
     assert one.common(one) == one
     assert one.common(NO_FEATURES) == NO_FEATURES
+
+
+def test_a_stem_needs_three_bits_and_encryption() -> None:
+    row = BY_MESSAGE[DandelionTx]
+    assert row.is_served(STEMS, secured=True)
+    assert not row.is_served(STEMS, secured=False)
+    for bit in (Feature.BASIC_TRANSACTIONS, Feature.DANDELION):
+        assert not row.is_served(FeatureSet(STEMS.features & ~bit, STEMS.privacy), secured=True)
+    assert not row.is_served(FeatureSet(STEMS.features, PrivacyFeature.NONE), secured=True)
+    assert row.is_served(FeatureSet(0xFFFF_FFFF, 0xFFFF_FFFF), secured=True)
+
+
+def test_what_is_in_stem_does_not_show() -> None:
+    assert repr(DandelionTx(b"secret")) == "DandelionTx(redacted)"
+    assert repr(Tx(b"secret")) == "Tx(redacted)"
+    assert DandelionTx(b"same") != Tx(b"same")
