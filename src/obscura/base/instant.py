@@ -44,6 +44,11 @@ def minutes(value: float) -> Duration:
     return seconds(value * 60)
 
 
+def whole_hour(wall: WallTime) -> WallTime:
+    """The beginning of the hour, for what may be known to the hour and no nearer."""
+    return WallTime(wall // 3_600 * 3_600)
+
+
 def after(start: Instant, span: Duration) -> Instant:
     """The instant ``span`` after ``start``."""
     return Instant(start + span)

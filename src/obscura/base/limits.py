@@ -526,7 +526,7 @@ MEMPOOL_ANSWER_AGE: Final = _span(
     "MEMPOOL_ANSWER_AGE", 60, "of what mempool names: twelve mean delays, so that asking shows nothing sooner"
 )
 OWN_TRANSACTIONS: Final = _limit(
-    "OWN_TRANSACTIONS", 10_000, "transactions", "of our operator that wait for a block, kept on disk one by one"
+    "OWN_TRANSACTIONS", 10_000, "transactions", "of our operator that wait for a block: they do not expire"
 )
 RELAY_BEHIND: Final = _limit(
     "RELAY_BEHIND", 24, "blocks", "behind the best header: what is announced then cannot be judged here, mostly"
@@ -535,6 +535,80 @@ RENEW_MEAN: Final = _span(
     "RENEW_MEAN",
     2,
     "between ends of links that began before we could relay: one by one, at moments that say nothing",
+)
+
+# -- stems
+
+STEM_EPOCH: Final = _span(
+    "STEM_EPOCH", 600, "ways stay for it, and are drawn anew before they are learnt (Dandelion++)"
+)
+STEM_EPOCH_JITTER: Final = _span(
+    "STEM_EPOCH_JITTER", 30, "at most, added to each epoch: nodes' epochs drift apart (Monero)"
+)
+STEM_PEERS: Final = _limit(
+    "STEM_PEERS", 2, "links", "that stems leave by: the stems of all nodes form a 4-regular graph (Dandelion++)"
+)
+STEM_DIFFUSERS: Final = _limit(
+    "STEM_DIFFUSERS", 10, "%", "of a node's epochs in which it spreads what others stem: ten steps on average (Grin)"
+)
+STEM_HOP: Final = _span(
+    "STEM_HOP", 0.3, "assumed for a step of a stem: three ways over a link of 110 ms, as measured in the field"
+)
+STEM_EARLY: Final = _limit(
+    "STEM_EARLY", 10, "%", "of stems of the expected length on which a timer may fire although nobody swallowed them"
+)
+STEM_LINK_AGE: Final = _span(
+    "STEM_LINK_AGE", 60, "a link must have lasted so long to be a stem peer: as STEADY_LINK, it was tried"
+)
+STEM_WAIT: Final = _span("STEM_WAIT", 600, "our operator's transactions wait for a stem peer so long: an epoch")
+STEM_FLOOR: Final = _limit(
+    "STEM_FLOOR", 110, "%", "of the mempool's least fee: a stem must still be good enough when it spreads"
+)
+STEM_LINK_COUNT: Final = _limit(
+    "STEM_LINK_COUNT", 1_000, "transactions", "in stem that one link has brought: a minute of 16 a second"
+)
+STEM_LINK_BYTES: Final = _limit("STEM_LINK_BYTES", 800_000, "bytes", "of them, or one transaction; two of the largest")
+STEM_LINK_TIME: Final = _limit(
+    "STEM_LINK_TIME", 20_000, "µs", "of judging in a second for what one link stems: a fiftieth of a core"
+)
+STEM_LINK_TIME_BURST: Final = _span("STEM_LINK_TIME_BURST", 0.5, "of judging at once, for one link that was quiet")
+STEM_LINK_TIME_START: Final = _span("STEM_LINK_TIME_START", 0.1, "of that, for a link that is new: links are cheap")
+STEM_TOTAL_BYTES: Final = _limit(
+    "STEM_TOTAL_BYTES",
+    32_000_000,
+    "bytes",
+    "of memory for all stems; beyond, only who has less than his share finds room",
+)
+STEM_OUT_COUNT: Final = _limit(
+    "STEM_OUT_COUNT",
+    800,
+    "transactions",
+    "outstanding with one stem peer; the rest of STEM_LINK_COUNT there is for who has less than his share here",
+)
+STEM_OUT_START: Final = _limit(
+    "STEM_OUT_START", 64, "transactions", "of them at first, and at least: a usual node has one or two outstanding"
+)
+STEM_OUT_BYTES: Final = _limit(
+    "STEM_OUT_BYTES", 400_000, "bytes", "of them: one of the largest fits, and one more there"
+)
+STEM_OUT_TIME: Final = _limit(
+    "STEM_OUT_TIME",
+    10_000,
+    "µs",
+    "of judging in a second that one stem peer is asked for, by guess: half of STEM_LINK_TIME",
+)
+STEM_OUT_TIME_BURST: Final = _span("STEM_OUT_TIME_BURST", 0.05, "of it at once: half of STEM_LINK_TIME_START")
+STEM_RETRY: Final = _span(
+    "STEM_RETRY", 1, "after which a stem is spread again that somebody has just sent in the open, if that failed"
+)
+SENT_KEPT: Final = _limit(
+    "SENT_KEPT",
+    20_000,
+    "transactions",
+    "of our operator whose way is remembered, for his questions; the oldest go first",
+)
+STEMMED_GENERATION: Final = _limit(
+    "STEMMED_GENERATION", 2_048, "transactions", "a link is known to have stemmed: more than its account holds"
 )
 
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)

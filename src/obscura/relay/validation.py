@@ -27,7 +27,7 @@ from ..base.limits import (
     VALIDATION_LINK_COUNT,
     VALIDATION_TOTAL_BYTES,
 )
-from ..base.names import ConnId, TxId
+from ..base.names import ConnId
 from ..chain.transactions import TxInfo
 
 
@@ -40,9 +40,17 @@ class Waiting:
     data: bytes = field(repr=False)
     info: TxInfo
     own: bool = False
-    """It is our operator's own: to be kept until a block holds it."""
+    """It is our operator's own."""
     since: Instant | None = None
     """When it came, if that was before it came into this line: it has waited in the mempool already."""
+    stem: bool = False
+    """It came by stem, is our operator's, or was in stem in an earlier run: it is no business of the open's."""
+
+    @property
+    def key(self) -> bytes:
+        """What names it here. One in stem is another one for each link, and than the same in the open."""
+        relay_id = self.info.relay_id
+        return relay_id + (self.conn or 0).to_bytes(8, "little") if self.stem else relay_id
 
     @property
     def guess(self) -> Duration:
@@ -68,34 +76,34 @@ class ValidationQueue:
         self._heap: list[tuple[int, ConnId]] = []
         """Virtual start and link, for each link with something waiting; passed over where the start has moved."""
         self._virtual = 0
-        self._held: dict[TxId, None] = {}
+        self._held: dict[bytes, None] = {}
+        self.stems = 0
+        """How many of all wait in stem."""
         self.size = 0
         """Bytes that links have waiting."""
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def __contains__(self, relay_id: TxId) -> bool:
-        return relay_id in self._held
+    def __contains__(self, key: bytes) -> bool:
+        """Whether a transaction waits: in the open by its relay id, see :attr:`Waiting.key`."""
+        return key in self._held
 
     def waiting(self, conn: ConnId) -> int:
         """Bytes that one link has waiting."""
         line = self._lines.get(conn)
         return 0 if line is None else line.size
 
-    def ours(self) -> list[Waiting]:
-        """What waits and was not sent by a link."""
-        return list(self._own)
-
     def put(self, item: Waiting) -> bool:
         """Have a transaction judged. ``False`` if it was dropped: it waits already, or there is no room for it."""
-        if item.info.relay_id in self._held:
+        if item.key in self._held:
             return False
         if item.conn is None:
             self._own.append(item)
         elif not self._put(item.conn, item):
             return False
-        self._held[item.info.relay_id] = None
+        self._held[item.key] = None
+        self.stems += item.stem
         return True
 
     def _put(self, conn: ConnId, item: Waiting) -> bool:
@@ -124,7 +132,8 @@ class ValidationQueue:
             item = self._next()
             if item is None:
                 break
-            del self._held[item.info.relay_id]
+            del self._held[item.key]
+            self.stems -= item.stem
             batch.append(item)
             cost += item.guess
         return batch
@@ -165,7 +174,8 @@ class ValidationQueue:
             return []
         self.size -= line.size
         for item in line.items:
-            del self._held[item.info.relay_id]
+            del self._held[item.key]
+            self.stems -= item.stem
         return list(line.items)
 
     def check(self) -> None:
@@ -173,6 +183,7 @@ class ValidationQueue:
         assert self.size == sum(line.size for line in self._lines.values()), "bytes are counted exactly"
         waiting = len(self._own) + sum(len(line.items) for line in self._lines.values())
         assert waiting == len(self._held), "each waits once"
+        assert self.stems == sum(len(key) > 32 for key in self._held), "what is in stem is counted"
         ready = [conn for _, conn in self._heap]
         for conn, line in self._lines.items():
             assert line.size == sum(len(item.data) for item in line.items), "a link's bytes are counted exactly"
