@@ -11,7 +11,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -402,11 +402,12 @@ def test_somebody_in_the_middle_is_caught_by_the_pin() -> None:
         await liar.serve(source(6_900))
         pins: list[NamedPin] = []
 
-        def keep(address: NetAddress, pin: NamedPin | None) -> None:
+        def keep(changes: Sequence[tuple[NetAddress, NamedPin | None]]) -> None:
+            [(_, pin)] = changes
             assert pin is not None
             pins.append(pin)
 
-        first = RealNode([liar.address], vault=make_vault(), save_pin=keep)
+        first = RealNode([liar.address], vault=make_vault(), save_pins=keep)
         async with running(first):
             await until(lambda: liar.opened and pins, "the first key is taken, and kept")
         liar.static = KeyPair.generate(SystemSecrets())

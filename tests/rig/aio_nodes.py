@@ -17,7 +17,7 @@ from pair import make_version
 from obscura.aio.driver import Driver
 from obscura.aio.entropy import SystemSecrets, system_chance
 from obscura.aio.listen import open_listener
-from obscura.aio.saver import SavePins
+from obscura.aio.saver import SavePins, SaveTransactions
 from obscura.aio.worker import LedgerWorker
 from obscura.base.instant import Now
 from obscura.chain.ledger import Ledger
@@ -30,6 +30,7 @@ from obscura.node.vault import Vault
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
 from obscura.wire.address import NetAddress, Network
+from obscura.wire.features import Feature, FeatureSet
 from obscura.wire.frame import HEADER_SIZE, parse_header
 from obscura.wire.greeting import GetAddr, Ping, Pong, Verack, Version
 from obscura.wire.identity import KeyClass
@@ -91,7 +92,8 @@ class RealNode:
         ledger: Ledger | None = None,
         make: Callable[..., Node] = Node,
         pins: Iterable[NamedPin] = (),
-        save_pin: SavePins | None = None,
+        save_pins: SavePins | None = None,
+        save_transactions: SaveTransactions | None = None,
         vault: Vault | None = None,
         **config: Any,
     ) -> None:
@@ -121,7 +123,8 @@ class RealNode:
             listener=self.listener,
             source_host=self.address.host(),
             save=self.saved.append,
-            save_pin=save_pin,
+            save_pins=save_pins,
+            save_transactions=save_transactions,
             replays=ReplayWindow(),
             listeners=(self.events.append,),
         )
@@ -210,9 +213,9 @@ class RawPeer:
                 return message
             assert message is not None, f"the stream ended before a {kind.__name__}"
 
-    async def greet(self) -> None:
+    async def greet(self, features: Feature = Feature.NONE) -> None:
         """Do the handshake."""
-        await self.say(make_version(nonce=4242))
+        await self.say(make_version(4242, FeatureSet(features)))
         await self.hear_a(Version)
         await self.say(Verack())
         await self.hear_a(Verack)
@@ -224,7 +227,9 @@ class RawPeer:
 
 
 @asynccontextmanager
-async def dialled(node: RealNode, *, receive_buffer: int | None = None, greet: bool = True) -> AsyncIterator[RawPeer]:
+async def dialled(
+    node: RealNode, *, receive_buffer: int | None = None, greet: bool = True, features: Feature = Feature.NONE
+) -> AsyncIterator[RawPeer]:
     """Connect to a node; the socket is closed at the end."""
     sock = socket.socket()
     try:
@@ -234,7 +239,7 @@ async def dialled(node: RealNode, *, receive_buffer: int | None = None, greet: b
         await asyncio.get_running_loop().sock_connect(sock, (node.address.host(), node.address.port))
         peer = RawPeer(sock)
         if greet:
-            await peer.greet()
+            await peer.greet(features)
         yield peer
     finally:
         sock.close()

@@ -227,7 +227,7 @@ def first_start(stage: Stage, place: Path, draw: random.Random, at_call: bool) -
         ports += _ports(place / "node.log", host)
         assert len(set(ports)) == 1, f"a port that was announced is kept: {ports}"
         assert ask(datadir, "mine", {"count": 1})["height"] == 1
-    kept = {"blocks", "coins.sqlite", "kernel", "keys", "lock", "mempool.dat", "state.db"}
+    kept = {"blocks", "coins.sqlite", "kernel", "keys", "lock", "state.db"}
     assert {path.name for path in datadir.iterdir()} == kept
     assert [path.name for path in (datadir / "keys").iterdir()] == ["clearnet.key"]
     return kills, landed, height

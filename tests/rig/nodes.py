@@ -11,6 +11,7 @@ from obscura.base.names import BlockHash, ConnId, TxId
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory import MemoryLedger, mine
 from obscura.node import Node, NodeConfig
+from obscura.node.config import NoStem
 from obscura.node.effects import (
     AcceptBlocks,
     AcceptHeaders,
@@ -28,7 +29,6 @@ from obscura.node.effects import (
     ReadBlocks,
     Resume,
     SaveAddresses,
-    SaveMempool,
     SaveTransaction,
     Send,
     Tell,
@@ -54,7 +54,6 @@ class Host:
         connect: tuple[int, ...],
         *,
         ledger: MemoryLedger | None = None,
-        own: tuple[bytes, ...] = (),
         kept: tuple[KeptTransaction, ...] = (),
         hold: type | None = None,
         **config: object,
@@ -72,16 +71,16 @@ class Host:
             connect=tuple(Target(node_address(other)) for other in connect),
             advertise=self.address,
             allow_local=True,
-            **config,  # type: ignore[arg-type]
+            **({"no_stem": NoStem.NOW} | config),  # type: ignore[arg-type]
         )
         chance = Chance.from_seed(1000 + number)
         restored = self.ledger.restore()
-        self.node = Node(settings, self.ledger, chance, restored, (), world.now, own=own, kept=kept)
+        self.node = Node(settings, self.ledger, chance, restored, (), world.now, kept=kept)
         self.links: dict[ConnId, tuple[Host, ConnId]] = {}
         self.events: list[Event] = []
         self.saved: tuple[AddressRecord, ...] = ()
-        self.sent: dict[TxId, bytes] = {}
-        self.mempool: tuple[KeptTransaction, ...] = ()
+        self.waiting: dict[TxId, tuple[SaveTransaction, Instant]] = {}
+        """The transactions on its disk, and since when."""
         self.paused: dict[ConnId, list[bytes]] = {}
         self.filter: Callable[[Effect], bool] = lambda effect: True
         """A test that plays a liar or a staller swallows effects here."""
@@ -93,6 +92,13 @@ class Host:
             if self.filter(effect):
                 self.world.carry_out(self, effect)
         return bool(effects)
+
+    def kept(self) -> tuple[KeptTransaction, ...]:
+        """What its disk holds for the next run, in the order of the ids."""
+        return tuple(
+            KeptTransaction(one.data, Duration(self.world.now.mono - since), one.stem)
+            for _, (one, since) in sorted(self.waiting.items(), key=lambda item: item[0])
+        )
 
     def release(self) -> None:
         """Have what was held answered, and nothing more held."""
@@ -202,12 +208,10 @@ class World:
                 answers.append(lambda: self._answer(host, ticket, request))
             case SaveAddresses(records):
                 host.saved = records
-            case SaveTransaction(relay_id, data):
-                host.sent[relay_id] = data
+            case SaveTransaction(relay_id):
+                host.waiting[relay_id] = effect, host.waiting.get(relay_id, (effect, self.now.mono))[1]
             case ForgetTransaction(relay_id):
-                host.sent.pop(relay_id, None)
-            case SaveMempool(transactions):
-                host.mempool = transactions
+                host.waiting.pop(relay_id, None)
             case Tell(event):
                 host.events.append(event)
 

@@ -8,8 +8,8 @@ from obscura.base.digest import double_sha256
 from obscura.chain import OutPoint
 from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction
 from obscura.sim.adversary import Adversary, Link
-from obscura.wire.blocks import GetData, Inv, NotFound, Tx
-from obscura.wire.features import Feature, FeatureSet
+from obscura.wire.blocks import DandelionTx, GetData, Inv, NotFound, Tx
+from obscura.wire.features import STEMS, Feature, FeatureSet
 from obscura.wire.greeting import Version
 from obscura.wire.inventory import KIND_TX, InventoryItem
 from obscura.wire.registry import Message
@@ -19,6 +19,9 @@ class Flooder(Adversary):
     """Relays transactions, as far as it says; ``burst`` of them at each of its acts."""
 
     burst: ClassVar[int] = 20
+    bits: ClassVar[FeatureSet] = FeatureSet(Feature.PRIVACY_FEATURES | Feature.BASIC_TRANSACTIONS)
+    message: ClassVar[type[Tx] | type[DandelionTx]] = Tx
+    """What it sends them by."""
     asked: ClassVar[bool] = False
     """It announces them and sends them when it is asked; else it sends them at once."""
 
@@ -30,9 +33,8 @@ class Flooder(Adversary):
     def version(self) -> Version:
         """It says that it relays."""
         true = super().version()
-        features = FeatureSet(Feature.PRIVACY_FEATURES | Feature.BASIC_TRANSACTIONS)
         return Version(
-            true.protocol, true.timestamp, features, true.user_agent, true.best_hash, true.best_height, true.nonce
+            true.protocol, true.timestamp, self.bits, true.user_agent, true.best_hash, true.best_height, true.nonce
         )
 
     def number_of_its_own(self) -> int:
@@ -51,7 +53,7 @@ class Flooder(Adversary):
             self.mischief(link)
             if not self.asked:
                 for data in made:
-                    self.say(link, Tx(data))
+                    self.say(link, self.message(data))
                 continue
             self._held.update((double_sha256(data), data) for data in made)
             self.say(link, Inv(tuple(InventoryItem(KIND_TX, double_sha256(data)) for data in made)))
@@ -164,3 +166,12 @@ class Paying(Flooder):
 FLOODS: tuple[type[Flooder], ...] = (
     Junk, Unreadable, Conflicts, LowFee, Orphans, Undelivered, Giants, Bombs, Paying
 )  # fmt: skip
+
+
+def by_stem(kind: type[Flooder]) -> type[Flooder]:
+    """The same flood, sent by stem."""
+    bits = FeatureSet(STEMS.features | Feature.PRIVACY_FEATURES, STEMS.privacy)
+    return type(f"Stem{kind.__name__}", (kind,), {"bits": bits, "message": DandelionTx, "asked": False})
+
+
+STEM_FLOODS = tuple(map(by_stem, (Junk, Unreadable, Conflicts, LowFee, Orphans, Giants, Bombs, Paying)))

@@ -11,6 +11,7 @@ from obscura.base.digest import double_sha256
 from obscura.base.instant import seconds
 from obscura.base.limits import MEMPOOL_BYTES
 from obscura.node import NodeConfig
+from obscura.node.config import NoStem
 from obscura.node.effects import Event, LinkClosed
 from obscura.sim.hive import Hive
 from obscura.sim.host import Host, host_address
@@ -52,6 +53,8 @@ def story(kind: type[Flooder] | None, honest: int = HONEST, seed: int = 3) -> Ou
             connect=tuple(Target(host_address(peer)) for peer in peers),
             allow_local=True,
             discover=False,
+            # What is looked at is the open: nothing waits for a stem peer.
+            no_stem=NoStem.NOW,
         )
         return Host(number, network, config, listener=lambda host, event: events.append(event))
 

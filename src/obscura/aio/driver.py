@@ -21,7 +21,7 @@ from typing import Any, Final
 from ..base.errors import BugError, LocalError
 from ..base.instant import Now
 from ..base.limits import TIMER_FAILURES
-from ..base.names import ConnId
+from ..base.names import ConnId, TxId
 from ..node import MempoolItem, Node, Snapshot
 from ..node.effects import (
     Admit,
@@ -36,7 +36,6 @@ from ..node.effects import (
     Pause,
     Resume,
     SaveAddresses,
-    SaveMempool,
     SavePin,
     SaveTransaction,
     Send,
@@ -45,6 +44,7 @@ from ..node.effects import (
 )
 from ..peers.pins import NamedPin
 from ..peers.replay import ReplayGuard
+from ..relay.sent import Stage
 from ..wire.address import NetAddress
 from ..wire.target import Target
 from .admission import Admission
@@ -52,7 +52,7 @@ from .alarm import Alarm
 from .clock import read_clock
 from .links import Links
 from .listen import Listener
-from .saver import AddressSaver, ChangeSaver, Save, SaveMempools, SavePins, SaveTransactions
+from .saver import AddressSaver, ChangeSaver, Save, SavePins, SaveTransactions
 from .worker import LedgerWorker, WorkerClosed
 
 log = logging.getLogger("obscura.driver")
@@ -70,9 +70,8 @@ class Driver:
         listener: a bound socket, or ``None``; closed when the driver ends.
         source_host: the local address that dials come from, where it matters (loopback networks).
         save: takes the addresses to be stored; runs on a thread, one call at a time, in order.
-        save_pin: makes a named peer's pin durable, or forgets it; on a thread as well, beside ``save``.
-        save_transaction: keeps a transaction of our operator, or forgets it; on a thread as well.
-        save_mempool: takes what waits for a block when the node stops; on a thread, once.
+        save_pins: makes changes of named peers' pins durable; on a thread as well, beside ``save``.
+        save_transactions: makes durable which transactions wait, and which no longer; on a thread as well.
         replays: remembers who has knocked; a node with a keyed listener needs it. It is asked on a thread.
         listeners: called on the loop with every event that the node tells. What they raise is logged.
     """
@@ -85,9 +84,8 @@ class Driver:
         listener: socket.socket | None = None,
         source_host: str | None = None,
         save: Save | None = None,
-        save_pin: SavePins | None = None,
-        save_transaction: SaveTransactions | None = None,
-        save_mempool: SaveMempools | None = None,
+        save_pins: SavePins | None = None,
+        save_transactions: SaveTransactions | None = None,
         replays: ReplayGuard | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
     ) -> None:
@@ -96,11 +94,8 @@ class Driver:
         self._listening = listener
         self._links = Links(self._node, self._give, self._flush, source_host)
         self._saver = None if save is None else AddressSaver(save)
-        self._pin_saver = None if save_pin is None else ChangeSaver(save_pin, "pin")
-        self._sent_saver = None if save_transaction is None else ChangeSaver(save_transaction, "transaction")
-        self._save_mempool = save_mempool
-        self._mempool: SaveMempool | None = None
-        """What the node wants kept at its end."""
+        self._pin_saver = None if save_pins is None else ChangeSaver(save_pins, "pin")
+        self._transaction_saver = None if save_transactions is None else ChangeSaver(save_transactions, "transaction")
         self._admission = None if replays is None else Admission(replays, self._admitted)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
@@ -167,6 +162,10 @@ class Driver:
     def mempool(self) -> list[MempoolItem]:
         """What waits for a block, parents before children."""
         return self._node.mempool(read_clock())
+
+    def sent_stage(self, txid: TxId) -> Stage | None:
+        """See :meth:`Node.sent_stage`."""
+        return self._node.sent_stage(txid)
 
     def block_candidates(self, weight_max: int) -> list[bytes]:
         """See :meth:`Node.block_candidates`."""
@@ -235,8 +234,8 @@ class Driver:
         self._submitted[self._node.submit_transaction(data, read_clock())] = future
         self._schedule_flush()
         done = await future
-        if done.accepted and self._sent_saver is not None:
-            await self._sent_saver.finish()
+        if done.accepted and self._transaction_saver is not None:
+            await self._transaction_saver.finish()
         return done
 
     # -- inputs
@@ -312,14 +311,12 @@ class Driver:
             case ForgetPin(address):
                 if self._pin_saver is not None:
                     self._pin_saver.put(address, None)
-            case SaveTransaction(relay_id, data):
-                if self._sent_saver is not None:
-                    self._sent_saver.put(relay_id, data)
+            case SaveTransaction(relay_id):
+                if self._transaction_saver is not None:
+                    self._transaction_saver.put(relay_id, effect)
             case ForgetTransaction(relay_id):
-                if self._sent_saver is not None:
-                    self._sent_saver.put(relay_id, None)
-            case SaveMempool():
-                self._mempool = effect
+                if self._transaction_saver is not None:
+                    self._transaction_saver.put(relay_id, None)
             case Admit():
                 if self._admission is None:
                     raise BugError("a keyed listener needs a guard against replays")
@@ -390,17 +387,7 @@ class Driver:
             # What could not be saved is in the log; a node that ends well otherwise has ended well.
             with contextlib.suppress(LocalError):
                 await self._pin_saver.finish()
-        if self._sent_saver is not None:
+        if self._transaction_saver is not None:
             with contextlib.suppress(LocalError):
-                await self._sent_saver.finish()
-        await self._keep_mempool()
+                await self._transaction_saver.finish()
         await self._worker.close()
-
-    async def _keep_mempool(self) -> None:
-        if self._save_mempool is None or self._mempool is None:
-            return
-        try:
-            await asyncio.to_thread(self._save_mempool, self._mempool.transactions)
-        except LocalError as error:
-            # The network has them: they come again.
-            log.error("mempool-not-saved", extra={"values": {"text": str(error)}})

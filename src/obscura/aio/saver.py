@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from ..base.errors import LocalError
 from ..base.names import TxId
-from ..node.effects import KeptTransaction
+from ..node.effects import SaveTransaction
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
@@ -19,11 +19,10 @@ V = TypeVar("V")
 log = logging.getLogger("obscura.driver")
 
 Save = Callable[[tuple[AddressRecord, ...]], None]
-SavePins = Callable[[NetAddress, NamedPin | None], None]
-"""Makes the pin of an address durable; ``None`` forgets it."""
-SaveTransactions = Callable[[TxId, bytes | None], None]
-"""Makes a transaction of our operator durable; ``None`` forgets it."""
-SaveMempools = Callable[[tuple[KeptTransaction, ...]], None]
+SavePins = Callable[[Sequence[tuple[NetAddress, NamedPin | None]]], None]
+"""Makes the pins of addresses durable; ``None`` forgets one."""
+SaveTransactions = Callable[[Sequence[tuple[TxId, SaveTransaction | None]]], None]
+"""Makes durable which transactions are kept, all of these at once; ``None`` forgets one."""
 
 
 class AddressSaver:
@@ -59,51 +58,66 @@ class AddressSaver:
 
 
 class ChangeSaver(Generic[K, V]):
-    """Runs ``save`` on a thread, once for each change, the changes of one key in their order (overtaken ones are
-    skipped). One that could not be saved is tried again with the next.
+    """Runs ``save`` on a thread, one call at a time, each with all changes that wait (of one key the newest). What
+    could not be saved is tried again with the next change.
 
     Args:
-        save: makes a change durable; ``None`` forgets the key's value.
+        save: makes changes durable; ``None`` forgets a key's value.
         what: what is kept, in the words of a log line: ``pin``.
     """
 
-    def __init__(self, save: Callable[[K, V | None], None], what: str) -> None:
+    def __init__(self, save: Callable[[Sequence[tuple[K, V | None]]], None], what: str) -> None:
         self._save = save
         self._what = what
         self._changes: dict[K, V | None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._saving: asyncio.Future[LocalError | None] | None = None
+        """The call under way: at its end why it failed, or ``None``."""
+        self._next: asyncio.Future[LocalError | None] | None = None
+        """The call after it, if somebody waits for that one already."""
         self._trouble: LocalError | None = None
 
     def put(self, key: K, value: V | None) -> None:
         """Have a value saved, or forgotten; call it on the loop."""
         self._changes[key] = value
         if self._task is None:
+            self._trouble = None
             self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def finish(self) -> None:
-        """Wait until all is saved.
+        """Wait until all is saved that was put before; what others put meanwhile is not waited for.
 
         Raises:
             LocalError: something could not be.
         """
-        if self._task is not None:
-            await self._task
-        if self._trouble is not None:
-            raise self._trouble
+        trouble = self._trouble
+        if self._task is not None and self._changes:
+            if self._next is None:
+                self._next = asyncio.get_running_loop().create_future()
+            trouble = await asyncio.shield(self._next)
+        elif self._saving is not None:
+            trouble = await asyncio.shield(self._saving)
+        if trouble is not None:
+            raise trouble
 
     async def _run(self) -> None:
-        self._trouble = None
         while self._changes and self._trouble is None:
-            key, value = next(iter(self._changes.items()))
-            del self._changes[key]
+            batch, self._changes = self._changes, {}
+            ended = self._saving = self._next or asyncio.get_running_loop().create_future()
+            self._next = None
             try:
-                await asyncio.to_thread(self._save, key, value)
+                await asyncio.to_thread(self._save, list(batch.items()))
             except Exception as error:  # noqa: BLE001  # pragma: border
-                trouble = (
+                self._trouble = (
                     error if isinstance(error, LocalError) else LocalError(f"a {self._what} was not saved: {error!r}")
                 )
-                self._trouble = trouble
                 # A value that changed meanwhile stays as it is now.
-                self._changes.setdefault(key, value)
-                log.error("%s-not-saved", self._what, extra={"values": {"text": str(trouble)}})
+                self._changes = batch | self._changes
+                log.error("%s-not-saved", self._what, extra={"values": {"text": str(self._trouble)}})
+            self._saving = None
+            ended.set_result(self._trouble)
         self._task = None
+        if self._next is not None:
+            # It had to wait for a call that will not come: the one before it has failed.
+            waiting, self._next = self._next, None
+            waiting.set_result(self._trouble)

@@ -8,7 +8,7 @@ import importlib.util
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,22 +22,24 @@ from ..aio.listen import open_listener
 from ..aio.pools import kept_full
 from ..aio.worker import LedgerWorker
 from ..base.errors import BugError, ConfigError, LocalError
-from ..base.instant import MICROSECONDS, Now, WallTime
+from ..base.instant import MICROSECONDS, Now, WallTime, seconds
 from ..base.limits import BLOCK_WEIGHT, LOBBY_LINKS, MINE_BLOCKS
-from ..base.names import BlockHash, TxId, display_hash
+from ..base.names import BlockHash, display_hash
 from ..base.randomness import Chance
 from ..chain.ledger import BlockVerdict
 from ..control.server import ControlServer, RequestError
 from ..ledgers.kernel.networks import network_named
 from ..ledgers.kernel.transaction import parse_block, transactions_in
 from ..node import Node, NodeConfig, PeerSnapshot, Snapshot
+from ..node.effects import Event
 from ..peers.pins import NamedPin
-from ..store import Datadir, Store, load_mempool, open_datadir, peek, save_mempool
+from ..store import Datadir, Store, open_datadir, peek
 from ..wire.address import AddressError, NetAddress
 from ..wire.target import Target, parse_target
 from . import transactions
 from .logs import log_event
 from .settings import Settings
+from .stem_trace import StemTraceFile
 from .vault import make_vault
 
 if TYPE_CHECKING:
@@ -93,6 +95,8 @@ def open_store(datadir: Datadir, network: str) -> Store:
     """
     store = Store(datadir.path / "state.db")
     try:
+        # Privacy: beside what waits here it would tell, by what is not in it, what its operator had sent.
+        datadir.remove("mempool.dat", "mempool.new")
         for warning in store.warnings:
             log.warning("store", extra={"values": {"text": warning}})
         known = store.get("network")
@@ -188,11 +192,14 @@ async def run_node(
             inbound_slots=settings.inbound,
             lobby_links=lobby_links,
             minimum_work=settings.work(),
+            no_stem=settings.fallback,
+            stem_hop=seconds(settings.stem_hop_ms / 1_000),
+            stem_link_age=seconds(settings.stem_age),
+            trace_stems=settings.stem_trace,
         )
-
-        kept, warning = load_mempool(datadir)
-        if warning:
-            log.warning("mempool", extra={"values": {"text": warning}})
+        listeners: tuple[Callable[[Event], None], ...] = (log_event,)
+        if settings.stem_trace:
+            listeners += (stack.enter_context(StemTraceFile(datadir)).write,)
 
         def make_node(now: Now) -> Node:
             return Node(
@@ -204,21 +211,15 @@ async def run_node(
                 now,
                 pins=store.load_pins(),
                 vault=vault,
-                own=store.load_transactions(),
-                kept=kept,
+                kept=transactions.load(store, now.wall),
             )
 
-        def save_pin(where: NetAddress, pin: NamedPin | None) -> None:
-            if pin is None:
-                store.forget_pin(where)
-            else:
-                store.put_pin(pin)
-
-        def save_transaction(relay_id: TxId, data: bytes | None) -> None:
-            if data is None:
-                store.forget_transaction(relay_id)
-            else:
-                store.keep_transaction(relay_id, data)
+        def save_pins(changes: Iterable[tuple[NetAddress, NamedPin | None]]) -> None:
+            for where, pin in changes:
+                if pin is None:
+                    store.forget_pin(where)
+                else:
+                    store.put_pin(pin)
 
         try:
             driver = Driver(
@@ -227,11 +228,10 @@ async def run_node(
                 listener=listener,
                 source_host=address.host() if address is not None and address.is_loopback() else None,
                 save=store.save_addresses,
-                save_pin=save_pin,
-                save_transaction=save_transaction,
-                save_mempool=partial(save_mempool, datadir),
+                save_pins=save_pins,
+                save_transactions=partial(transactions.save, store),
                 replays=replays,
-                listeners=(log_event,),
+                listeners=listeners,
             )
         except BaseException:
             await worker.close()
@@ -267,6 +267,8 @@ class _Requests:
                 return {"stopping": True}
             case "send":
                 return await transactions.send(self._driver, values)
+            case "sent":
+                return transactions.sent(self._driver, values)
             case "mempool":
                 return transactions.mempool(self._driver, values)
             case "check":

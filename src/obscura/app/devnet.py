@@ -23,6 +23,7 @@ from ..base.errors import ConfigError, LocalError
 from ..base.randomness import Chance
 from ..control.client import NoNodeError, ask
 from .payments import Payments, Spread
+from .stem_report import StemReport, read_traces, report_of
 
 NODES_MOST: Final = 200
 _MARK: Final = ".obscura-devnet"
@@ -32,7 +33,11 @@ _STOP_S: Final = 10
 _QUIET_S: Final = 3
 _BESIDE_PER_S: Final = 10  # payments in a second of mining, at most: the loop takes a tenth of one at least
 _BESIDE_MOST: Final = 2_000  # coins for them; a long run ends without
-_LINKS: Final = 2  # links that each node opens to earlier ones: sparse, connected, and no single point of failure
+_LINKS: Final = (
+    2  # links that each node opens, one to the next, so that they form a ring: sparse, and all have stem peers
+)
+_STEM_AGE_S: Final = 1  # a devnet is young: its links carry stems soon
+_STEM_HOP_MS: Final = 30  # a step between processes of one machine, with shaping and a verdict
 
 
 class DevnetError(LocalError):
@@ -63,6 +68,8 @@ class Summary:
     nodes: tuple[dict[str, Any], ...]
     spread: Spread | None
     """How transactions spread, if some were sent."""
+    stems: StemReport | None
+    """What their stems did, if that was asked for."""
 
 
 class Devnet:
@@ -72,14 +79,16 @@ class Devnet:
         count: how many nodes.
         directory: where they live; ``None`` makes one that is removed at the end.
         seed: draws the graph and the miners.
+        report: have the nodes trace stems, for :attr:`Summary.stems`.
     """
 
-    def __init__(self, count: int, directory: Path | None, seed: int) -> None:
+    def __init__(self, count: int, directory: Path | None, seed: int, *, report: bool = False) -> None:
         if not 1 <= count <= NODES_MOST:
             msg = f"{count} nodes cannot be run: 1 to {NODES_MOST}"
             raise ConfigError(msg)
         self._count = count
         self._given = directory
+        self._report = report
         self._chance = Chance.from_seed(seed)
         self._directory = directory or Path()
         self.nodes: list[DevNode] = []
@@ -128,6 +137,11 @@ class Devnet:
             spread = payments.run(transactions)
             self.refresh()
             show(self.nodes)
+        stems = None
+        if self._report:
+            # Traces are whole when the nodes have stopped.
+            self._stop_nodes()
+            stems = report_of(read_traces([node.datadir for node in self.nodes]))
         best = max(self.nodes, key=lambda node: node.status["height"]).status
         return Summary(
             agreed=self.agreed,
@@ -137,6 +151,7 @@ class Devnet:
             seconds=round(time.monotonic() - began, 2),
             nodes=tuple({"node": node.number, "address": node.address, **node.status} for node in self.nodes),
             spread=spread,
+            stems=stems,
         )
 
     def _settle(self, show: Callable[[list[DevNode]], None]) -> None:
@@ -174,10 +189,13 @@ class Devnet:
             node.status = ask(node.datadir, "status")
 
     def _start(self) -> None:
-        for number in range(self._count):
-            host = f"127.{number // 250 + 1}.{number % 250 + 1}.1"
-            earlier = self._chance.sample([node.address for node in self.nodes], _LINKS)
-            node = DevNode(number, f"{host}:{_free_port(host)}", self._directory / f"node{number}", earlier)
+        hosts = [f"127.{number // 250 + 1}.{number % 250 + 1}.1" for number in range(self._count)]
+        addresses = [f"{host}:{_free_port(host)}" for host in hosts]
+        for number, address in enumerate(addresses):
+            following = addresses[(number + 1) % self._count]
+            others = [one for one in addresses if one not in (address, following)]
+            links = [following, *self._chance.sample(others, _LINKS - 1)] if following != address else []
+            node = DevNode(number, address, self._directory / f"node{number}", links)
             node.datadir.mkdir(mode=0o700, exist_ok=True)
             self.nodes.append(node)
             self._launch(node)
@@ -187,6 +205,12 @@ class Devnet:
     def _launch(self, node: DevNode) -> None:
         command = [sys.executable, "-m", "obscura.cli.main", "node", "--network", "regtest"]
         command += ["--datadir", str(node.datadir), "--listen", node.address, "--no-discover"]
+        command += ["--stem-age", str(_STEM_AGE_S), "--stem-hop-ms", str(_STEM_HOP_MS)]
+        if self._report:
+            command.append("--stem-trace")
+        if self._count == 1:
+            # There is nobody to hide among.
+            command += ["--no-stem", "now"]
         for address in node.connect:
             command += ["--connect", address]
         with (node.datadir / "log").open("ab") as log:
@@ -214,6 +238,11 @@ class Devnet:
                 return
 
     def _stop(self) -> None:
+        self._stop_nodes()
+        if self._given is None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _stop_nodes(self) -> None:
         for node in self.nodes:
             if node.process is not None and node.process.poll() is None:
                 node.process.send_signal(signal.SIGTERM)
@@ -226,8 +255,6 @@ class Devnet:
             except subprocess.TimeoutExpired:
                 node.process.kill()
                 node.process.wait()
-        if self._given is None:
-            shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def _claim(directory: Path) -> None:

@@ -20,6 +20,7 @@ from ..node.effects import (
     LinkClosed,
     LinkOpened,
     Notice,
+    StemTrace,
     TipMoved,
     TransactionSubmitted,
 )
@@ -106,7 +107,7 @@ def configure(level: str, *, as_json: bool) -> None:
 def log_event(event: Event) -> None:
     """One line for an event of the node; addresses stay redacted."""
     match event:
-        case BlockSubmitted() | TransactionSubmitted():
+        case BlockSubmitted() | TransactionSubmitted() | StemTrace():
             return
         case TipMoved(tip, height, disconnected):
             values = {"height": height, "tip": display_hash(tip), "disconnected": disconnected}

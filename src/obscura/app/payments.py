@@ -138,6 +138,7 @@ class Payments:
             payment = self._key.pay([subsidy], outputs)
             self._send(self._datadirs[0], payment)
             self._coins += payment.coins()[:_FAN_OUT]
+        self._await_waiting(self._datadirs[0], needed)
         self._mine(self._datadirs[0], 1)
         self._agree()
 
@@ -162,6 +163,15 @@ class Payments:
                 at = seen.setdefault(txid, [])
                 at += [now] * (holders - len(at))
         return sum(len(at) == len(self._datadirs) for at in seen.values())
+
+    def _await_waiting(self, datadir: Path, count: int) -> None:
+        """Wait until what a node was sent is in its mempool: it is in stem first, where nobody sees it."""
+        deadline = time.monotonic() + _REACH_S
+        while ask(datadir, "mempool")["waiting"] < count:
+            if time.monotonic() > deadline:
+                raise PaymentError(f"what was sent has not spread within {_REACH_S} s")
+            self._refresh()
+            time.sleep(_LOOK_S)
 
     def _agree(self) -> None:
         """Wait until all nodes have the same chain, and their coin views stand at its end."""

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from ..base import limits
 from ..base.errors import ConfigError
+from ..base.instant import MICROSECONDS
 from ..ledgers.kernel.networks import NETWORKS
+from ..node.config import NoStem
 from ..shaping import Profile
 from ..wire.address import AddressError, NetAddress, address_from_ip, parse_address
 from ..wire.target import Mode, Target, parse_target
@@ -53,6 +55,15 @@ class Settings:
     """Links that others may open."""
     relay: bool | None = None
     """Judge and relay transactions, for which a view of all coins is kept. Unset: on all networks but bitcoin."""
+    no_stem: str = "fluff"
+    """What becomes of your own transactions while there is no stem peer: they wait ten minutes and are told to
+    everybody then (fluff), wait for ever (wait), or are told at once (now)."""
+    stem_hop_ms: int = limits.STEM_HOP // 1_000
+    """What one step of a stem takes in this network, in milliseconds; how long a lost stem is waited for follows."""
+    stem_age: int = limits.STEM_LINK_AGE // MICROSECONDS
+    """Seconds that an outbound link must have lasted to be a stem peer."""
+    stem_trace: bool = False
+    """Regtest only: write every step of every stem to stems.jsonl. It gives away what stems hide."""
     allow_local: bool | None = None
     """Treat loopback addresses like public ones. Unset: only on regtest."""
     minimum_work: str = "0"
@@ -80,9 +91,14 @@ class Settings:
             _refuse("listener", self.listener, "only a veiled node can hide; leave --transport away")
         if self.log_level not in _LEVELS:
             _refuse("log_level", self.log_level, f"choose one of {', '.join(_LEVELS)}")
-        for name, most in (("outbound", 1_000), ("inbound", 10_000)):
-            if not 0 <= getattr(self, name) <= most:
-                _refuse(name, getattr(self, name), f"0 to {most}")
+        if self.no_stem not in _NO_STEM:
+            _refuse("no_stem", self.no_stem, f"choose one of {', '.join(_NO_STEM)}")
+        if self.stem_trace and self.network != "regtest":
+            _refuse("stem_trace", self.stem_trace, "it gives away whose transactions are whose: on regtest alone")
+        bounds = {"outbound": (0, 1_000), "inbound": (0, 10_000), "stem_hop_ms": (1, 60_000), "stem_age": (0, 86_400)}
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                _refuse(name, getattr(self, name), f"{least} to {most}")
         self.work()
         self.peers()
         self.listen_address()
@@ -96,6 +112,11 @@ class Settings:
     def profile(self) -> Profile:
         """``shaping`` as a profile."""
         return _PROFILES[self.shaping]
+
+    @property
+    def fallback(self) -> NoStem:
+        """``no_stem`` as the node has it."""
+        return _NO_STEM[self.no_stem]
 
     @property
     def printable(self) -> bool:
@@ -149,6 +170,7 @@ _HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _MODES: Final = {mode.name.lower(): mode for mode in Mode}
 _PROFILES: Final = {profile.value: profile for profile in Profile}
+_NO_STEM: Final = {one.value: one for one in NoStem}
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _TYPES: Final[dict[str, str]] = {one.name: str(one.type) for one in fields(Settings)}
 

@@ -1,16 +1,20 @@
-"""What an operator can ask of a running node about transactions."""
+"""What an operator can ask of a running node about transactions, and how those that wait are kept."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 from ..aio.driver import Driver
 from ..base.errors import LocalError
-from ..base.instant import MICROSECONDS
+from ..base.instant import MICROSECONDS, WallTime, seconds
 from ..base.limits import TX_BYTES
+from ..base.names import TxId
 from ..control.server import RequestError
 from ..node import RelaySnapshot
+from ..node.effects import KeptTransaction, SaveTransaction
+from ..store import Store
 
 
 async def send(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +36,27 @@ async def send(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
         raise RequestError("failed", str(error)) from error
     if not done.accepted:
         raise RequestError(done.rule, f"refused: {done.rule}" + (f": {done.detail}" if done.detail else ""))
-    return {"txid": done.txid.reveal(), "fee": done.fee, "already": bool(done.rule)}
+    stage = "" if done.stage is None else done.stage.value
+    return {"txid": done.txid.reveal(), "fee": done.fee, "already": bool(done.rule), "stage": stage}
+
+
+def sent(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
+    """How far a transaction of this run's operator has come, as far as the node knows. ``txid`` is its id.
+
+    Raises:
+        RequestError: it is no id, or no transaction of that id was sent here in this run.
+    """
+    text = values.get("txid")
+    try:
+        raw = bytes.fromhex(text if isinstance(text, str) else "?")
+    except ValueError:
+        raw = b""
+    if len(raw) != 32:
+        raise RequestError("bad-txid", "an id has 64 hexadecimal digits")
+    stage = driver.sent_stage(TxId(raw[::-1]))
+    if stage is None:
+        raise RequestError("not-sent", "no transaction of this id was sent here since the node has started")
+    return {"txid": text, "stage": stage.value}
 
 
 def mempool(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
@@ -57,3 +81,25 @@ def mempool(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
 def relay_of(picture: RelaySnapshot) -> dict[str, Any]:
     """The transactions' part of ``obscura status --json``."""
     return asdict(picture)
+
+
+def load(store: Store, wall: WallTime) -> tuple[KeptTransaction, ...]:
+    """What earlier runs have kept. A clock that was ahead then makes nothing younger than new.
+
+    Raises:
+        StoreError: the disk refuses.
+    """
+    return tuple(
+        KeptTransaction(data, seconds(max(0, wall - hour)), stem) for data, stem, hour in store.load_transactions()
+    )
+
+
+def save(store: Store, changes: Iterable[tuple[TxId, SaveTransaction | None]]) -> None:
+    """Make what the node wants kept, or forgotten, durable at once.
+
+    Raises:
+        StoreError: the disk refuses; nothing has changed.
+    """
+    store.keep_transactions(
+        [(name, None, False) if one is None else (name, one.data, one.stem) for name, one in changes]
+    )

@@ -69,6 +69,17 @@ def node(
     relay: Annotated[
         bool | None, typer.Option(help="Relay transactions; keeps a view of all coins. Default: not on bitcoin.")
     ] = None,
+    no_stem: Annotated[
+        str | None,
+        typer.Option(help="Own transactions without a stem peer: fluff (told after ten minutes), wait, or now."),
+    ] = None,
+    stem_hop_ms: Annotated[
+        int | None, typer.Option(help="What a step of a stem takes here; lost stems are waited for accordingly.")
+    ] = None,
+    stem_age: Annotated[int | None, typer.Option(help="Seconds until an outbound link may carry stems.")] = None,
+    stem_trace: Annotated[
+        bool | None, typer.Option("--stem-trace", help="Regtest: write every step of every stem to stems.jsonl.")
+    ] = None,
     allow_local: Annotated[bool | None, typer.Option(help="Gossip loopback addresses too.")] = None,
     minimum_work: Annotated[str | None, typer.Option(help="Hex: least work of a chain to download.")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
@@ -93,6 +104,10 @@ def node(
         "outbound": outbound,
         "inbound": inbound,
         "relay": relay,
+        "no_stem": no_stem,
+        "stem_hop_ms": stem_hop_ms,
+        "stem_age": stem_age,
+        "stem_trace": stem_trace,
         "allow_local": allow_local,
         "minimum_work": minimum_work,
         "log_level": log_level,

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ..app.devnet import Devnet, DevNode
 from ..app.payments import Spread
+from ..app.stem_report import StemReport
 from .asking import show_bytes
 from .options import JsonOption
 
@@ -29,13 +30,17 @@ def devnet(
         int, typer.Option(min=0, max=20_000, help="How many are sent afterwards, from random nodes, and timed.")
     ] = 50,
     seed: Annotated[int, typer.Option(help="Draws the graph and the miners.")] = 1,
+    report: Annotated[
+        bool, typer.Option("--report", help="Trace stems, and show how long they were and who told whom first.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a network of real nodes on this machine: they link, mine, relay, and must agree in the end.
 
-    Exit code 0 only if all tips agree, and all transactions have reached all nodes and a block.
+    Exit code 0 only if all tips agree, and all transactions have reached all nodes and a block; with --report, only if
+    no node told of its own transaction first without a reason.
 
-    Example: obscura devnet --nodes 8 --seconds 30 --transactions 1000
+    Example: obscura devnet --nodes 8 --seconds 30 --transactions 1000 --report
     """
     console = Console(highlight=False)
     # A stop from outside must stop the nodes too: it takes the way of Ctrl-C.
@@ -43,7 +48,7 @@ def devnet(
     quiet = as_json or not console.is_terminal
     if not as_json:
         console.print(f"starting {nodes} nodes …")
-    with Devnet(nodes, directory, seed) as net:
+    with Devnet(nodes, directory, seed, report=report) as net:
         if quiet:
             summary = net.run(seconds, lambda _: None, transactions)
         else:
@@ -59,9 +64,12 @@ def devnet(
         console.print(f"tip {summary.tip}", soft_wrap=True)
         if summary.spread is not None:
             console.print(_spread_lines(summary.spread), soft_wrap=True)
+        if summary.stems is not None:
+            console.print(_stem_lines(summary.stems), soft_wrap=True)
     spread = summary.spread
     lost = spread is not None and not spread.sent == spread.reached_all <= spread.confirmed
-    if not summary.agreed or lost or (transactions and spread is None):
+    told_too_soon = summary.stems is not None and summary.stems.told_too_soon > 0
+    if not summary.agreed or lost or told_too_soon or (transactions and spread is None):
         raise typer.Exit(1)
 
 
@@ -72,6 +80,23 @@ def _spread_lines(spread: Spread) -> str:
         f"half of the nodes had one after {spread.half_median} s (median; slowest {spread.half_slowest} s), "
         f"all of them after {spread.all_median} s (slowest {spread.all_slowest} s)"
     )
+
+
+def _stem_lines(stems: StemReport) -> str:
+    lengths = ", ".join(f"{length}: {count}" for length, count in sorted(stems.lengths.items())) or "none"
+    lines = (
+        f"stems of {stems.transactions} transactions: {stems.mean_length:.1f} nodes on average took one before it was "
+        f"spread (nodes: transactions = {lengths})",
+        f"first spread by a diffuser {stems.spread_by_diffuser}, because an embargo had ended "
+        f"{stems.spread_by_embargo}, {stems.spread_by_origin} of these at the origin; "
+        f"{stems.restemmed} were given to the origin's other stem peer",
+        "the origin told its peers:",
+        f"  after somebody else had spread it                                  {stems.told_after_others}",
+        f"  because its embargo had ended                                      {stems.told_by_embargo}",
+        f"  because it came back by stem while the origin spreads all that does  {stems.told_as_diffuser}",
+        f"  too soon, for none of these reasons                                {stems.told_too_soon}",
+    )
+    return "\n".join(lines)
 
 
 def _table(nodes: list[DevNode]) -> Table:

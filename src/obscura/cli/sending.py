@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Annotated
 
 import typer
@@ -16,6 +17,16 @@ from .asking import show_bytes
 from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, is_elsewhere, read_elsewhere
 
 _TEXT_BYTES = 2 * TX_BYTES + 2
+_LOOK_S = 0.2
+_UNDER_WAY = ("waiting", "stemmed")
+_STAGES = {
+    "waiting": "it waits for a stem peer: an outbound, encrypted link that has lasted for a while",
+    "stemmed": "it was given to a stem peer, and has not been seen since",
+    "fluffed": "this node tells everybody itself: it did not come back in time, or there was no stem peer",
+    "seen": "it came back from the network: it spreads",
+    "confirmed": "a block holds it",
+    "refused": "it cannot spread any more: something contradicts it, or the least fee has risen",
+}
 
 
 def send(
@@ -23,13 +34,18 @@ def send(
         str, typer.Argument(metavar="HEX", help="A whole signed transaction in hexadecimal; @FILE or - reads it.")
     ],
     datadir: DatadirOption = DEFAULT_DATADIR,
+    wait: Annotated[
+        float, typer.Option(min=0, max=86_400, help="Follow it for so many seconds, until it spreads, and show how.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Hand a transaction to a running node: it is checked, kept until a block holds it, and relayed.
+    """Hand a transaction to a running node: it is checked, kept while it waits, and sent on its way by stem, so that it
+    spreads from somewhere else.
 
-    Prints its id, or the rule that it breaks (exit code 1).
+    Prints its id, or the rule that it breaks (exit code 1); on standard error, how far it has come as far as the node
+    may know. Sent again, the same transaction shows how far it has come since.
 
-    Example: obscura send --datadir a @payment.hex
+    Example: obscura send --datadir a --wait 60 @payment.hex
     """
     text = transaction_text(transaction)
     try:
@@ -41,12 +57,23 @@ def send(
         if error.code == "bad-hex":
             raise ConfigError(str(error)) from error
         raise
+    if not as_json:
+        typer.echo(answer["txid"])
+        if answer["already"]:
+            typer.echo("it waits already, and counts as your own", err=True)
+        typer.echo(_STAGES.get(answer["stage"], answer["stage"]), err=True)
+    began = time.monotonic()
+    while answer["stage"] in _UNDER_WAY and (passed := time.monotonic() - began) < wait:
+        time.sleep(min(_LOOK_S, wait - passed))
+        stage = ask(datadir, "sent", {"txid": answer["txid"]})["stage"]
+        if stage != answer["stage"]:
+            answer["stage"] = stage
+            if not as_json:
+                typer.echo(f"after {time.monotonic() - began:.1f} s: {_STAGES.get(stage, stage)}", err=True)
     if as_json:
         typer.echo(json.dumps({"accepted": True, **answer}))
-        return
-    typer.echo(answer["txid"])
-    if answer["already"]:
-        typer.echo("it waits for a block already, and is kept as your own from now on", err=True)
+    if answer["stage"] == "refused":
+        raise typer.Exit(1)
 
 
 def mempool(

@@ -15,6 +15,7 @@ from ..base.limits import (
     RECEIVE_BUFFER_BYTES,
     SERVE_BATCH_BLOCKS,
     SMALL_IN_FLIGHT,
+    STEM_TOTAL_BYTES,
     SYNC_BUFFER_BYTES,
     TRACKED_SHARE,
     TRACKED_TOTAL,
@@ -47,7 +48,9 @@ def _check_relay(relay: Relay) -> None:
     """The mempool, the line, the orphans and the announcements check their own bounds; these are the node's."""
     assert len(relay.judging) <= VALIDATION_BATCH, "one batch is before the ledger"
     assert len(relay.own) <= OWN_TRANSACTIONS, "our operator's are bounded"
+    assert relay.stems.pool.held <= 3 * STEM_TOTAL_BYTES, "what is in stem is bounded"
     assert len(relay.tracker) <= TRACKED_TOTAL + TRACKED_SHARE * len(relay.links), "announcements are bounded in all"
     for link in relay.links.values():
         assert link.known.size <= 16 * 32_768, "what a link has is remembered in half a megabyte"
+        assert link.stemmed.size <= 16 * 4_096, "what it has stemmed is remembered in some kilobytes"
         assert link.told.size <= 16 * 32_768, "and so is what it was told"

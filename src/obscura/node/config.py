@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from ..base import limits
 from ..base.instant import Duration
 from ..shaping import Profile
 from ..wire.address import NetAddress
 from ..wire.target import Mode, Target
+
+
+class NoStem(Enum):
+    """What becomes of our operator's transactions while there is no stem peer."""
+
+    FLUFF = "fluff"
+    """They wait for one as long as ``stem_wait`` says, and are spread by the node itself then."""
+    WAIT = "wait"
+    """They wait for ever."""
+    NOW = "now"
+    """They are spread at once: where nothing is to be hidden."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +61,32 @@ class NodeConfig:
     """And of what an outbound link is told."""
     relay_tenths: int = 10
     """Tenths of the usual rate at which transactions are announced; 0 for no bound, in a network of one's own."""
+    stem_diffusers: float = limits.STEM_DIFFUSERS / 100
+    """The share of epochs in which the node spreads what others stem."""
+    stem_epoch: Duration = limits.STEM_EPOCH
+    """Length of an epoch."""
+    stem_hop: Duration = limits.STEM_HOP
+    """What a step of a stem takes; embargoes follow from it."""
+    stem_early: float = limits.STEM_EARLY / 100
+    """The probability that an embargo ends early on a stem of the expected length."""
+    embargo_mean: Duration | None = None
+    """Mean of the embargoes; if not given, it follows from the three above."""
+    stem_link_age: Duration = limits.STEM_LINK_AGE
+    """How long a link must have lasted to be a stem peer."""
+    stem_wait: Duration = limits.STEM_WAIT
+    """How long our operator's transactions wait for a stem peer."""
+    no_stem: NoStem = NoStem.FLUFF
+    """And what follows when there is none."""
+    trace_stems: bool = False
+    """Tell of every step of every stem (:class:`~obscura.node.effects.StemTrace`). It gives away what stems hide: for
+    networks of experiments."""
     mempool_bytes: int = limits.MEMPOOL_BYTES
     """Memory for the transactions that wait for a block."""
     minimum_work: int = 0
     """Bodies are downloaded only for a chain with at least this much work (design §8)."""
+
+    @property
+    def stem_hops(self) -> float:
+        """Expected steps of a stem; as many as usual where no node ends one."""
+        share = self.stem_diffusers
+        return 1 / share if 0 < share < 1 else 100 / limits.STEM_DIFFUSERS

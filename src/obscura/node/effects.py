@@ -7,12 +7,14 @@ driver has already closed is to be ignored.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TypeAlias
 
 from ..base.instant import Duration, WallTime
 from ..base.names import BlockHash, ConnId, TxId
 from ..chain import BlockReport, BlockVerdict, Candidate, CoinReport, HeaderReport, TxOutcome
 from ..peers.record import AddressRecord
+from ..relay.sent import Stage
 from ..wire.address import NetAddress
 
 # -- requests to the ledger's worker, and its answers
@@ -148,6 +150,36 @@ class TransactionSubmitted:
     rule: str = ""
     detail: str = ""
     fee: int = 0
+    stage: Stage | None = None
+    """How far it has come, if it is accepted."""
+
+
+class StemStep(Enum):
+    """What may happen to a transaction in stem, and around it."""
+
+    OWN = "own"
+    """Our operator's was taken."""
+    CAME = "came"
+    """A link has stemmed it; it is judged next."""
+    GIVEN = "given"
+    """A stem peer was given it."""
+    EXPIRED = "expired"
+    """Its embargo has ended, or its wait for a stem peer."""
+    SPREAD = "spread"
+    """It is taken into the open here."""
+    HEARD = "heard"
+    """A link has sent it in the open."""
+    TOLD = "told"
+    """A link was told of it by ``inv``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StemTrace:
+    """A step, where ``trace_stems`` asks for it; ``conn`` is the other side, if there is one."""
+
+    step: StemStep
+    relay_id: TxId
+    conn: ConnId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +191,15 @@ class Notice:
 
 
 Event: TypeAlias = (
-    LinkOpened | LinkClosed | DialFailed | TipMoved | BlockRefused | BlockSubmitted | TransactionSubmitted | Notice
+    LinkOpened
+    | LinkClosed
+    | DialFailed
+    | TipMoved
+    | BlockRefused
+    | BlockSubmitted
+    | TransactionSubmitted
+    | StemTrace
+    | Notice
 )
 
 
@@ -237,33 +277,28 @@ class ForgetPin:
 
 @dataclass(frozen=True, slots=True)
 class SaveTransaction:
-    """Keep a transaction of our operator for the next run, until a block holds it."""
+    """Keep a transaction that waits for the next run, whoever sent it. For one that is kept already: only ``stem`` may
+    have changed."""
 
     relay_id: TxId
     data: bytes = field(repr=False)
+    stem: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ForgetTransaction:
-    """Keep a transaction of our operator no longer."""
+    """Keep a transaction no longer: it has left for good."""
 
     relay_id: TxId
 
 
 @dataclass(frozen=True, slots=True)
 class KeptTransaction:
-    """A transaction that waits for a block, and how long it has by now."""
+    """A transaction that an earlier run has kept (:class:`SaveTransaction`), and how long ago it began to."""
 
     data: bytes = field(repr=False)
     age: Duration
-
-
-@dataclass(frozen=True, slots=True)
-class SaveMempool:
-    """The node stops: keep these for the next run, in the place of what was kept before. Our operator's are not among
-    them (:class:`SaveTransaction`)."""
-
-    transactions: tuple[KeptTransaction, ...] = field(repr=False)
+    stem: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +331,6 @@ Effect: TypeAlias = (
     | ForgetPin
     | SaveTransaction
     | ForgetTransaction
-    | SaveMempool
     | Admit
     | Tell
 )

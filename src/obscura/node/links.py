@@ -13,7 +13,7 @@ from ..channel.transport import PlainTransport, Transport
 from ..peers.pins import Verdict
 from ..shaping import make_shaper
 from ..wire.address import NetAddress
-from ..wire.features import Feature, FeatureSet
+from ..wire.features import Feature, FeatureSet, PrivacyFeature
 from ..wire.greeting import PROTOCOL_VERSION, Version
 from ..wire.identity import KeyClass, class_of
 from ..wire.target import Mode, Target
@@ -143,7 +143,7 @@ def _version(state: NodeState, nonce: int, now: Now) -> Version:
         protocol=PROTOCOL_VERSION,
         # Privacy: rounded, so that clock skew does not link our identities.
         timestamp=WallTime(now.wall - now.wall % VERSION_ROUNDING),
-        features=FeatureSet(_features(state), state.ledger.privacy_bits),
+        features=_features(state),
         user_agent=state.config.user_agent,
         best_hash=tip.hash,
         best_height=tip.height,
@@ -151,11 +151,18 @@ def _version(state: NodeState, nonce: int, now: Now) -> Version:
     )
 
 
-def _features(state: NodeState) -> Feature:
-    features = Feature.NONE if state.door.vault is None else Feature.PRIVACY_FEATURES
-    if state.relay is not None and state.relay.serving:
+def _features(state: NodeState) -> FeatureSet:
+    features, privacy = Feature.NONE, state.ledger.privacy_bits
+    relays = state.relay is not None and state.relay.serving
+    if relays:
         features |= Feature.BASIC_TRANSACTIONS
-    return features
+    if state.door.vault is not None:
+        features |= Feature.PRIVACY_FEATURES
+        if relays:
+            # Stems go over encrypted links alone, which a node without keys has none of.
+            features |= Feature.DANDELION
+            privacy |= PrivacyFeature.DANDELION_PLUS_PLUS
+    return FeatureSet(features, privacy)
 
 
 def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
@@ -173,7 +180,7 @@ def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
     peer.opened_at = now.mono
     state.tell(LinkOpened(peer.conn, peer.address, peer.inbound, event.version.user_agent))
     on_gossip.begin(state, peer, now)
-    on_relay.begin(state, peer)
+    on_relay.begin(state, peer, now)
     on_sync.begin(state, peer, now)
 
 
@@ -224,7 +231,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
         if not event.silent:
             state.inbound_open -= 1
     on_sync.peer_gone(state, peer, now)
-    on_relay.peer_gone(state, conn)
+    on_relay.peer_gone(state, conn, now)
     if not event.silent and not peer.inbound and not peer.left_alone:
         state.dialer.ended(peer.address, peer.lived(now.mono), now)
     dial_due(state, now)

@@ -15,7 +15,7 @@ from dataclasses import replace
 from ..base.errors import BugError, PeerFault
 from ..base.instant import MICROSECONDS, Duration, Instant, Now
 from ..base.limits import CLOCK_JUMP
-from ..base.names import ConnId
+from ..base.names import ConnId, TxId
 from ..base.randomness import Chance
 from ..chain import BlockReport, CoinReport, HeaderReport, Ledger, Restored, relaying
 from ..channel import Closed, MessageFault, Opened
@@ -23,14 +23,28 @@ from ..peers.book import AddressBook
 from ..peers.dialing import Dialer
 from ..peers.pins import NamedPin, PinError, Pins
 from ..peers.record import AddressRecord
+from ..relay.sent import Stage
 from ..sync.view import HeaderTree
 from ..wire.address import NetAddress
-from ..wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
+from ..wire.blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
 from ..wire.registry import Message
 from ..wire.target import Mode, Target
-from . import doors, following, judging, links, on_gossip, on_relay, on_serve, on_sync, pinning, sinks, spreading
+from . import (
+    doors,
+    following,
+    judging,
+    links,
+    on_gossip,
+    on_relay,
+    on_serve,
+    on_sync,
+    pinning,
+    sinks,
+    spreading,
+    stemming,
+)
 from .bounds import check_bounds
 from .config import NodeConfig
 from .effects import BlocksRead, Drop, Effect, KeptTransaction, LedgerAnswer, Notice, TransactionsJudged
@@ -52,8 +66,7 @@ class Node:
         addresses: what the store kept of the address book.
         now: both clocks.
         pins: what the store kept of named peers' keys.
-        own: our operator's transactions that no block held yet when the last run ended.
-        kept: other transactions that waited for a block then.
+        kept: the transactions that waited for a block when the last run ended, in any order.
         vault: our keys. Only a node whose transport is plain may do without: then nothing is ever encrypted.
 
     Raises:
@@ -71,7 +84,6 @@ class Node:
         *,
         pins: Iterable[NamedPin] = (),
         vault: Vault | None = None,
-        own: Sequence[bytes] = (),
         kept: Sequence[KeptTransaction] = (),
     ) -> None:
         if vault is None and config.transport is not Mode.PLAIN:
@@ -97,7 +109,7 @@ class Node:
         judge = relaying(ledger)
         relay = None
         if judge is not None:
-            relay = Relay(judge, config, chance.fork("relay"), tuple(kept), tuple(own), now.mono)
+            relay = Relay(judge, config, chance.fork("relay"), tuple(kept), now.mono)
         self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, vault, relay, now)
 
     # -- the operator
@@ -120,7 +132,7 @@ class Node:
 
     def submit_transaction(self, data: bytes, now: Now) -> int:
         """Hand in a transaction of our own. The answer is a ``TransactionSubmitted`` with the ticket returned here. One
-        that is accepted is kept, over restarts as well, until a block holds it."""
+        that is accepted is kept, over restarts as well, while it waits; that it is ours is known to this run alone."""
         self._tick(now)
         ticket = self._state.new_id()
         judging.submit(self._state, data, ticket, now)
@@ -162,7 +174,6 @@ class Node:
         for conn in list(state.door.sinks):
             sinks.end(state, conn, now)
         links.save_due(state, now)
-        following.keep(state, now)
         self._settle(now)
 
     # -- the network
@@ -326,6 +337,8 @@ class Node:
             case "throttle":
                 # What was made for it is with the driver now, which has said if that is too much.
                 on_serve.serve(self._state, peer)
+            case "tried":
+                stemming.tried(self._state, peer, now)
             case "advertise":
                 on_gossip.advertise(self._state, peer, now)
         self._pump(peer, now)
@@ -363,6 +376,11 @@ class Node:
     def mempool(self, now: Now) -> list[MempoolItem]:
         """What waits for a block, parents before children. For our operator alone: ids are revealed by it."""
         return [] if self._state.relay is None else self._state.relay.items(now.mono)
+
+    def sent_stage(self, txid: TxId) -> Stage | None:
+        """How far a transaction of our operator has come, as far as the node knows; ``None`` for any other, and for one
+        of an earlier run. For our operator alone."""
+        return None if self._state.relay is None else self._state.relay.stems.log.get(txid)
 
     def block_candidates(self, weight_max: int) -> list[bytes]:
         """Whole transactions for a block of ``weight_max`` weight units, by what each pays together with its
@@ -519,6 +537,8 @@ class Node:
                 on_gossip.on_addr(state, peer, message, now)
             case GetAddr():
                 on_gossip.on_getaddr(state, peer, now)
+            case DandelionTx():
+                stemming.on_dandelion_tx(state, peer, message, now)
             case Tx():
                 on_relay.on_tx(state, peer, message, now)
             case Version() | Verack() | Ping():

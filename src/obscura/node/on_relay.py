@@ -16,14 +16,16 @@ from ..relay.validation import Waiting
 from ..wire.blocks import GetData, Inv, NotFound, Tx
 from ..wire.features import Feature
 from ..wire.inventory import KIND_TX, InventoryItem
-from . import following, judging, spreading
+from . import judging, spreading, stemming
+from .effects import StemStep
 from .peer import Peer
 from .relay_state import Relay
 from .state import NodeState
 
 
-def begin(state: NodeState, peer: Peer) -> None:
+def begin(state: NodeState, peer: Peer, now: Now) -> None:
     """A link has opened."""
+    stemming.begin(state, peer, now)
     if state.relay is not None and peer.channel.in_force.features & Feature.BASIC_TRANSACTIONS:
         spreading.join(state.relay, peer)
 
@@ -37,7 +39,7 @@ def on_inv(state: NodeState, peer: Peer, message: Inv, now: Now) -> None:
         if item.kind != KIND_TX:
             continue
         count += 1
-        if relay is None or link is None or following.behind(state):
+        if relay is None or link is None or state.behind:
             continue
         name = TxId(item.hash)
         short = relay.short(name)
@@ -65,7 +67,8 @@ def on_tx(state: NodeState, peer: Peer, message: Tx, now: Now) -> None:
     relay.due = True
     short = relay.short(name)
     link.known.add(short)
-    if name in relay.pool or short in relay.rejects or relay.handles(name) or following.behind(state):
+    stemming.trace(state, StemStep.HEARD, name, peer.conn)
+    if name in relay.pool or short in relay.rejects or relay.handles(name) or state.behind:
         relay.tracker.answered(peer.conn, name)
         return
     try:
@@ -76,7 +79,7 @@ def on_tx(state: NodeState, peer: Peer, message: Tx, now: Now) -> None:
         relay.rejects.add(short)
         peer.channel.charge(FAULT_MALFORMED, fault.rule, now.mono)
         return
-    if judging.offer(relay, Waiting(peer.conn, message.data, info)):
+    if relay.offer(Waiting(peer.conn, message.data, info)):
         relay.tracker.answered(peer.conn, name)
     elif requested:
         # It was not the link's choice to send so many at once.
@@ -94,12 +97,16 @@ def on_notfound(state: NodeState, peer: Peer, message: NotFound) -> None:
             relay.tracker.not_found(peer.conn, TxId(item.hash))
 
 
-def peer_gone(state: NodeState, conn: ConnId) -> None:
+def peer_gone(state: NodeState, conn: ConnId, now: Now) -> None:
     """A link has ended: others are asked for what it was to send."""
     relay = state.relay
-    if relay is None or relay.links.pop(conn, None) is None:
+    if relay is None:
         return
     relay.due = True
+    taken = relay.links.pop(conn, None)
+    stemming.peer_gone(state, relay, conn, now)
+    if taken is None:
+        return
     relay.trickle.leave(conn)
     relay.tracker.peer_gone(conn)
     judging.link_gone(relay, relay.queue.peer_gone(conn))
@@ -114,12 +121,13 @@ def deadline(state: NodeState, now: Now) -> None:
         return
     relay.due = True
     spreading.tell_due(state, relay, now)
+    stemming.deadline(state, relay, now)
     for orphan in relay.orphans.expire(now.mono):
         relay.tracker.release(orphan.info.relay_id)
     if now.mono >= relay.sweep_at:
         # It walks the whole pool: not for every timer, which peers have a hand in.
         relay.sweep_at = after(now.mono, MEMPOOL_SWEEP)
-        judging.left(state, relay, relay.pool.expire(now.mono), for_good=False)
+        judging.left(state, relay, relay.pool.expire(now.mono), for_good=True)
 
 
 def settle(state: NodeState, now: Now) -> None:
@@ -130,6 +138,7 @@ def settle(state: NodeState, now: Now) -> None:
     relay.due = False
     _request(state, relay, now)
     judging.begin(state, relay, now)
+    stems_at = stemming.settle(state, relay, now)
     spreading.release(relay, now.mono)
     state.timers.set(
         ("relay", 0),
@@ -139,6 +148,7 @@ def settle(state: NodeState, now: Now) -> None:
             spreading.next_release(relay),
             relay.orphans.next_deadline(),
             relay.sweep_at,
+            stems_at,
         ),
     )
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..base.instant import Duration, Instant, after
-from ..base.limits import MEMPOOL_SWEEP, RELAY_OUTBOUND_FACTOR
+from ..base.limits import MEMPOOL_SWEEP, RELAY_OUTBOUND_FACTOR, STEMMED_GENERATION
 from ..base.names import NULL_HASH, BlockHash, ConnId, TxId
 from ..base.randomness import Chance
 from ..chain import TransactionLedger
@@ -29,6 +29,7 @@ from ..relay.validation import ValidationQueue, Waiting
 from .config import NodeConfig
 from .effects import KeptTransaction
 from .snapshot import MempoolItem, RelaySnapshot
+from .stem_state import Stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,14 @@ class Judged:
 
     item: Waiting
     parents: tuple[TxId, ...]
+    leans_on_stems: bool = False
+    """Some of these are in stem."""
 
 
 class RelayLink:
     """A link on which BasicTransactions is in force."""
 
-    __slots__ = ("inbound", "known", "pending", "told")
+    __slots__ = ("inbound", "known", "pending", "stemmed", "told")
 
     def __init__(self, *, inbound: bool) -> None:
         self.inbound = inbound
@@ -50,6 +53,8 @@ class RelayLink:
         """Short ids of what it has announced or sent."""
         self.told = KnownIds()
         """Short ids of what we have announced to it: what it may ask for."""
+        self.stemmed = KnownIds(STEMMED_GENERATION)
+        """Short ids of what it has stemmed to us."""
         self.pending: dict[TxId, int] = {}
         """Relay and short ids of what it is told at its next moment."""
 
@@ -59,7 +64,7 @@ class RelayLink:
 
 
 class Relay:
-    """The transactions' part of a node's state. ``kept`` and ``own`` are what earlier runs have left."""
+    """The transactions' part of a node's state. ``kept`` is what earlier runs have left, in any order."""
 
     def __init__(
         self,
@@ -67,7 +72,6 @@ class Relay:
         config: NodeConfig,
         chance: Chance,
         kept: tuple[KeptTransaction, ...],
-        own: tuple[bytes, ...],
         now: Instant,
     ) -> None:
         self.ledger = ledger
@@ -81,15 +85,19 @@ class Relay:
         self.trickle = Trickle(chance.fork("trickle"), config.relay_inbound_mean, config.relay_outbound_mean)
         self.inbound = Backlog(now, config.relay_tenths)
         self.outbound = Backlog(now, config.relay_tenths * RELAY_OUTBOUND_FACTOR // 10)
+        self.stems = Stems(config, chance.fork("stems"), now)
         self.links: dict[ConnId, RelayLink] = {}
-        self.judging: dict[TxId, Judged] = {}
-        """Before the ledger now, by relay id."""
+        self.judging: dict[bytes, Judged] = {}
+        """Before the ledger now, by :attr:`Waiting.key`."""
         self.tickets: dict[TxId, list[int]] = {}
         """Our operator's, who waits for the verdict, by relay id."""
         self.own: dict[TxId, TxId] = {}
-        """Relay ids of his transactions that no block holds yet and that are kept for the next run, by txid."""
+        """Relay ids of his transactions that wait, or are judged again, by txid. In memory alone: the next run does not
+        know whose they were."""
+        self.saved: dict[TxId, bool] = {}
+        """What is on disk of what this run has seen, by relay id, and its ``stem`` mark: see :mod:`.keeping`."""
         self.kept = kept
-        self.kept_own = own
+        """On disk as well, and not yet taken up: nothing is judged before the view has stood at the tip."""
         # -- the coin view
         self.begun = False
         """The view has made its first step: links may be opened, as we know by now what we can offer."""
@@ -113,9 +121,25 @@ class Relay:
         """The short id by which the links' tables know a transaction."""
         return short_id(self._short_key, relay_id)
 
+    def offer(self, item: Waiting) -> bool:
+        """Put a transaction of the open that was not decided into the line; if there is no room, others may be asked
+        for it, and the answer is ``False``."""
+        self.due = True
+        taken = self.queue.put(item)
+        if taken:
+            self.tracker.hold(item.info.relay_id)
+        else:
+            self.tracker.release(item.info.relay_id)
+        return taken
+
     def handles(self, relay_id: TxId) -> bool:
-        """Whether a transaction is here and not decided."""
+        """Whether a transaction is here in the open and not decided."""
         return relay_id in self.queue or relay_id in self.judging or relay_id in self.orphans
+
+    def stems_own(self, relay_id: TxId) -> bool:
+        """Whether our operator's transaction, or one of an earlier run, is to be judged before it is in stem."""
+        key = relay_id + bytes(8)
+        return key in self.queue or key in self.judging
 
     def picture(self, now: Instant) -> RelaySnapshot:
         """The part of a snapshot."""
@@ -127,8 +151,9 @@ class Relay:
             size=self.pool.size,
             memory=self.pool.held,
             floor=self.pool.floor(now),
-            own=len(self.own) + len(self.kept_own),
-            in_line=len(self.queue) + len(self.judging),
+            own=sum(1 for relay_id in self.own.values() if relay_id in self.pool),
+            # Privacy: what is in stem shows nowhere.
+            in_line=len(self.queue) - self.queue.stems + sum(not one.item.stem for one in self.judging.values()),
             orphans=len(self.orphans),
             announced=len(self.tracker),
             links=len(self.links),
@@ -156,10 +181,21 @@ class Relay:
         self.orphans.check()
         self.tracker.check()
         self.trickle.check()
+        self.stems.check()
         for name in (entry.info.relay_id for entry in self.pool.entries()):
             assert not self.handles(name), "what waits for a block is decided"
+            assert name in self.saved, "what waits for a block is on disk"
+        for name in self.saved:
+            here = name in self.pool or name in self.stems.pool or self.handles(name) or self.stems_own(name)
+            assert here, "what is on disk waits, or is judged again"
+        for entry in self.stems.pool.entries():
+            name = entry.info.relay_id
+            assert name in self.saved and name not in self.pool, "what is in stem is on disk, and not in the open"
+        assert all(name in self.saved for name in self.own.values()), "our operator's are known while they are kept"
+        assert not (self.kept and self.serving), "what was kept is taken up when the view stands at the tip"
         assert not (self.judging and not self.serving), "nothing is judged before the view has stood at the tip"
-        assert all(self.handles(name) for name in self.tickets), "who waits for a verdict gets one"
+        for name in self.tickets:
+            assert self.handles(name) or self.stems_own(name), "who waits for a verdict gets one"
         for conn, link in self.links.items():
             link.known.check()
             link.told.check()

@@ -77,7 +77,7 @@ class RelaySnapshot:
     floor: int
     """The least fee that is taken now, for 1,000 virtual bytes."""
     own: int
-    """Our operator's that no block holds yet."""
+    """Of these, sent by our operator since the node has started."""
     in_line: int
     """In line, and before the ledger."""
     orphans: int

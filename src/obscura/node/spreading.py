@@ -21,6 +21,8 @@ from ..relay.mempool import PoolEntry, ancestors_of, rate
 from ..wire.blocks import Inv, Tx
 from ..wire.frame import type_field
 from ..wire.inventory import KIND_TX, InventoryItem
+from . import stemming
+from .effects import StemStep
 from .peer import Peer
 from .relay_state import Relay, RelayLink
 from .state import NodeState
@@ -128,6 +130,7 @@ def _tell(state: NodeState, peer: Peer, link: RelayLink, entries: list[tuple[Poo
     entries.sort(key=lambda pair: (len(ancestors_of(pair[0])), pair[0].info.relay_id))
     for start in range(0, len(entries), INV_ITEMS_SENT):
         part = entries[start : start + INV_ITEMS_SENT]
-        for _, short in part:
+        for entry, short in part:
             link.told.add(short)
+            stemming.trace(state, StemStep.TOLD, entry.info.relay_id, peer.conn)
         state.send(peer, Inv(tuple(InventoryItem(KIND_TX, entry.info.relay_id) for entry, _ in part)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..base.instant import Duration, Instant, Now, after
-from ..base.limits import HEADERS_ITEMS, SEND_BUFFER_BYTES
+from ..base.limits import HEADERS_ITEMS, RELAY_BEHIND, SEND_BUFFER_BYTES
 from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
 from ..chain.ledger import Ledger
@@ -298,6 +298,12 @@ class NodeState:
     def open_peers(self) -> list[Peer]:
         """Links whose handshake is done, oldest first."""
         return [peer for peer in self.peers.values() if peer.is_open]
+
+    @property
+    def behind(self) -> bool:
+        """Our chain lacks so much that what is announced now could not be judged. A block or two are no reason: each
+        one is missing for a moment, and announcements come only once."""
+        return self.tree.best.height - self.tree.tip.height > RELAY_BEHIND
 
     @property
     def syncing(self) -> bool:

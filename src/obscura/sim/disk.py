@@ -7,17 +7,16 @@ The model, as strict as the :class:`~obscura.chain.ledger.Ledger` contract and n
 * Headers without their block are written but never synced: chance draws how many of them survive.
 * The address book is as it was last saved; a save in progress is done or not done as a whole.
 * A named peer's pin is on the disk as soon as the node has said so: it is one small transaction.
-* An operator's transaction is on the disk as soon as the node has said so; the mempool is as the last life that ended
-  in order left it.
+* A transaction that waits, whoever sent it, is on the disk as soon as the node has said so.
 * A knock at a keyed listener is on the disk before it is answered, and nothing of it waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ..base.instant import Now, WallTime
+from ..base.instant import Now, WallTime, seconds, whole_hour
 from ..base.names import BlockHash, TxId
 from ..base.randomness import Chance
 from ..chain import HEADER_BYTES, BlockReport, BlockVerdict
@@ -46,6 +45,15 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A transaction that is kept, whether it is on its stem, and since which hour."""
+
+    data: bytes = field(repr=False)
+    stem: bool
+    hour: WallTime
+
+
+@dataclass(frozen=True, slots=True)
 class Losses:
     """What a crash has cost: of blocks in progress, of headers, and whether a save of addresses was under way."""
 
@@ -69,10 +77,8 @@ class Disk:
         """Written and not synced."""
         self.addresses: tuple[AddressRecord, ...] = ()
         self.pins: dict[NetAddress, NamedPin] = {}
-        self.sent: dict[TxId, bytes] = {}
-        """The operator's transactions, synced."""
-        self.mempool: tuple[KeptTransaction, ...] = ()
-        """What waited for a block when a life ended in order."""
+        self.waiting: dict[TxId, Held] = {}
+        """Transactions that wait, synced."""
         self.vault: Vault | None = None
         """The keys of the host, once it has some: they are the same in its next life."""
         self.replays = ReplayWindow()
@@ -108,6 +114,22 @@ class Disk:
             self.pins[address] = pin
         else:
             self.pins.pop(address, None)
+
+    def keep_transaction(self, relay_id: TxId, data: bytes, wall: WallTime, *, stem: bool) -> None:
+        """A transaction is kept, or its mark changes: one that is kept already keeps its hour."""
+        known = self.waiting.get(relay_id)
+        self.waiting[relay_id] = Held(data, stem, whole_hour(wall) if known is None else known.hour)
+
+    def forget_transaction(self, relay_id: TxId) -> None:
+        """A transaction is kept no longer."""
+        self.waiting.pop(relay_id, None)
+
+    def kept(self, wall: WallTime) -> tuple[KeptTransaction, ...]:
+        """The transactions for the next life, in the order of their ids: the disk knows no other."""
+        return tuple(
+            KeptTransaction(held.data, seconds(max(0, wall - held.hour)), held.stem)
+            for _, held in sorted(self.waiting.items(), key=lambda item: item[0])
+        )
 
     def crash(self, ledger: MemoryLedger, under_way: Sequence[LedgerRequest], chance: Chance) -> Losses:
         """The host is gone in the middle of what it did.

@@ -46,10 +46,10 @@ from ..node.effects import (
     ReadBlocks,
     Resume,
     SaveAddresses,
-    SaveMempool,
     SavePin,
     SaveTransaction,
     Send,
+    StemTrace,
     Tell,
     TipMoved,
     TransactionsJudged,
@@ -70,7 +70,17 @@ PORT: Final = 18_444
 _TOLD: Final[dict[type, int]] = {
     kind: number
     for number, kind in enumerate(
-        (LinkOpened, LinkClosed, DialFailed, TipMoved, BlockRefused, BlockSubmitted, Notice, TransactionSubmitted)
+        (
+            LinkOpened,
+            LinkClosed,
+            DialFailed,
+            TipMoved,
+            BlockRefused,
+            BlockSubmitted,
+            Notice,
+            TransactionSubmitted,
+            StemTrace,
+        )
     )
 }
 
@@ -168,8 +178,7 @@ class Host:
             self.clock.now,
             pins=pins,
             vault=vault,
-            own=tuple(self.disk.sent.values()),
-            kept=self.disk.mempool,
+            kept=self.disk.kept(self.clock.now.wall),
         )
         network.join(self)
 
@@ -398,12 +407,10 @@ class Host:
                 self.disk.save_pin(address, NamedPin(address, key, first_seen))
             case ForgetPin(address):
                 self.disk.save_pin(address, None)
-            case SaveTransaction(relay_id, data):
-                self.disk.sent[relay_id] = data
+            case SaveTransaction(relay_id, data, stem):
+                self.disk.keep_transaction(relay_id, data, self.clock.now.wall, stem=stem)
             case ForgetTransaction(relay_id):
-                self.disk.sent.pop(relay_id, None)
-            case SaveMempool(transactions):
-                self.disk.mempool = transactions
+                self.disk.forget_transaction(relay_id)
             case Admit(conn, shown, at):
                 [new] = self.disk.replays.admit([(shown, at)])
                 self.node.admitted(conn, new, self.clock.now)

@@ -1,4 +1,4 @@
-"""Addresses, keys and state, in one SQLite file (docs/decisions/0002-store.md says why SQLite).
+"""Addresses, keys, transactions that wait and state, in one SQLite file (docs/decisions/0002-store.md says why SQLite).
 
 A damaged file is set aside under another name, never overwritten, and a new one begun: everything in here can be learnt
 again, except keys, which is why the text says where the old file is. A file from a newer release is left alone.
@@ -11,22 +11,25 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
+from ..base.digest import double_sha256
 from ..base.errors import StoreError
-from ..base.instant import WallTime
+from ..base.instant import WallTime, whole_hour
 from ..base.names import TxId
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
 from ..wire.address import ADDRESS_LENGTHS, AddressError, NetAddress, Network, parse_address
 from ..wire.keytext import KEY_BYTES
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 _SPACE_BYTES: Final = 1 << 20
 """With less free space a disk counts as full: the log of one change takes some ten thousand bytes."""
-_SENT: Final = "CREATE TABLE sent (serial INTEGER PRIMARY KEY, relay_id BLOB NOT NULL, data BLOB NOT NULL)"
+_WAITING: Final = """CREATE TABLE waiting (
+    relay_id BLOB PRIMARY KEY, data BLOB NOT NULL, stem INTEGER NOT NULL, hour INTEGER NOT NULL) WITHOUT ROWID"""
+_KEEP: Final = "INSERT INTO waiting VALUES (?, ?, ?, ?) ON CONFLICT (relay_id) DO UPDATE SET stem = excluded.stem"
 _TABLES: Final = (
     """CREATE TABLE address (
         network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
@@ -35,16 +38,25 @@ _TABLES: Final = (
     "CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    _SENT,
+    _WAITING,
 )
 _CHANGES: Final = {
     1: (
         "ALTER TABLE address ADD COLUMN key BLOB",
         "CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID",
     ),
-    2: (_SENT,),
+    2: ("CREATE TABLE sent (serial INTEGER PRIMARY KEY, relay_id BLOB NOT NULL, data BLOB NOT NULL)",),
+    3: (
+        _WAITING,
+        """INSERT OR IGNORE INTO waiting
+            SELECT relay_id, data, 0, strftime('%s', 'now') / 3600 * 3600 FROM sent""",
+        "DROP TABLE sent",
+    ),
 }
 """From each older format to the next one."""
+
+Change: TypeAlias = tuple[TxId, bytes | None, bool]
+"""A transaction's relay id, its bytes (``None``: it is kept no longer) and whether it is on its stem."""
 
 
 class NewerStoreError(StoreError):
@@ -158,33 +170,43 @@ class Store:
         """
         return self._change("DELETE FROM pin WHERE address = ?", (address.reveal(),)) > 0
 
-    # -- our operator's transactions
+    # -- transactions that wait
 
-    def load_transactions(self) -> tuple[bytes, ...]:
-        """All that were kept, in the order in which they were sent: parents before children.
-
-        Raises:
-            StoreError: the disk refuses.
-        """
-        return tuple(data for _, _, data in self._all("sent ORDER BY serial"))
-
-    def keep_transaction(self, relay_id: TxId, data: bytes) -> None:
-        """Keep a transaction until a block holds it; durable on return.
+    def load_transactions(self) -> tuple[tuple[bytes, bool, WallTime], ...]:
+        """All that are kept, in the order of their ids, which says nothing: the bytes, whether it is on its stem, and
+        the hour in which it was first kept. Rows whose bytes are not what their id names are dropped.
 
         Raises:
             StoreError: the disk refuses.
         """
-        absent = "WHERE NOT EXISTS (SELECT 1 FROM sent WHERE relay_id = ?)"
-        names = bytes(relay_id), data, bytes(relay_id)
-        self._change(f"INSERT INTO sent (relay_id, data) SELECT ?, ? {absent}", names)
+        found = []
+        broken: list[Change] = []
+        for relay_id, data, stem, hour in self._all("waiting"):
+            if isinstance(data, bytes) and double_sha256(data) == relay_id and isinstance(hour, int):
+                found.append((data, bool(stem), WallTime(hour)))
+            else:
+                broken.append((relay_id, None, False))
+        if broken:
+            self.keep_transactions(broken)
+        return tuple(found)
 
-    def forget_transaction(self, relay_id: TxId) -> None:
-        """Keep a transaction no longer.
+    def keep_transactions(self, changes: Sequence[Change]) -> None:
+        """Keep transactions for the next run, or keep them no longer, in one transaction of the database; durable on
+        return. One that is kept already keeps its hour.
 
         Raises:
-            StoreError: the disk refuses.
+            StoreError: the disk refuses; nothing has changed.
         """
-        self._change("DELETE FROM sent WHERE relay_id = ?", (bytes(relay_id),))
+        hour = whole_hour(WallTime(int(time.time())))
+        gone = [(relay_id,) for relay_id, data, _ in changes if data is None]
+        kept = [(relay_id, data, stem, hour) for relay_id, data, stem in changes if data is not None]
+        with self._lock:
+            try:
+                with self._database:
+                    self._database.executemany("DELETE FROM waiting WHERE relay_id = ?", gone)
+                    self._database.executemany(_KEEP, kept)
+            except sqlite3.Error as error:
+                raise _trouble(self._path, error) from error
 
     # -- state
 
@@ -250,6 +272,8 @@ class Store:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
+            # Privacy: what is kept no longer is overwritten, not only unlinked.
+            database.execute("PRAGMA secure_delete = ON")
             version = int(database.execute("PRAGMA user_version").fetchone()[0])
             if version > SCHEMA:
                 msg = (
@@ -273,6 +297,8 @@ class Store:
                         for statement in _CHANGES[step]:
                             database.execute(statement)
                     database.execute(f"PRAGMA user_version = {SCHEMA}")
+                # What the older format told is overwritten in the file itself now, not at some later checkpoint.
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except BaseException:
             database.close()
             raise

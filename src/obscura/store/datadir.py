@@ -34,6 +34,19 @@ class Datadir:
     ) -> None:
         self.close()
 
+    def remove(self, *names: str) -> None:
+        """Delete files that an earlier release has left; those that are not there are passed over.
+
+        Raises:
+            StoreError: one cannot be deleted.
+        """
+        for name in names:
+            try:
+                (self.path / name).unlink(missing_ok=True)
+            except OSError as error:
+                msg = f"{self.path / name}, of an earlier release, cannot be deleted: {error.strerror}"
+                raise StoreError(msg) from error
+
     def close(self) -> None:
         """Give the lock up. A second call does nothing."""
         if self._fd >= 0:

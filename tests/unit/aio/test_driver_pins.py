@@ -21,7 +21,7 @@ def test_a_forgotten_pin_is_durable_on_return(factory: Factory) -> None:
     saved: list[tuple[NetAddress, NamedPin | None]] = []
 
     async def main() -> None:
-        node = RealNode(vault=make_vault(), pins=[PIN], save_pin=lambda address, pin: saved.append((address, pin)))
+        node = RealNode(vault=make_vault(), pins=[PIN], save_pins=saved.extend)
         async with running(node):
             assert await node.driver.forget_pin(ADDRESS)
             assert saved == [(ADDRESS, None)]
@@ -33,11 +33,11 @@ def test_a_forgotten_pin_is_durable_on_return(factory: Factory) -> None:
 
 @LOOPS
 def test_a_disk_that_fails_is_told_to_who_asked(factory: Factory) -> None:
-    def save(_address: NetAddress, _pin: NamedPin | None) -> None:
+    def save(_changes: object) -> None:
         raise StoreError("the disk is full")
 
     async def main() -> None:
-        node = RealNode(vault=make_vault(), pins=[PIN], save_pin=save)
+        node = RealNode(vault=make_vault(), pins=[PIN], save_pins=save)
         async with running(node):
             with pytest.raises(StoreError, match="full"):
                 await node.driver.forget_pin(ADDRESS)
@@ -50,7 +50,7 @@ def test_a_new_pin_is_saved_before_the_end(factory: Factory) -> None:
     saved: list[tuple[NetAddress, NamedPin | None]] = []
 
     async def main() -> None:
-        node = RealNode(vault=make_vault(), save_pin=lambda address, pin: saved.append((address, pin)))
+        node = RealNode(vault=make_vault(), save_pins=saved.extend)
 
         def meet(now: Now) -> None:
             pinning.meet(node.driver._node._state, Target(ADDRESS), PIN.key, now._replace(wall=WallTime(5)), named=True)

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
-from aio_nodes import LOOPS, Factory, run
+from aio_nodes import LOOPS, Factory, run, until
 
 from obscura.aio.alarm import Alarm
 from obscura.aio.clock import read_clock
@@ -82,15 +83,18 @@ def pin(port: int, key: bytes = b"\x01" * 32) -> NamedPin:
     return NamedPin(parse_address(f"20.1.0.1:{port}"), key, WallTime(5))
 
 
+Pins = Sequence[tuple[NetAddress, NamedPin | None]]
+
+
 @LOOPS
-def test_every_pin_is_saved_the_newest_of_each(factory: Factory) -> None:
-    saved: list[tuple[NetAddress, NamedPin | None]] = []
+def test_changes_that_wait_are_saved_together_the_newest_of_each(factory: Factory) -> None:
+    saved: list[Pins] = []
     gate = threading.Event()
 
-    def save(address: NetAddress, pin: NamedPin | None) -> None:
+    def save(changes: Pins) -> None:
         assert gate.wait(10)
         assert threading.current_thread() is not threading.main_thread()
-        saved.append((address, pin))
+        saved.append(changes)
 
     async def main() -> None:
         saver = ChangeSaver(save, "pin")
@@ -103,7 +107,7 @@ def test_every_pin_is_saved_the_newest_of_each(factory: Factory) -> None:
         saver.put(one.address, None)
         gate.set()
         await saver.finish()
-        assert saved == [(one.address, one), (other.address, changed), (one.address, None)]
+        assert saved == [[(one.address, one)], [(other.address, changed), (one.address, None)]]
 
     run(factory, main())
 
@@ -113,13 +117,13 @@ def test_every_pin_is_saved_the_newest_of_each(factory: Factory) -> None:
 def test_a_pin_that_is_not_saved_is_told_and_tried_again(
     factory: Factory, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    saved: list[NetAddress] = []
+    saved: list[Pins] = []
     broken = True
 
-    def save(address: NetAddress, _pin: NamedPin | None) -> None:
+    def save(changes: Pins) -> None:
         if broken:
             raise error
-        saved.append(address)
+        saved.append(changes)
 
     async def main() -> None:
         nonlocal broken
@@ -132,11 +136,53 @@ def test_a_pin_that_is_not_saved_is_told_and_tried_again(
         broken = False
         saver.put(other.address, other)
         await saver.finish()
-        assert saved == [one.address, other.address]
+        assert saved == [[(one.address, one), (other.address, other)]]
 
     with caplog.at_level(logging.ERROR, "obscura"):
         run(factory, main())
     assert [record.getMessage() for record in caplog.records] == ["pin-not-saved"]
+
+
+@LOOPS
+def test_who_waits_is_told_of_his_own_batch_alone(factory: Factory) -> None:
+    """A stream of changes does not keep anybody waiting, and a failure is told to all whose change it had."""
+    gates = [threading.Event() for _ in range(3)]
+    calls: list[Pins] = []
+
+    def save(changes: Pins) -> None:
+        calls.append(changes)
+        assert gates[len(calls) - 1].wait(10)
+        if len(calls) == 2:
+            raise StoreError("no room")
+
+    async def main() -> None:
+        saver = ChangeSaver(save, "pin")
+        loop = asyncio.get_running_loop()
+        ones = [pin(number) for number in range(4)]
+        saver.put(ones[0].address, ones[0])
+        first = loop.create_task(saver.finish())
+        await until(lambda: len(calls) == 1, "the first is under way")
+        saver.put(ones[1].address, ones[1])
+        second, third = loop.create_task(saver.finish()), loop.create_task(saver.finish())
+        given_up = loop.create_task(saver.finish())
+        await asyncio.sleep(0)
+        given_up.cancel()
+        gates[0].set()
+        await first
+        await until(lambda: len(calls) == 2, "the second is under way")
+        saver.put(ones[2].address, ones[2])
+        fourth = loop.create_task(saver.finish())
+        await asyncio.sleep(0)
+        gates[1].set()
+        for task in (second, third, fourth):
+            with pytest.raises(StoreError, match="no room"):
+                await task
+        saver.put(ones[3].address, ones[3])
+        gates[2].set()
+        await saver.finish()
+        assert [[value for _, value in call] for call in calls] == [ones[:1], ones[1:2], ones[1:4]]
+
+    run(factory, main())
 
 
 @LOOPS

@@ -32,7 +32,7 @@ from obscura.base.names import TxId
 from obscura.chain import OutPoint
 from obscura.ledgers.memory import HEADER_BYTES, MemoryLedger, mine
 from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction, output, pack_body, parse
-from obscura.node.effects import Ask, FollowCoins, JudgeTransactions, LinkClosed, TransactionSubmitted
+from obscura.node.effects import Ask, FollowCoins, JudgeTransactions, KeptTransaction, LinkClosed, TransactionSubmitted
 from obscura.relay.mempool import Mempool as Mempool_
 from obscura.wire.blocks import GetData, Headers, Inv, NotFound, Tx
 from obscura.wire.features import Feature
@@ -180,12 +180,12 @@ class TestTheWay:
         other = started(world, 0)
         world.advance(LONG)
         assert other.node.mempool(world.now) == [], "what was told once is not told to newcomers"
-        again = started(world, own=(pay(faucet(2)),))
+        again = started(world, kept=(KeptTransaction(pay(faucet(2)), seconds(0)),))
         world.advance(LONG)
         dialler = started(world, len(world.hosts) - 1)
         world.advance(LONG)
         assert waits(dialler, pay(faucet(2)))
-        assert again.node.snapshot(world.now).relay.own == 1
+        assert again.node.snapshot(world.now).relay.own == 0, "nobody remembers whose it was"
 
     def test_who_has_it_is_not_told(self, world: World) -> None:
         host = started(world)
@@ -505,7 +505,7 @@ class TestTheChain:
             send(world, host, data)
         block(host, pay(faucet(1), salt=9))
         assert [one.relay_id for one in host.node.mempool(world.now)] == [relay_id(second)]
-        assert list(host.sent) == [relay_id(second)], "what can never be valid is not kept"
+        assert list(host.waiting) == [relay_id(second)], "what can never be valid is not kept"
 
     def test_a_reorganisation_brings_back_what_only_the_old_branch_held(self, world: World) -> None:
         host = started(world)
@@ -587,7 +587,7 @@ class TestOurOperator:
         assert send(world, host, pay(faucet(99), salt=1)).accepted
         told = send(world, host, data)
         assert (told.accepted, told.rule) == (False, rule)
-        assert len(host.sent) == 1
+        assert len(host.waiting) == 1
 
     def test_twice_is_as_good_as_once(self, world: World) -> None:
         host = started(world)
@@ -608,9 +608,10 @@ class TestOurOperator:
         host = started(world)
         data = pay(faucet(1))
         link(world, host).say(Tx(data))
-        assert host.sent == {}
+        assert host.node.snapshot(world.now).relay.own == 0
         assert send(world, host, data).accepted
-        assert list(host.sent) == [relay_id(data)]
+        assert host.node.snapshot(world.now).relay.own == 1
+        assert list(host.waiting) == [relay_id(data)]
 
     def test_an_orphan_of_a_peer_is_judged_anew(self, world: World) -> None:
         host = started(world)
@@ -627,58 +628,6 @@ class TestOurOperator:
         peer = link(world, host)
         assert peer.say(Mempool()) == [Inv(())]
         assert host.node.mempool(world.now) == []
-
-    def test_his_transactions_and_the_pool_come_back_after_a_restart(self, world: World) -> None:
-        host = started(world)
-        own = pay(faucet(1))
-        theirs = [pay(faucet(2)), child(pay(faucet(2)))]
-        send(world, host, own)
-        for data in theirs:
-            link(world, host, len(data) % 7 + relay_id(data)[0] % 40).say(Tx(data))
-        world.advance(seconds(7_200))
-        host.node.stop(world.now)
-        world.run()
-        assert [(one.data, one.age >= seconds(7_200)) for one in host.mempool] == [(data, True) for data in theirs]
-        assert list(host.sent.values()) == [own]
-        again = started(world, own=tuple(host.sent.values()), kept=host.mempool)
-        world.run()
-        assert all(waits(again, data) for data in (own, *theirs))
-        ages = {one.relay_id: (one.own, one.age) for one in again.node.mempool(world.now)}
-        assert ages[relay_id(own)][0]
-        assert ages[relay_id(theirs[0])] == (False, host.mempool[0].age)
-        again.node.check()
-        block(again, own)
-        assert again.sent == {}
-        again.node.stop(world.now)
-        world.run()
-        assert [one.data for one in again.mempool] == theirs
-
-    def test_what_a_block_took_meanwhile_is_forgotten(self, world: World) -> None:
-        host = started(world)
-        own = pay(faucet(1))
-        ledger = MemoryLedger()
-        ledger.accept_blocks([mine(ledger.tip, pack_body([own]), world.block_time())])
-        again = started(world, own=(own,), ledger=ledger, hold=FollowCoins)
-        again.sent[relay_id(own)] = own
-        again.release()
-        world.run()
-        assert again.sent == {}
-        assert again.node.mempool(world.now) == []
-        assert host.sent == {}
-
-    def test_a_stop_in_the_middle_of_taking_up_loses_nothing(self, world: World) -> None:
-        host = started(world)
-        kept = [pay(faucet(number)) for number in range(100)]
-        for data in kept:
-            send(world, host, data)
-        host.node.stop(world.now)
-        world.run()
-        again = started(world, own=tuple(host.sent.values()), hold=JudgeTransactions)
-        world.run()
-        assert again.node.mempool(world.now) == []
-        again.node.stop(world.now)
-        world.run()
-        assert again.mempool == (), "his own are kept apart, and nothing of them was forgotten"
 
     def test_so_many_and_no_more(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("obscura.node.judging.OWN_TRANSACTIONS", 3)

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 from nodes import mine_chain
 
-from obscura.base.instant import seconds
-from obscura.base.names import BlockHash
+from obscura.base.digest import double_sha256
+from obscura.base.instant import seconds, whole_hour
+from obscura.base.names import BlockHash, TxId
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory import MemoryLedger
+from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction
 from obscura.node import NodeConfig, pinning
+from obscura.node.config import NoStem
 from obscura.node.effects import AcceptBlocks, AcceptHeaders, ReadBlocks
 from obscura.peers.pins import Verdict
 from obscura.sim.disk import Clock, Disk
@@ -158,3 +161,40 @@ def test_a_keyed_listener_remembers_who_has_knocked_in_its_next_life() -> None:
     assert len(disk.replays) == 2
     [(first, at), _] = disk.replays.entries()
     assert disk.replays.admit([(first, at)]) == [False]
+
+
+def test_what_waits_survives_every_crash_and_nothing_says_whose_it_was() -> None:
+    world = World(1)
+    network = Network(world, LineOptions(), Journal())
+    config = NodeConfig(
+        network="memory", user_agent="/Obscura:sim/", allow_local=True, no_stem=NoStem.NOW, transport=Mode.PLAIN
+    )
+    disk, clock = Disk(), Clock(world)
+    host = Host(0, network, config, clock=clock, disk=disk)
+    host.start()
+    world.run_for(seconds(1))
+    data = [make_transaction([faucet(number)], [FAUCET_AMOUNT - 1_000]) for number in range(3)]
+    for one in data:
+        host.send(one)
+    world.run_for(seconds(1))
+    hour = whole_hour(world.now.wall)
+    assert {name: (held.data, held.stem, held.hour) for name, held in disk.waiting.items()} == {
+        TxId(double_sha256(one)): (one, False, hour) for one in data
+    }
+    assert repr(data[0]) not in repr(disk.waiting)
+    world.run_for(seconds(2 * 3_600))
+    host.crash(power=True)
+    again = Host(0, network, config, clock=clock, disk=disk, life=1)
+    again.start()
+    world.run_for(seconds(1))
+    items = again.node.mempool(clock.now)
+    assert [one.relay_id for one in items] == sorted(disk.waiting)
+    assert not any(one.own for one in items)
+    assert all(one.age >= seconds(2 * 3_600) for one in items)
+    assert all(held.hour == hour for held in disk.waiting.values())
+    clock.skew = -24 * 3_600
+    assert [one.age for one in disk.kept(clock.now.wall)] == [0, 0, 0], "a clock that was ahead makes nothing younger"
+    disk.forget_transaction(TxId(bytes(32)))
+    for name in list(disk.waiting):
+        disk.forget_transaction(name)
+    assert disk.kept(clock.now.wall) == ()

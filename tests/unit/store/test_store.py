@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from obscura.base.digest import double_sha256
 from obscura.base.errors import StoreError
-from obscura.base.instant import WallTime
+from obscura.base.instant import WallTime, whole_hour
+from obscura.base.names import TxId
 from obscura.peers.pins import NamedPin
 from obscura.peers.record import AddressRecord
 from obscura.store import Store, open_datadir
@@ -130,6 +133,16 @@ INSERT INTO state VALUES ('network', 'signet');
 PRAGMA user_version = 1;
 """
 """What the release before keys and pins has written."""
+FORMAT_2 = """
+ALTER TABLE address ADD COLUMN key BLOB;
+CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 2;
+"""
+FORMAT_3 = """
+CREATE TABLE sent (serial INTEGER PRIMARY KEY, relay_id BLOB NOT NULL, data BLOB NOT NULL);
+PRAGMA user_version = 3;
+"""
+"""That one kept its operator's transactions, and no others, in the order in which they were sent."""
 
 
 def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
@@ -164,6 +177,39 @@ def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
         fresh = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
     database.close()
     assert {name for name in fresh if any(f"TABLE {name} " in table for table in tables)} == fresh
+    assert len(tables) == len(fresh)
+
+
+@pytest.mark.parametrize("before", [FORMAT_1, FORMAT_1 + FORMAT_2, FORMAT_1 + FORMAT_2 + FORMAT_3])
+def test_every_older_format_keeps_what_it_had(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "state.db"
+    sent = [b"b" * 300, b"a" * 70_000, b"c" * 20]
+    kept = "sent" in before
+    with sqlite3.connect(path) as database:
+        database.executescript(before)
+        if kept:
+            rows = [(double_sha256(data), data) for data in sent]
+            database.executemany("INSERT INTO sent (relay_id, data) VALUES (?, ?)", [*rows, rows[0]])
+    database.close()
+    hour = whole_hour(WallTime(int(time.time())))
+    store = Store(path)
+    rows_now = store.load_transactions()
+    content = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+    assert store.get("network") == "signet"
+    assert [record.address.port for record in store.load_addresses()] == [8333]
+    store.keep_transactions([(TxId(double_sha256(data)), None, False) for data in sent])
+    store.close()
+    assert [data for data, _, _ in rows_now] == (sorted(sent, key=double_sha256) if kept else [])
+    assert all(not stem and when in (hour, hour + 3_600) for _, stem, when in rows_now)
+    assert content.count(b"c" * 20) == kept, "the old table is overwritten, and the log with it"
+    again = Store(path)
+    assert again.load_transactions() == ()
+    again.close()
+    assert not any(b"c" * 20 in one.read_bytes() for one in tmp_path.iterdir())
+    with sqlite3.connect(path) as database:
+        names = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+    database.close()
+    assert "sent" not in names
 
 
 @pytest.mark.parametrize("damage", ["garbage", "zeros", "middle", "truncated"])
@@ -223,6 +269,13 @@ def test_the_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
     script += f"d = open_datadir(Path({str(datadir)!r})); os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", script], check=False)
     open_datadir(datadir).close()
+    with open_datadir(datadir) as locked:
+        (datadir / "old").write_text("")
+        locked.remove("old", "older")
+        assert not (datadir / "old").exists()
+        (datadir / "old").mkdir()
+        with pytest.raises(StoreError, match="old, of an earlier release, cannot be deleted"):
+            locked.remove("old")
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be used"):
         open_datadir(tmp_path / "file")
