@@ -17,6 +17,7 @@ from ..relay.validation import Waiting
 from ..wire.features import Feature
 from . import judging, keeping, stemming
 from .effects import FollowCoins
+from .peer import Peer
 from .relay_state import Relay
 from .state import NodeState, PendingFollow
 
@@ -56,13 +57,24 @@ def stepped(state: NodeState, report: CoinReport, now: Now) -> None:
 def renew(state: NodeState, now: Now) -> None:
     """End one link that was opened before we could relay, and whose peer could; whoever dialled it dials again."""
     for peer in state.open_peers():
-        version = peer.channel.peer_version
-        could = version is not None and version.features.features & Feature.BASIC_TRANSACTIONS
-        if could and not peer.channel.in_force.features & Feature.BASIC_TRANSACTIONS:
+        if _could_relay(peer):
             peer.channel.close("features-changed")
             state.wake(peer.conn)
             _renew_later(state, now)
             return
+
+
+def opened(state: NodeState, peer: Peer, now: Now) -> None:
+    """A link has opened. Its handshake may have begun before we could relay, and ended after :func:`renew` was done."""
+    if state.relay is not None and state.relay.serving and _could_relay(peer):
+        _renew_later(state, now)
+
+
+def _could_relay(peer: Peer) -> bool:
+    """The peer has set the bit, and we had not when the link was opened."""
+    version = peer.channel.peer_version
+    could = version is not None and bool(version.features.features & Feature.BASIC_TRANSACTIONS)
+    return could and not peer.channel.in_force.features & Feature.BASIC_TRANSACTIONS
 
 
 def _renew_later(state: NodeState, now: Now) -> None:

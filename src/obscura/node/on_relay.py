@@ -16,7 +16,7 @@ from ..relay.validation import Waiting
 from ..wire.blocks import GetData, Inv, NotFound, Tx
 from ..wire.features import Feature
 from ..wire.inventory import KIND_TX, InventoryItem
-from . import judging, spreading, stemming
+from . import following, judging, spreading, stemming
 from .effects import StemStep
 from .peer import Peer
 from .relay_state import Relay
@@ -26,6 +26,7 @@ from .state import NodeState
 def begin(state: NodeState, peer: Peer, now: Now) -> None:
     """A link has opened."""
     stemming.begin(state, peer, now)
+    following.opened(state, peer, now)
     if state.relay is not None and peer.channel.in_force.features & Feature.BASIC_TRANSACTIONS:
         spreading.join(state.relay, peer)
 

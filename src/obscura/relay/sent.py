@@ -16,7 +16,7 @@ class Stage(Enum):
     """In the order in which they may follow each other."""
 
     WAITING = "waiting"
-    """There is no stem peer to give it to yet."""
+    """There is no stem peer yet, or it has as much as it takes."""
     STEMMED = "stemmed"
     """It was given to a stem peer, and has not been seen since."""
     FLUFFED = "fluffed"

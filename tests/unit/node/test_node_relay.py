@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from nodes import Host, World, mine_chain
+from pair import make_version
 from stranger import Stranger
 
 from obscura.base.digest import double_sha256
@@ -35,8 +36,8 @@ from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_tran
 from obscura.node.effects import Ask, FollowCoins, JudgeTransactions, KeptTransaction, LinkClosed, TransactionSubmitted
 from obscura.relay.mempool import Mempool as Mempool_
 from obscura.wire.blocks import GetData, Headers, Inv, NotFound, Tx
-from obscura.wire.features import Feature
-from obscura.wire.greeting import Mempool
+from obscura.wire.features import Feature, FeatureSet
+from obscura.wire.greeting import Mempool, Verack
 from obscura.wire.inventory import KIND_TX, InventoryItem
 from obscura.wire.registry import Message, encode_message
 
@@ -652,6 +653,21 @@ class TestTheView:
         assert [one.reason for one in host.events if isinstance(one, LinkClosed)] == ["features-changed"]
         assert (able.closed, unable.closed) == (True, False)
         assert link(world, host, 2).say(getdata(b"?"), Mempool())[-1:] != [], "it serves"
+
+    def test_a_handshake_that_was_under_way_is_renewed_as_well(self, world: World) -> None:
+        """Begun before we could relay, complete when the other links have been renewed: both sides would stay without
+        the bit for ever."""
+        host = started(world, hold=FollowCoins)
+        slow = Stranger(world, host, greet=False)
+        slow.say(make_version(4242, FeatureSet(RELAYS)))
+        host.release()
+        world.run()
+        world.advance(seconds(20))
+        slow.say(Verack())
+        assert not slow.closed
+        world.advance(LONG)
+        assert slow.closed
+        assert [one.reason for one in host.events if isinstance(one, LinkClosed)] == ["features-changed"]
 
     def test_dials_wait_for_the_first_step(self, world: World) -> None:
         first = started(world)
