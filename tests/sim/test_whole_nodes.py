@@ -14,6 +14,7 @@ from obscura.base.instant import seconds
 from obscura.base.limits import STEM_EARLY
 from obscura.base.randomness import Chance
 from obscura.lab.attacks import Setup, attack
+from obscura.lab.embargoes import Hole, swallow
 from obscura.lab.statistics import estimate
 from obscura.lab.whole import WholeOutcome, WholeSetup, play
 
@@ -57,10 +58,21 @@ def test_what_is_swallowed_comes_to_everybody_all_the_same() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_without_spies_embargoes_rarely_end_early() -> None:
-    early = estimate([one.early for one in worlds(WholeSetup(NODES, 0.0, 0.1), 8)])
-    assert early.mean <= STEM_EARLY / 100 + 3 * early.error, early
-    assert early.mean - 3 * early.error <= STEM_EARLY / 100
+def test_without_spies_embargoes_end_no_earlier_than_the_policies_say() -> None:
+    """At the time that a step takes between whole nodes, over links of 110 ms; in a large network that is within ε. How
+    many are diffusers varies from small world to small world, and a few with hardly any decide the mean."""
+    whole = worlds(WholeSetup(NODES, 0.0, 0.1), 16)
+    hop = estimate([one.hop_s for one in whole]).mean
+    assert 0.11 < hop < 0.15, hop
+
+    def early(nodes: int, graphs: int) -> list[float]:
+        hole = Hole(Setup("regular", "one-to-one", 0.0, nodes, 0.1), seconds(hop), restems=True)
+        return [swallow(hole, Chance.from_seed(1).fork(f"graph {number}")).early for number in range(graphs)]
+
+    ours, others = estimate([one.early for one in whole]), estimate(early(NODES, 200))
+    assert ours.mean <= others.mean + 3 * math.hypot(ours.error, others.error), (ours, others)
+    large = estimate(early(1_000, 20))
+    assert large.mean + 3 * large.error <= STEM_EARLY / 100, large
 
 
 def test_the_command() -> None:

@@ -208,9 +208,9 @@ def whole(
 ) -> None:
     """Whole simulated nodes on exactly 4-regular graphs, with encryption, verdicts and lines; the same attack.
 
-    Prints recall and precision, how often a transaction was passed on by stem on average, and the shares on which an
-    embargo ended early, whose origin was the first to spread them, and that came to all honest nodes (without diffusers
-    and swallowers a world ends when spies have seen all, before anything has spread).
+    Prints recall and precision, how often a transaction was passed on by stem on average, what a step took, and the
+    shares on which an embargo ended early, whose origin was the first to spread them, and that came to all honest
+    nodes (without diffusers and swallowers a world ends when spies have seen all, before anything has spread).
 
     Examples: obscura sim dandelion whole --spies 0.1, obscura sim dandelion whole --spies 0 --diffusers 0.1
     """

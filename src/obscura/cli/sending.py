@@ -20,7 +20,7 @@ _TEXT_BYTES = 2 * TX_BYTES + 2
 _LOOK_S = 0.2
 _UNDER_WAY = ("waiting", "stemmed")
 _STAGES = {
-    "waiting": "it waits for a stem peer (an outbound, encrypted link that has lasted for a while) that has room for it",
+    "waiting": "it waits for a stem peer, an outbound, encrypted link that has lasted for a while, with room for it",
     "stemmed": "it was given to a stem peer, and has not been seen since",
     "fluffed": "this node tells everybody itself: it did not come back in time, or there was no stem peer",
     "seen": "it came back from the network: it spreads",

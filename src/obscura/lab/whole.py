@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ..base.errors import ConfigError
-from ..base.instant import Duration, Instant, seconds
+from ..base.instant import MICROSECONDS, Duration, Instant, seconds
 from ..base.names import ConnId, TxId
 from ..base.randomness import Chance
 from ..ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction
@@ -36,7 +36,7 @@ from .topologies import draw_spies, regular
 
 _START: Final = seconds(1)
 _LINK_AGE: Final = seconds(2)
-_SETTLED: Final = seconds(10)  # links stand, and have lasted long enough
+_SETTLED: Final = seconds(60)  # links stand, those that began too early were renewed, and all have lasted long enough
 _APART: Final = seconds(0.5)  # between one node's sending and the next one's
 _LOOK: Final = seconds(2)
 _LIMIT: Final = seconds(3_600)
@@ -73,13 +73,15 @@ class WholeSetup:
 
 
 class WholeOutcome(NamedTuple):
-    """One world. All but ``steps`` are shares of the honest nodes' transactions."""
+    """One world. All but ``steps`` and ``hop_s`` are shares of the honest nodes' transactions."""
 
     recall: float
     precision: float
     """Both of the first-spy estimator."""
     steps: float
     """How often one was passed on by stem before anybody spread it, or a spy had it, on average."""
+    hop_s: float
+    """What a step took, from one honest node's giving to the next one's, in seconds."""
     early: float
     """An embargo ended before a diffuser had it."""
     origin_first: float
@@ -109,12 +111,14 @@ class Swallower(Adversary):
 class _Story:
     """What happened to one transaction, as honest nodes tell it."""
 
-    __slots__ = ("early", "guess", "origin", "spread_by", "steps")
+    __slots__ = ("early", "given_at", "guess", "hops", "origin", "spread_by", "steps")
 
     def __init__(self, origin: int) -> None:
         self.origin = origin
         self.guess: int | None = None
         self.steps = 0
+        self.given_at: Instant | None = None
+        self.hops: list[Duration] = []
         self.spread_by: int | None = None
         self.early = False
 
@@ -178,6 +182,9 @@ class Whole:
                 assert event.conn is not None, "something is given to somebody"
                 if event.step is StemStep.GIVEN and story.guess is None and story.spread_by is None:
                     story.steps += 1
+                    if story.given_at is not None and not story.early:
+                        story.hops.append(Duration(self.world.time - story.given_at))
+                    story.given_at = self.world.time
                 if story.guess is None and self.spies[self._links[number, event.conn]]:
                     story.guess = number
             case StemStep.EXPIRED:
@@ -210,11 +217,13 @@ class Whole:
         """What it came to."""
         stories = list(self.stories.values())
         count = len(stories)
+        hops = [hop for story in stories for hop in story.hops]
         judged = score({story.origin: story.guess for story in stories})
         return WholeOutcome(
             recall=judged.recall,
             precision=judged.precision,
             steps=sum(story.steps for story in stories) / count,
+            hop_s=sum(hops) / max(1, len(hops)) / MICROSECONDS,
             early=sum(story.early for story in stories) / count,
             origin_first=sum(story.spread_by == story.origin for story in stories) / count,
             delivered=self.delivered(),
