@@ -25,6 +25,7 @@ from obscura.ledgers.kernel.ledger import KernelLedger
 from obscura.ledgers.kernel.networks import REGTEST
 from obscura.ledgers.kernel.transaction import parse_block, parse_transaction
 from obscura.node import Node, NodeConfig
+from obscura.node.config import NoStem
 from obscura.node.effects import (
     AcceptHeaders,
     Ask,
@@ -69,6 +70,7 @@ class _Host:
             relay_inbound_mean=Duration(1_000),
             relay_outbound_mean=Duration(1_000),
             relay_tenths=0,
+            no_stem=NoStem.NOW,
         )
         self.node = Node(config, ledger, Chance.from_seed(number), ledger.restore(), (), row.now)
 

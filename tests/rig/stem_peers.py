@@ -57,7 +57,8 @@ class StemPeer(Adversary):
         self.bits = FeatureSet(bits.features | Feature.PRIVACY_FEATURES, bits.privacy)
         self.log: list[tuple[Instant, int, Message]] = []
         self.bursts: list[tuple[Instant, int, int]] = []
-        """All that came over the wire: (time, link, bytes), pongs and whatever else the channel keeps to itself."""
+        """All that came over the wire: (time, link, bytes), pongs and what else the channel keeps; 0 bytes for the
+        link's end."""
         self.has: dict[bytes, bytes] = {}
         """Transactions that it gives out when it is asked, by relay id."""
 
@@ -79,6 +80,10 @@ class StemPeer(Adversary):
     def on_data(self, conn: ConnId, data: bytes) -> None:
         self.bursts.append((self._world.time, conn, len(data)))
         super().on_data(conn, data)
+
+    def drop(self, link: Link) -> None:
+        self.bursts.append((self._world.time, link.conn, 0))
+        super().drop(link)
 
     def stem(self, *transactions: bytes) -> None:
         """Stem transactions on the first link."""

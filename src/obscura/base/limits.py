@@ -526,7 +526,10 @@ MEMPOOL_ANSWER_AGE: Final = _span(
     "MEMPOOL_ANSWER_AGE", 60, "of what mempool names: twelve mean delays, so that asking shows nothing sooner"
 )
 OWN_TRANSACTIONS: Final = _limit(
-    "OWN_TRANSACTIONS", 10_000, "transactions", "of our operator that wait for a block: they do not expire"
+    "OWN_TRANSACTIONS",
+    10_000,
+    "transactions",
+    "of our operator that wait, in stem or for a block: a program must not fill all room",
 )
 RELAY_BEHIND: Final = _limit(
     "RELAY_BEHIND", 24, "blocks", "behind the best header: what is announced then cannot be judged here, mostly"

@@ -25,6 +25,7 @@ _STAGES = {
     "fluffed": "this node tells everybody itself: it did not come back in time, or there was no stem peer",
     "seen": "it came back from the network: it spreads",
     "confirmed": "a block holds it",
+    "expired": "no block has taken it in two weeks, and it waits no longer: send it again",
     "refused": "it cannot spread any more: something contradicts it, or the least fee has risen",
 }
 

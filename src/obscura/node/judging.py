@@ -13,7 +13,7 @@ from __future__ import annotations
 from ..base.errors import PeerFault
 from ..base.instant import Now
 from ..base.limits import FAULT_INVALID_TX, OWN_TRANSACTIONS, STEM_FLOOR
-from ..base.names import TxId
+from ..base.names import ConnId, TxId
 from ..chain import Candidate, TxInfo, TxOutcome, TxVerdict
 from ..relay.mempool import PoolEntry
 from ..relay.sent import Stage
@@ -68,23 +68,24 @@ def begin(state: NodeState, relay: Relay, now: Now) -> None:
     while relay.ready and not (relay.judging or relay.following) and len(relay.queue):
         candidates: list[Candidate] = []
         floor = relay.pool.floor(now.mono)
-        # What is in the open does not see what is in stem, nor our operator what others stem: batch-mates neither.
-        mates: dict[str, dict[TxId, bytes]] = {"open": {}, "stem": {}, "own": {}}
+        # What is in the open does not see what is in stem, nor a link what others stem: batch-mates neither.
+        opened: dict[TxId, bytes] = {}
+        stemmed: dict[tuple[ConnId | None, bool], dict[TxId, bytes]] = {}
         for item in relay.queue.take():
-            rule = stemming.refuses(relay, item.info) if item.stem else relay.pool.refuses(item.info)
+            rule = stemming.refuses(relay, item) if item.stem else relay.pool.refuses(item.info)
             if rule:
                 (stemming.refused if item.stem else _refuse)(state, relay, item, rule)
                 continue
             parents = {entry.info.txid: entry.data for entry in relay.pool.parents_of(item.info)}
             hidden = stemming.parents_of(relay, item) if item.stem else {}
             # One that comes before it in the batch counts as its parent: if that is refused, so is this verdict.
-            kind = "open" if not item.stem else "own" if item.own else "stem"
+            mates = stemmed.setdefault((item.conn, item.own), {}) if item.stem else opened
             for point in item.info.spends:
-                if point.txid in mates["open"]:
-                    parents[point.txid] = mates["open"][point.txid]
-                elif item.stem and point.txid in mates[kind]:
-                    hidden[point.txid] = mates[kind][point.txid]
-            mates[kind][item.info.txid] = item.data
+                if point.txid in opened:
+                    parents[point.txid] = opened[point.txid]
+                elif point.txid in mates:
+                    hidden[point.txid] = mates[point.txid]
+            mates[item.info.txid] = item.data
             parents |= hidden
             relay.judging[item.key] = Judged(item, tuple(parents), leans_on_stems=bool(hidden))
             least = floor * STEM_FLOOR // 100 if item.stem else floor
@@ -189,6 +190,8 @@ def _miss(state: NodeState, relay: Relay, item: Waiting, now: Now) -> None:
             state, relay, item, "bad-txns-inputs-missingorspent", "an output that it spends is unknown, or spent"
         )
         return
+    # On disk are those alone that wait, or are judged again.
+    keeping.forget(state, relay, item.info)
     for orphan in relay.orphans.add(item.conn, item.data, item.info, now.mono):
         relay.tracker.release(orphan.info.relay_id)
 

@@ -12,6 +12,7 @@ from ..base.instant import Now, after, earliest
 from ..base.limits import FAULT_MALFORMED, MEMPOOL_SWEEP, TX_PRICE, UNASKED_PRICE
 from ..base.names import ConnId, TxId
 from ..chain import InvalidTransaction
+from ..relay.sent import Stage
 from ..relay.validation import Waiting
 from ..wire.blocks import GetData, Inv, NotFound, Tx
 from ..wire.features import Feature
@@ -128,7 +129,10 @@ def deadline(state: NodeState, now: Now) -> None:
     if now.mono >= relay.sweep_at:
         # It walks the whole pool: not for every timer, which peers have a hand in.
         relay.sweep_at = after(now.mono, MEMPOOL_SWEEP)
-        judging.left(state, relay, relay.pool.expire(now.mono), for_good=True)
+        gone = relay.pool.expire(now.mono)
+        for entry in gone:
+            relay.stems.log.note(entry.info.txid, Stage.EXPIRED)
+        judging.left(state, relay, gone, for_good=True)
 
 
 def settle(state: NodeState, now: Now) -> None:

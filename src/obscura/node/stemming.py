@@ -20,12 +20,12 @@ from ..base.digest import double_sha256
 from ..base.instant import Instant, Now, after, earliest
 from ..base.limits import FAMILY_TRANSACTIONS, FAULT_INVALID_TX, FAULT_MALFORMED, STEM_RETRY, UNASKED_PRICE
 from ..base.names import ConnId, TxId
-from ..chain import InvalidTransaction, TxInfo, TxOutcome, TxVerdict
+from ..chain import InvalidTransaction, TxOutcome, TxVerdict
 from ..relay.dandelion import OWN_EDGE
 from ..relay.mempool import ancestors_of
 from ..relay.sent import Stage
 from ..relay.stemline import StemLine
-from ..relay.stempool import GONE_EDGE, StemEntry
+from ..relay.stempool import GONE_EDGE, Lean, StemEntry
 from ..relay.validation import Waiting
 from ..wire.blocks import DandelionTx
 from ..wire.features import STEMS
@@ -39,6 +39,8 @@ from .state import NodeState
 
 _HEADER: Final = Struct("<I12s4s")
 _TYPE_FIELD: Final = type_field(DandelionTx.type_name)
+KEPT_EDGE: Final = ConnId(-2)
+"""Whose line those of an earlier run are in."""
 MISSING: Final = "bad-txns-inputs-missingorspent"
 
 
@@ -66,6 +68,8 @@ def peer_gone(state: NodeState, relay: Relay, conn: ConnId, now: Now) -> None:
     state.timers.set(("tried", conn), None)
     relay.stems.router.leave(conn)
     relay.stems.lines.pop(conn, None)
+    for line in relay.stems.lines.values():
+        line.link_gone(conn, GONE_EDGE)
     for entry in relay.stems.pool.link_gone(conn, now.mono):
         _left(state, relay, entry)
 
@@ -96,11 +100,25 @@ def on_dandelion_tx(state: NodeState, peer: Peer, message: DandelionTx, now: Now
     relay.due = True
 
 
-def refuses(relay: Relay, info: TxInfo) -> str:
+def leans_on(item: Waiting) -> Lean:
+    """What of all that is in stem a transaction may build on.
+
+    Security: what its own link has brought, and no more. That a parent is here decides how long judging takes, whether
+    signatures are looked at, and which rule is broken: with a bad signature, or in ``send``'s answer, anybody could
+    read off what others have in stem. Our operator's builds on his own alone.
+    """
+    if item.own:
+        return lambda entry: entry.own
+    edge = OWN_EDGE if item.conn is None else item.conn
+    return lambda entry: edge in entry.edges
+
+
+def refuses(relay: Relay, item: Waiting) -> str:
     """The rule that a transaction breaks against what waits in the open, as if all that it builds on in stem were there
     too. What contradicts it in stem is looked at when it was judged: that must not take less time."""
+    info = item.info
     rule = relay.pool.refuses(info)
-    family = [] if rule else relay.stems.pool.family(info)
+    family = [] if rule else relay.stems.pool.family(info, leans_on(item))
     if not family:
         return rule
     open_ones = {parent.info.txid: parent for one in family for parent in relay.pool.parents_of(one.info)}
@@ -113,10 +131,8 @@ def refuses(relay: Relay, info: TxInfo) -> str:
 
 
 def parents_of(relay: Relay, item: Waiting) -> dict[TxId, bytes]:
-    """The whole bytes of what a transaction spends from in stem, by txid. For our operator these are his own alone: he
-    must not learn what else is here."""
-    parents = relay.stems.pool.parents_of(item.info)
-    return {one.info.txid: one.data for one in parents if one.own or not item.own}
+    """The whole bytes of what a transaction spends from in stem, by txid, of what it may build on."""
+    return {one.info.txid: one.data for one in relay.stems.pool.parents_of(item.info, leans_on(item))}
 
 
 def judged(state: NodeState, relay: Relay, one: Judged, outcome: TxOutcome, now: Now) -> None:
@@ -133,8 +149,9 @@ def judged(state: NodeState, relay: Relay, one: Judged, outcome: TxOutcome, now:
     if not all(relay.pool.by_txid(txid) or pool.by_txid(txid) for txid in one.parents):
         refused(state, relay, item, MISSING, "what it spends from has left")
         return
-    rule = refuses(relay, item.info)
-    if not rule and pool.contradicted(item.info, own=item.own):
+    own = _is_own(relay, item)
+    rule = refuses(relay, item)
+    if not rule and pool.contradicted(item.info, own=own):
         rule = "txn-mempool-conflict"
     if rule:
         refused(state, relay, item, rule)
@@ -143,9 +160,14 @@ def judged(state: NodeState, relay: Relay, one: Judged, outcome: TxOutcome, now:
     if edge != OWN_EDGE and not pool.has_room(edge, item.data, now.mono):
         # Others of its link were judged meanwhile.
         return
-    _hold(state, relay, item, edge, now)
-    if item.own:
+    _hold(state, relay, item, edge, now, own=own)
+    if own:
         answering.accept(state, relay, item, outcome.fee)
+
+
+def _is_own(relay: Relay, item: Waiting) -> bool:
+    """Whether a transaction is our operator's: also one of an earlier run that he has sent again meanwhile."""
+    return item.own or (item.conn is None and item.info.relay_id in relay.tickets)
 
 
 def refused(state: NodeState, relay: Relay, item: Waiting, rule: str, detail: str = "") -> None:
@@ -155,19 +177,20 @@ def refused(state: NodeState, relay: Relay, item: Waiting, rule: str, detail: st
     """
     if item.conn is None:
         keeping.forget(state, relay, item.info)
-    if item.own:
-        relay.stems.log.note(item.info.txid, Stage.REFUSED)
+    if _is_own(relay, item):
+        if rule != answering.WAITS_ALREADY:
+            relay.stems.log.note(item.info.txid, Stage.REFUSED)
         answering.resolve(state, relay, item, rule, detail)
 
 
-def _hold(state: NodeState, relay: Relay, item: Waiting, edge: ConnId, now: Now) -> None:
+def _hold(state: NodeState, relay: Relay, item: Waiting, edge: ConnId, now: Now, *, own: bool) -> None:
     stems, relay_id = relay.stems, item.info.relay_id
     embargo = stems.draw_embargo(now.mono)
-    entry = stems.pool.hold(item.data, item.info, edge, embargo, now.mono, own=item.own)
+    entry = stems.pool.hold(item.data, item.info, edge, embargo, now.mono, own=own)
     keeping.keep(state, relay, relay_id, item.data, stem=True)
-    if item.own:
+    if own:
         relay.own[item.info.txid] = relay_id
-        stems.log.begin(item.info.txid, Stage.STEMMED)
+        stems.log.begin(item.info.txid, Stage.WAITING)
         trace(state, StemStep.OWN, relay_id)
     _go(state, relay, entry, edge, now)
 
@@ -179,25 +202,20 @@ def _go(state: NodeState, relay: Relay, entry: StemEntry, edge: ConnId, now: Now
     """Give a transaction to the stem peer of its way, or spread it where its way ends."""
     router = relay.stems.router
     router.turn(now.mono)
-    target = _way_of_parents(relay, entry)
-    if target is None:
-        target = router.own_route() if edge == OWN_EDGE else router.route(edge)
+    target = router.own_route() if edge == OWN_EDGE else router.route(edge)
     if target is not None:
-        given = _give(state, relay, entry, edge, target, now)
-        # What goes our operator's way is given when there is room; others' have their embargoes.
-        if edge == OWN_EDGE:
-            relay.stems.pool.set_waiting(entry, waits=not given)
-            if not given:
-                relay.stems.log.note(entry.info.txid, Stage.WAITING)
+        relay.stems.pool.set_waiting(entry, waits=False)
+        _give(state, relay, entry, edge, _way_of_parents(relay, entry, edge) or target, now)
     elif edge == OWN_EDGE:
         _wait(state, relay, entry, now)
     else:
         spread_it(state, relay, entry, now)
 
 
-def _way_of_parents(relay: Relay, entry: StemEntry) -> ConnId | None:
-    """Where what it spends from went: a child that took another way would miss it there."""
-    for parent in relay.stems.pool.parents_of(entry.info):
+def _way_of_parents(relay: Relay, entry: StemEntry, edge: ConnId) -> ConnId | None:
+    """Where what it spends from went, if that came on the same link: a child that took another way would miss it
+    there."""
+    for parent in relay.stems.pool.parents_of(entry.info, lambda parent: edge in parent.edges):
         for conn in reversed(parent.sent):
             if conn in relay.links:
                 return conn
@@ -214,50 +232,66 @@ def _wait(state: NodeState, relay: Relay, entry: StemEntry, now: Now) -> None:
             return
         limit = None if fallback is NoStem.WAIT else after(now.mono, state.config.stem_wait)
         relay.stems.pool.set_embargo(entry, limit)
-        relay.stems.log.note(entry.info.txid, Stage.WAITING)
     relay.due = True
 
 
-def _give(state: NodeState, relay: Relay, entry: StemEntry, edge: ConnId, target: ConnId, now: Now) -> bool:
-    """Put a transaction into a stem peer's line, unless that was done before. ``False`` if there is no room."""
+def _give(state: NodeState, relay: Relay, entry: StemEntry, edge: ConnId, target: ConnId, now: Now) -> None:
+    """Put a transaction into a stem peer's line, unless that was done before."""
     relay.due = True
     if target in entry.sent:
-        return True
+        return
+    entry.sent[target] = None
     line = relay.stems.lines.get(target)
     if line is None:
         line = relay.stems.lines[target] = StemLine(now.mono)
+    if edge == OWN_EDGE and not entry.own:
+        # Of an earlier run: our operator's new ones must not wait for all of these.
+        edge = KEPT_EDGE
     guess = Waiting(None, entry.data, entry.info).guess
-    if not line.put(edge, entry.info.relay_id, len(entry.data), guess):
-        return False
-    entry.sent[target] = None
-    return True
+    line.put(edge, entry.info.relay_id, len(entry.data), guess)
+    _drain(state, relay, target, line, now)
+
+
+def _drain(state: NodeState, relay: Relay, conn: ConnId, line: StemLine, now: Now) -> None:
+    """Give a stem peer what may go to it now."""
+    peer = state.peers.get(conn)
+    if peer is None or not peer.is_open:
+        return
+    taken = line.take(now.mono)
+    for relay_id in taken:
+        held = relay.stems.pool.get(relay_id)
+        assert held is not None, "what is not held any more is not in line"
+        peer.channel.send_frame(_HEADER.pack(len(held.data), _TYPE_FIELD, relay_id[:4]), held.data)
+        trace(state, StemStep.GIVEN, relay_id, conn)
+        if held.own:
+            relay.stems.log.note(held.info.txid, Stage.STEMMED)
+    if taken:
+        state.flush(peer, now)
+
+
+def _give_waiting(state: NodeState, relay: Relay, now: Now) -> None:
+    """Give what waits for a stem peer, if there is one by now."""
+    stems = relay.stems
+    for entry in stems.pool.waiting():
+        target = stems.router.own_route()
+        if target is None:
+            break
+        stems.pool.set_waiting(entry, waits=False)
+        stems.pool.set_embargo(entry, stems.draw_embargo(now.mono))
+        _give(state, relay, entry, OWN_EDGE, _way_of_parents(relay, entry, OWN_EDGE) or target, now)
 
 
 def settle(state: NodeState, relay: Relay, now: Now) -> Instant | None:
     """The end of an input: give what waits and may go. Returns when to look again."""
     stems = relay.stems
     stems.router.turn(now.mono)
-    if stems.router.peers:
-        for entry in stems.pool.waiting():
-            target = _way_of_parents(relay, entry) or stems.router.own_route()
-            if target is None or not _give(state, relay, entry, OWN_EDGE, target, now):
-                break
-            stems.pool.set_waiting(entry, waits=False)
-            stems.pool.set_embargo(entry, stems.draw_embargo(now.mono))
-            stems.log.note(entry.info.txid, Stage.STEMMED)
+    _give_waiting(state, relay, now)
     for conn, line in stems.lines.items():
-        peer = state.peers.get(conn)
-        taken = line.take(now.mono)
-        if not taken or peer is None or not peer.is_open:
-            continue
-        for relay_id in taken:
-            held = stems.pool.get(relay_id)
-            if held is not None:
-                peer.channel.send_frame(_HEADER.pack(len(held.data), _TYPE_FIELD, relay_id[:4]), held.data)
-                trace(state, StemStep.GIVEN, relay_id, conn)
-        state.flush(peer, now)
-    settles = stems.router.settles_at() if stems.pool.waiting() else None
-    return earliest(settles, stems.pool.next_deadline(), *(line.next_deadline() for line in stems.lines.values()))
+        _drain(state, relay, conn, line, now)
+    # New stem peers are chosen, or drawn with the next epoch.
+    choice = (stems.router.settles_at(), stems.router.ends_at) if stems.pool.waiting() else ()
+    lines = (line.next_deadline() for line in stems.lines.values())
+    return earliest(*choice, stems.pool.next_deadline(), *lines)
 
 
 # -- how it ends
@@ -266,36 +300,47 @@ def settle(state: NodeState, relay: Relay, now: Now) -> Instant | None:
 def deadline(state: NodeState, relay: Relay, now: Now) -> None:
     """Embargoes that have ended."""
     stems = relay.stems
+    stems.router.turn(now.mono)
+    _give_waiting(state, relay, now)
     for entry in stems.pool.due(now.mono):
-        if entry.info.relay_id not in stems.pool:
+        if entry.info.relay_id not in stems.pool or entry.spreading:
             continue  # it went with an earlier one
-        if relay.pool.refuses(entry.info):
-            # Something contradicts it in the open: it will not spread any more.
-            stems.log.note(entry.info.txid, Stage.REFUSED)
+        rule = relay.pool.refuses(entry.info)
+        if rule == "too-long-mempool-chain":
+            # It may be shorter later.
+            stems.pool.set_embargo(entry, stems.draw_embargo(now.mono))
+            continue
+        if rule:
+            # Something contradicts it in the open, or is another form of it: it will not spread any more.
+            known = relay.pool.by_txid(entry.info.txid) is not None
+            stems.log.note(entry.info.txid, Stage.SEEN if known else Stage.REFUSED)
             drop(state, relay, entry)
             continue
         trace(state, StemStep.EXPIRED, entry.info.relay_id)
-        stems.router.turn(now.mono)
         other = stems.router.other_than(*entry.sent) if entry.own and not (entry.waits or entry.restemmed) else None
         if other is None:
             spread_it(state, relay, entry, now)
             continue
         entry.restemmed = True
         stems.pool.set_embargo(entry, stems.draw_embargo(now.mono))
-        for one in [*stems.pool.family(entry.info), entry]:
+        for one in [*stems.pool.family(entry.info, lambda one: one.own), entry]:
             _give(state, relay, one, OWN_EDGE, other, now)
 
 
 def spread_it(state: NodeState, relay: Relay, entry: StemEntry, now: Now) -> None:
     """Take a transaction into the open, after all that it builds on: it is judged once more, as all that is told."""
     for one in [*relay.stems.pool.family(entry.info), entry]:
+        if one.spreading:
+            continue
         trace(state, StemStep.SPREAD, one.info.relay_id)
-        relay.orphans.discard(one.info.relay_id)
+        relay.stems.pool.set_waiting(one, waits=False)
         relay.stems.log.note(one.info.txid, Stage.FLUFFED)
-        taken = relay.offer(Waiting(None, one.data, one.info, own=one.own))
-        # Somebody has just sent it in the open: should that come to nothing, it is tried again.
-        relay.stems.pool.set_embargo(one, None if taken else after(now.mono, STEM_RETRY))
-        one.spreading = taken
+        relay.orphans.discard(one.info.relay_id)
+        # Somebody may have just sent it in the open: should that come to nothing, it is tried again.
+        one.spreading = not relay.handles(one.info.relay_id) and relay.offer(
+            Waiting(None, one.data, one.info, own=one.own)
+        )
+        relay.stems.pool.set_embargo(one, None if one.spreading else after(now.mono, STEM_RETRY))
 
 
 def came_out(state: NodeState, relay: Relay, item: Waiting) -> bool:
@@ -334,7 +379,7 @@ def drop(state: NodeState, relay: Relay, entry: StemEntry) -> None:
 def _left(state: NodeState, relay: Relay, entry: StemEntry) -> None:
     for line in relay.stems.lines.values():
         line.done(entry.info.relay_id, spread=False)
-    if entry.info.relay_id not in relay.pool and not relay.handles(entry.info.relay_id):
+    if entry.info.relay_id not in relay.queue and entry.info.relay_id not in relay.judging:
         keeping.forget(state, relay, entry.info)
 
 

@@ -8,8 +8,7 @@ Rules, each with its reason:
   is bounded by it.
 * *The pool is bounded in bytes of memory.* Over the bound the family that pays least leaves, and the floor rises above
   what it paid, so that the same bytes are not sent again; it sinks again by half every twelve hours.
-* *Two weeks* are the longest stay. The node's own transactions do not expire; only with what they build on, if that
-  is somebody else's.
+* *Two weeks* are the longest stay, whosever a transaction is: one that stayed longer would be known for the node's own.
 
 The pool follows the ledger's coin view, not the chain (:class:`~obscura.chain.transactions.CoinReport`). It trusts the
 ledger's verdicts and looks at nothing but what a transaction spends.
@@ -223,7 +222,7 @@ class Mempool:
         """Those whose stay is over leave, with their descendants."""
         gone: list[PoolEntry] = []
         for entry in self.entries():
-            if entry.info.txid in self._by_txid and not entry.own and now >= after(entry.since, MEMPOOL_AGE):
+            if entry.info.txid in self._by_txid and now >= after(entry.since, MEMPOOL_AGE):
                 gone += self._remove_family(entry)
         return gone
 

@@ -25,6 +25,8 @@ class Stage(Enum):
     """It came from the network, as any other does: it spreads."""
     CONFIRMED = "confirmed"
     """A block holds it."""
+    EXPIRED = "expired"
+    """No block has taken it in two weeks, and it waits no longer here."""
     REFUSED = "refused"
     """It cannot be relayed any more: something contradicts it, or the least fee has risen."""
 

@@ -4,39 +4,50 @@ The next node has an account for us (:mod:`.stempool`), on which all that we sen
 some links and leaves by this one must not fill that account, or honest stems beside it would be dropped there. So:
 
 * no more is outstanding there (given, and not yet seen to spread) than a window, and than STEM_OUT_BYTES; beyond that
-  only a link that has less than its share of it finds room. The window grows by one for each that was seen to
-  spread, up to STEM_OUT_COUNT, which is less than the next node takes, and shrinks by one for each that was not: a
-  next node that is flooded itself drops what is over our share there;
+  only what a link with less than its share of it has brought is given, the rest waits here. The window grows by one for
+  each that was seen to spread, up to STEM_OUT_COUNT, which is less than the next node takes, and shrinks by one for
+  each that was not: a next node that is flooded itself drops what is over our share there;
 * no more processor time is asked of the next node than STEM_OUT_TIME a second, by guess; who asks for much waits for
-  himself (start-time fair queueing, as in :mod:`.validation`).
+  himself (start-time fair queueing, as in :mod:`.validation`);
+* links that have ended share one line: many short ones take no more turns than one.
 
-Nobody comes first, our operator neither: a successor who floods would see what overtakes.
+Nobody comes first, our operator neither: a successor who floods would see what overtakes. What waits is bounded by the
+accounts that it is on.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from ..base.instant import MICROSECONDS, Duration, Instant
 from ..base.limits import STEM_OUT_BYTES, STEM_OUT_COUNT, STEM_OUT_START, STEM_OUT_TIME, STEM_OUT_TIME_BURST
 from ..base.names import ConnId, TxId
 
 
-class _Item(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Item:
+    """One transaction, waiting or outstanding."""
+
     relay_id: TxId
+    size: int
     cost: Duration
+    edge: ConnId
+    given: bool = False
+    done: bool = False
 
 
 @dataclass(slots=True)
 class _Share:
-    """What one link has on its way, or outstanding, here."""
+    """What one link has here."""
 
+    items: dict[TxId, _Item] = field(default_factory=dict)
     line: deque[_Item] = field(default_factory=deque)
+    """Those that wait; some of them may be done."""
     start: int = 0
     count: int = 0
     size: int = 0
+    """Of those that are outstanding."""
 
 
 class StemLine:
@@ -48,74 +59,81 @@ class StemLine:
 
     def __init__(self, now: Instant) -> None:
         self._shares: dict[ConnId, _Share] = {}
-        self._outstanding: dict[TxId, tuple[ConnId, int]] = {}
-        """Whose share it is on, and its bytes."""
+        self._items: dict[TxId, _Item] = {}
         self._virtual = 0
         self.window = STEM_OUT_START
         """How many may be outstanding."""
         self._time = STEM_OUT_TIME_BURST * MICROSECONDS
         self._at = now
         self.count = 0
+        """How many are outstanding."""
         self.size = 0
 
-    def __contains__(self, relay_id: TxId) -> bool:
-        return relay_id in self._outstanding
+    def __len__(self) -> int:
+        return len(self._items)
 
-    def put(self, edge: ConnId, relay_id: TxId, size: int, cost: Duration) -> bool:
-        """Have a transaction of ``size`` bytes given to the stem peer, which may take ``cost`` to judge. ``False`` if
-        there is no room for it, or it is here already."""
-        if relay_id in self._outstanding:
-            return False
-        share = self._shares.get(edge)
-        if share is None:
-            share = self._shares[edge] = _Share()
-        links = len(self._shares)
-        full = self.count >= self.window or self.size + size > STEM_OUT_BYTES
-        if full and (share.count >= self.window // links or share.size + size > STEM_OUT_BYTES // links):
-            self._tidy(edge)
-            return False
+    def __contains__(self, relay_id: TxId) -> bool:
+        return relay_id in self._items
+
+    def put(self, edge: ConnId, relay_id: TxId, size: int, cost: Duration) -> None:
+        """Have a transaction of ``size`` bytes given to the stem peer, which may take ``cost`` to judge, when its turn
+        comes. One that is here already stays as it is."""
+        if relay_id in self._items:
+            return
+        share = self._shares.setdefault(edge, _Share())
+        item = _Item(relay_id, size, cost, edge)
+        self._items[relay_id] = share.items[relay_id] = item
         if not share.line:
             share.start = max(share.start, self._virtual)
-        share.line.append(_Item(relay_id, cost))
-        share.count += 1
-        share.size += size
-        self.count += 1
-        self.size += size
-        self._outstanding[relay_id] = (edge, size)
-        return True
+        share.line.append(item)
 
     def done(self, relay_id: TxId, *, spread: bool) -> None:
         """A transaction is not held here any more: it has ``spread``, or it had to be freed."""
-        known = self._outstanding.pop(relay_id, None)
-        if known is None:
+        item = self._items.pop(relay_id, None)
+        if item is None:
             return
-        if spread:
-            self.window = min(STEM_OUT_COUNT, self.window + 1)
-        else:
-            self.window = max(STEM_OUT_START, self.window - 1)
-        edge, size = known
-        share = self._shares[edge]
-        share.count -= 1
-        share.size -= size
-        self.count -= 1
-        self.size -= size
-        self._tidy(edge)
+        item.done = True
+        share = self._shares[item.edge]
+        del share.items[relay_id]
+        if item.given:
+            share.count -= 1
+            share.size -= item.size
+            self.count -= 1
+            self.size -= item.size
+            self.window = min(STEM_OUT_COUNT, self.window + 1) if spread else max(STEM_OUT_START, self.window - 1)
+        if not share.items:
+            del self._shares[item.edge]
+
+    def link_gone(self, edge: ConnId, heir: ConnId) -> None:
+        """A link has ended: what it has here is the ``heir``'s from now on."""
+        share = self._shares.pop(edge, None)
+        if share is None:
+            return
+        other = self._shares.setdefault(heir, _Share())
+        for item in share.items.values():
+            item.edge = heir
+        other.items |= share.items
+        other.line.extend(share.line)
+        other.start = max(other.start, share.start)
+        other.count += share.count
+        other.size += share.size
 
     def take(self, now: Instant) -> list[TxId]:
         """Which to give now."""
         self._time = min(STEM_OUT_TIME_BURST * MICROSECONDS, self._time + (now - self._at) * STEM_OUT_TIME)
         self._at = now
         taken: list[TxId] = []
-        while self._time > 0 and (edge := self._next()) is not None:
-            share = self._shares[edge]
+        while self._time > 0 and (share := self._next()) is not None:
             item = share.line.popleft()
+            item.given = True
+            share.count += 1
+            share.size += item.size
+            self.count += 1
+            self.size += item.size
             self._virtual = share.start
             share.start += item.cost
-            if item.relay_id in self._outstanding:
-                self._time -= item.cost * MICROSECONDS
-                taken.append(item.relay_id)
-            else:
-                self._tidy(edge)
+            self._time -= item.cost * MICROSECONDS
+            taken.append(item.relay_id)
         return taken
 
     def next_deadline(self) -> Instant | None:
@@ -126,16 +144,33 @@ class StemLine:
 
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
-        assert self.count == len(self._outstanding) == sum(share.count for share in self._shares.values()), "exact"
-        assert self.size == sum(size for _, size in self._outstanding.values()), "bytes are exact"
-        assert self.size == sum(share.size for share in self._shares.values()), "and so they are for each link"
-        assert all(share.count or share.line for share in self._shares.values()), "links with nothing are forgotten"
+        shares = self._shares.values()
+        assert self.count == sum(share.count for share in shares), "what is outstanding is counted"
+        assert self.size == sum(share.size for share in shares), "and so are its bytes"
+        assert len(self._items) == sum(len(share.items) for share in shares), "each has one share"
+        for edge, share in self._shares.items():
+            assert share.items, "links with nothing are forgotten"
+            given = [item for item in share.items.values() if item.given]
+            assert (len(given), sum(item.size for item in given)) == (share.count, share.size), "shares are exact"
+            waiting = [item for item in share.line if not item.done]
+            assert len(waiting) == len(share.items) - len(given), "what is not given waits, once"
+            assert all(item.edge == edge for item in share.items.values()), "and knows where"
 
-    def _next(self) -> ConnId | None:
-        waiting = [(share.start, edge) for edge, share in self._shares.items() if share.line]
-        return min(waiting)[1] if waiting else None
-
-    def _tidy(self, edge: ConnId) -> None:
-        share = self._shares[edge]
-        if not share.count and not share.line:
-            del self._shares[edge]
+    def _next(self) -> _Share | None:
+        """Whose turn it is."""
+        full = self.count >= self.window
+        links = len(self._shares)
+        best: _Share | None = None
+        for share in self._shares.values():
+            while share.line and share.line[0].done:
+                share.line.popleft()
+            if not share.line or (best is not None and best.start <= share.start):
+                continue
+            size = share.line[0].size
+            over = full or (self.count and self.size + size > STEM_OUT_BYTES)
+            lean = share.count < max(1, self.window // links) and (
+                not share.count or share.size + size <= STEM_OUT_BYTES // links
+            )
+            if lean or not over:
+                best = share
+        return best

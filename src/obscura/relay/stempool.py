@@ -8,6 +8,8 @@ answers (reference: the objections to Dandelion in Bitcoin Core, PR 13947):
   by pushing what is here.
 * *Accounts do not know of each other*: a transaction that two links have brought is on both, so that room on one's own
   account tells nothing of others' stems.
+* *A transaction builds only on what its own link has brought*, as its judging would tell what others have. Honest
+  children come by the way of their parents.
 * *One transaction for each output spent*; who contradicts it is dropped without a word. Our operator's may stand
   beside somebody else's: he must not learn what is here either.
 * *What a link has brought stays when it ends*, or who sends and goes would lose the embargo that protects him. It goes
@@ -17,8 +19,9 @@ answers (reference: the objections to Dandelion in Bitcoin Core, PR 13947):
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from ..base.instant import MICROSECONDS, Duration, Instant
 from ..base.limits import (
@@ -68,6 +71,10 @@ class StemEntry:
         return len(self.data) + MEMPOOL_ENTRY_BYTES + MEMPOOL_INPUT_BYTES * len(self.info.spends)
 
 
+Lean: TypeAlias = Callable[[StemEntry], bool]
+"""Whether a transaction that is judged may build on an entry."""
+
+
 @dataclass(slots=True)
 class _Account:
     """What one link has here. ``time`` is processor time in microseconds, times a million."""
@@ -113,9 +120,11 @@ class Stempool:
         """The entries that outpoints name so: one, but for our operator's beside somebody else's."""
         return list(self._by_txid.get(txid, {}).values())
 
-    def parents_of(self, info: TxInfo) -> list[StemEntry]:
-        """The entries whose outputs a transaction spends, in the order of its inputs."""
-        return [entry for point in info.spends for entry in self.by_txid(point.txid)]
+    def parents_of(self, info: TxInfo, lean: Lean | None = None) -> list[StemEntry]:
+        """The entries whose outputs a transaction spends, in the order of its inputs; those alone that it may ``lean``
+        on, if that is given."""
+        found = [entry for point in info.spends for entry in self.by_txid(point.txid)]
+        return found if lean is None else [entry for entry in found if lean(entry)]
 
     def entries(self) -> list[StemEntry]:
         """All, in the order in which they came."""
@@ -201,11 +210,11 @@ class Stempool:
         self._serial += 1
         heapq.heappush(self._heap, (embargo, self._serial, entry.info.relay_id))
 
-    def family(self, info: TxInfo) -> list[StemEntry]:
-        """The entries that a transaction builds on, however far back, parents first."""
+    def family(self, info: TxInfo, lean: Lean | None = None) -> list[StemEntry]:
+        """The entries that a transaction builds on, however far back, parents first; see :meth:`parents_of`."""
         found: dict[TxId, StemEntry] = {}
         # An entry is found when all that it builds on is: it stays on the stack until then.
-        stack = [(parent, False) for parent in self.parents_of(info)]
+        stack = [(parent, False) for parent in self.parents_of(info, lean)]
         while stack:
             entry, ready = stack.pop()
             if entry.info.relay_id in found:
@@ -214,7 +223,7 @@ class Stempool:
                 found[entry.info.relay_id] = entry
             else:
                 stack.append((entry, True))
-                stack += [(parent, False) for parent in self.parents_of(entry.info)]
+                stack += [(parent, False) for parent in self.parents_of(entry.info, lean)]
         return list(found.values())
 
     def remove(self, relay_id: TxId) -> StemEntry | None:

@@ -18,7 +18,6 @@ from ..base.instant import Duration, Instant
 from ..base.names import BlockHash, ConnId
 from ..chain import HEADER_BYTES, BlockReport
 from ..ledgers.memory import MemoryLedger, mine
-from ..ledgers.memory_transactions import SEAL_COST
 from ..node import Node, NodeConfig
 from ..node.effects import (
     AcceptBlocks,
@@ -100,8 +99,6 @@ class Pace:
     """For each header more."""
     block: Duration = field(default=Duration(500))
     """For each block more, to validate; reading one takes a tenth."""
-    signature: Duration = field(default=SEAL_COST)
-    """For each input of a transaction."""
     save: Duration = field(default=Duration(50_000))
     """For the address book, as a database's commit on a slow disk takes."""
 
@@ -448,7 +445,8 @@ class Host:
                 size = work = 0
             case JudgeTransactions(candidates):
                 size = len(candidates)
-                work = pace.signature * sum(len(candidate.info.spends) for candidate in candidates)
+                # What each verdict is said to take: who is refused early costs little, and that may show.
+                work = sum(outcome.cost for outcome in self.ledger.admit(candidates))
         if isinstance(request, ReadBlocks):
             done = self._reader_free = max(now, self._reader_free) + pace.call + work
         else:

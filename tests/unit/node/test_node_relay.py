@@ -35,6 +35,7 @@ from obscura.ledgers.memory import HEADER_BYTES, MemoryLedger, mine
 from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction, output, pack_body, parse
 from obscura.node.effects import Ask, FollowCoins, JudgeTransactions, KeptTransaction, LinkClosed, TransactionSubmitted
 from obscura.relay.mempool import Mempool as Mempool_
+from obscura.relay.sent import Stage
 from obscura.wire.blocks import GetData, Headers, Inv, NotFound, Tx
 from obscura.wire.features import Feature, FeatureSet
 from obscura.wire.greeting import Mempool, Verack
@@ -555,7 +556,8 @@ class TestTime:
         world.advance(Duration(MEMPOOL_AGE - MEMPOOL_SWEEP))
         assert waits(host, old)
         world.advance(Duration(2 * MEMPOOL_SWEEP))
-        assert [one.relay_id for one in host.node.mempool(world.now)] == [relay_id(own)]
+        assert host.node.mempool(world.now) == []
+        assert host.node.sent_stage(parse(own).info.txid) is Stage.EXPIRED
         host.node.check()
 
     def test_the_pool_is_not_walked_for_every_timer(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

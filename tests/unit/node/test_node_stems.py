@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from stem_peers import Stage, StemPeer, child_of, items, pay, relay_id
 
-from obscura.base.instant import seconds
+from obscura.base.instant import Instant, seconds
 from obscura.base.limits import (
     FAMILY_TRANSACTIONS,
     FAULT_INVALID_TX,
@@ -23,6 +23,7 @@ from obscura.node.effects import KeptTransaction, LinkClosed, StemStep, Transact
 from obscura.relay.sent import Stage as Sent
 from obscura.wire.blocks import DandelionTx, Inv
 from obscura.wire.features import STEMS, Feature, FeatureSet, PrivacyFeature
+from obscura.wire.target import Target
 
 LONG = 40.0
 """Longer than any announcement takes, in seconds."""
@@ -106,22 +107,39 @@ class TestTheWay:
 
     def test_a_child_goes_where_its_parent_went(self) -> None:
         made = stage()
-        peers = [made.peer(number, links=1) for number in (5, 6)]
+        peer = made.peer(5, links=1)
         for number in range(6):
             parent = pay(number)
-            child = child_of(parent)
-            peers[number % 2].stem(parent)
+            peer.stem(parent)
             made.run(1)
-            peers[1 - number % 2].stem(child)
+            peer.stem(child_of(parent))
             made.run(1)
-            assert stemmed(made, child) == stemmed(made, parent)
-            grandchild = child_of(child)
-            made.host.send(grandchild)
+            assert stemmed(made, child_of(parent)) == stemmed(made, parent) != []
+
+    def test_a_child_builds_on_what_its_own_link_has_brought_alone(self) -> None:
+        """Else its verdict, or the time until it, would tell what others have in stem."""
+        for held in (True, False):
+            made = stage()
+            peers = [made.peer(number, links=1) for number in (5, 6)]
+            if held:
+                peers[0].stem(pay(1))
+                made.run(1)
+            peers[1].stem(child_of(pay(1)))
             made.run(1)
-            assert submitted(made).rule == "bad-txns-inputs-missingorspent", "he must not learn what is here"
-            peers[0].stem(grandchild)
+            assert not stemmed(made, child_of(pay(1)))
+            made.host.send(child_of(pay(1)))
             made.run(1)
-            assert stemmed(made, grandchild) == stemmed(made, parent)
+            assert submitted(made).rule == "bad-txns-inputs-missingorspent"
+
+    def test_a_diffuser_spreads_the_child_of_what_it_holds(self) -> None:
+        made = stage(stem_epoch=seconds(100_000), stem_diffusers=1.0, embargo_mean=NEVER)
+        peer = made.peer(5, links=1)
+        made.host.send(pay(1))
+        made.run(1)
+        peer.stem(pay(1), child_of(pay(1)))
+        made.run(LONG)
+        assert made.waits(pay(1))
+        assert made.waits(child_of(pay(1)))
 
     def test_our_operator_may_spend_what_he_has_sent(self) -> None:
         made = stage()
@@ -139,7 +157,7 @@ class TestTheWay:
         many = [pay(number) for number in range(STEM_OUT_START + 10)]
         for data in many:
             made.host.send(data)
-        made.run(5)
+        made.run(10)
         given = [data for data in many if stemmed(made, data)]
         assert len(given) == STEM_OUT_START
         assert sent(made, many[-1]) is Sent.WAITING
@@ -147,6 +165,22 @@ class TestTheWay:
         made.run(LONG)
         assert all(stemmed(made, data) for data in many)
         assert sent(made, many[-1]) is Sent.STEMMED
+
+    def test_many_short_links_do_not_take_others_turns(self) -> None:
+        """Nor do they show, at a stem peer, which stems are our operator's."""
+        made = stage(stem_peers=1)
+        honest = made.peer(5, links=1)
+        for number in range(2 * STEM_OUT_START):
+            short = made.peer(200 + number, links=1)
+            short.stem(pay(1_000 + number))
+            made.run(0.3)
+            short.drop(short.open_links[0])
+        theirs, ours = [pay(number) for number in range(5)], [pay(100 + number) for number in range(5)]
+        for one, other in zip(theirs, ours, strict=True):
+            honest.stem(one)
+            made.host.send(other)
+        made.run(10)
+        assert [bool(stemmed(made, data)) for data in (*theirs, *ours)] == [True] * 10
 
     def test_chains_in_stem_are_as_short_as_in_the_open(self) -> None:
         made = stage()
@@ -308,6 +342,37 @@ class TestTheEnd:
         else:
             assert sent(made, pay(1)) is Sent.FLUFFED
 
+    def test_what_waits_takes_the_stem_peer_that_a_new_epoch_brings(self) -> None:
+        """Though the node is quiet, and never both: stemmed and spread."""
+        for seed in range(6):
+            made = stage(seed, stem_peers=0, stem_epoch=seconds(200), no_stem=NoStem.FLUFF)
+            deaf = [
+                made.peer(20 + number, bits=FeatureSet(Feature.BASIC_TRANSACTIONS))
+                if number < 2
+                else made.peer(20 + number)
+                for number in range(4)
+            ]
+            for one in deaf:
+                made.host.node.add_peer(Target(one.address), made.world.now)
+            made.host.send(pay(1))
+            made.run(STEM_WAIT / 1e6 + 60)
+            steps = [step for step in made.steps(pay(1)) if step in (StemStep.GIVEN, StemStep.SPREAD)]
+            assert steps in ([StemStep.GIVEN], [StemStep.SPREAD]), steps
+            if any(peer.stems for peer in deaf):
+                assert steps == [StemStep.GIVEN]
+
+    def test_an_orphan_of_the_open_that_was_in_stem_as_well_leaves_nothing_behind(self) -> None:
+        made = stage()
+        peer, other = made.peer(5, links=1), made.peer(6, links=1)
+        parent, child = pay(1), child_of(pay(1))
+        other.announce_transactions(child)
+        made.run(5)
+        peer.stem(parent, child)
+        made.run(2)
+        made.host.submit(made.host.template(pack_body([parent, child])))
+        made.run(LONG)
+        assert made.host.disk.waiting == {}
+
     def test_what_is_contradicted_in_the_open_is_dropped_at_its_end(self) -> None:
         made = stage(embargo_mean=seconds(20))
         peer = made.peer(5, links=1)
@@ -466,6 +531,32 @@ def make_rate(rate: int, number: int = 1) -> bytes:
 
 
 class TestTheNextRun:
+    def test_what_was_sent_again_counts_as_ours(self) -> None:
+        """Before the kept one was judged: its verdict is his."""
+        made = stage()
+        made.host.send(pay(1))
+        made.run(2)
+        made.restart(power=True)
+        while made.host.node.snapshot(made.world.now).relay.ready is False:
+            made.world.run_until(Instant(made.world.time + 1))
+        made.host.send(pay(1))
+        made.run(5)
+        assert submitted(made).accepted
+        assert sent(made, pay(1)) is not None
+
+    def test_our_operator_s_new_ones_do_not_wait_for_kept_ones(self) -> None:
+        made = stage(embargo_mean=seconds(3_000))
+        peer = made.peer(5, links=1)
+        for number in range(200):
+            peer.stem(pay(1_000 + number))
+            made.run(0.1)
+        made.restart(power=True)
+        made.run(20)
+        made.host.send(pay(1))
+        made.run(10)
+        assert len(stemmed(made, pay(1))) == 1
+        assert sent(made, pay(1)) is Sent.STEMMED
+
     def test_what_was_in_stem_goes_on_in_stem_whosever_it_was(self) -> None:
         made = stage()
         peer = made.peer(5, links=1)
