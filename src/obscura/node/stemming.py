@@ -238,10 +238,13 @@ def _wait(state: NodeState, relay: Relay, entry: StemEntry, now: Now) -> None:
 def _give(state: NodeState, relay: Relay, entry: StemEntry, edge: ConnId, target: ConnId, now: Now) -> None:
     """Put a transaction into a stem peer's line, unless that was done before."""
     relay.due = True
+    line = relay.stems.lines.get(target)
     if target in entry.sent:
+        if entry.own and line is not None and line.was_given(entry.info.relay_id):
+            # Another link has brought it before our operator did.
+            relay.stems.log.note(entry.info.txid, Stage.STEMMED)
         return
     entry.sent[target] = None
-    line = relay.stems.lines.get(target)
     if line is None:
         line = relay.stems.lines[target] = StemLine(now.mono)
     if edge == OWN_EDGE and not entry.own:

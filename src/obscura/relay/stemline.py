@@ -75,6 +75,11 @@ class StemLine:
     def __contains__(self, relay_id: TxId) -> bool:
         return relay_id in self._items
 
+    def was_given(self, relay_id: TxId) -> bool:
+        """Whether a transaction is outstanding."""
+        item = self._items.get(relay_id)
+        return item is not None and item.given
+
     def put(self, edge: ConnId, relay_id: TxId, size: int, cost: Duration) -> None:
         """Have a transaction of ``size`` bytes given to the stem peer, which may take ``cost`` to judge, when its turn
         comes. One that is here already stays as it is."""

@@ -488,15 +488,16 @@ class TestWhatIsTaken:
 
     def test_a_stem_of_another_becomes_ours_without_a_difference(self) -> None:
         for held in (True, False):
-            made = stage()
-            peer = made.peer(5, links=1)
-            if held:
-                peer.stem(pay(1))
+            for seed in range(4):
+                made = stage(seed)
+                peer = made.peer(5, links=1)
+                if held:
+                    peer.stem(pay(1))
+                    made.run(1)
+                made.host.send(pay(1))
                 made.run(1)
-            made.host.send(pay(1))
-            made.run(1)
-            told = submitted(made)
-            assert (told.accepted, told.rule, told.stage) == (True, "", Sent.STEMMED)
+                told = submitted(made)
+                assert (told.accepted, told.rule, told.stage) == (True, "", Sent.STEMMED)
 
     def test_it_is_ignored_without_the_bits_or_from_whom_we_have_dialled(self) -> None:
         made = stage()
