@@ -238,13 +238,23 @@ async def run_node(
             raise
         server = ControlServer(datadir / "control.sock", _Requests(driver, worker, ledger).answer)
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Under nohup the end of the terminal is none of the node's business.
-            if signal.getsignal(name) is not signal.SIG_IGN:
-                loop.add_signal_handler(name, driver.request_stop)
-        async with server, kept_full(keys):
-            ready(address)
-            await driver.run()
+        # Under nohup the end of the terminal is none of the node's business.
+        ends = [
+            name
+            for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(name) is not signal.SIG_IGN
+        ]
+        for name in ends:
+            loop.add_signal_handler(name, driver.request_stop)
+        try:
+            async with server, kept_full(keys):
+                ready(address)
+                await driver.run()
+        finally:
+            for name in ends:
+                # One more must not cut off what is left to close, nor change how the process ends.
+                loop.remove_signal_handler(name)
+                signal.signal(name, signal.SIG_IGN)
 
 
 class _Requests:
