@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from ..base.errors import PeerFault
 from ..base.instant import Now
-from ..base.limits import FAULT_INVALID_TX, OWN_TRANSACTIONS, STEM_FLOOR
+from ..base.limits import OWN_TRANSACTIONS, STEM_FLOOR
 from ..base.names import ConnId, TxId
 from ..chain import Candidate, TxInfo, TxOutcome, TxVerdict
 from ..relay.mempool import PoolEntry
@@ -107,7 +107,7 @@ def judged(state: NodeState, pending: PendingTransactions, outcomes: tuple[TxOut
         if item.stem:
             stemming.judged(state, relay, one, outcome, now)
         elif outcome.verdict is TxVerdict.INVALID:
-            _charge(state, item, outcome.rule, now)
+            stemming.charge(state, item, outcome.rule, now)
             _refuse(state, relay, item, outcome.rule, outcome.detail)
         elif outcome.verdict is TxVerdict.MISSING or not all(relay.pool.by_txid(txid) for txid in one.parents):
             _miss(state, relay, item, now)
@@ -194,14 +194,6 @@ def _miss(state: NodeState, relay: Relay, item: Waiting, now: Now) -> None:
     keeping.forget(state, relay, item.info)
     for orphan in relay.orphans.add(item.conn, item.data, item.info, now.mono):
         relay.tracker.release(orphan.info.relay_id)
-
-
-def _charge(state: NodeState, item: Waiting, rule: str, now: Now) -> None:
-    """No block may ever hold what this link has sent. An honest node judges before it relays."""
-    peer = None if item.conn is None else state.peers.get(item.conn)
-    if peer is not None:
-        peer.channel.charge(FAULT_INVALID_TX, rule, now.mono)
-        state.wake(peer.conn)
 
 
 def _may_be_own(relay: Relay, info: TxInfo) -> bool:

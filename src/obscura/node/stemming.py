@@ -142,7 +142,7 @@ def judged(state: NodeState, relay: Relay, one: Judged, outcome: TxOutcome, now:
         pool.judged(item.conn, item.guess, outcome.cost)
     if outcome.verdict is TxVerdict.INVALID and not one.leans_on_stems:
         # Security: with a parent in stem the verdict would tell that it is here; without one it is the same everywhere.
-        _charge(state, item, outcome.rule, now)
+        charge(state, item, outcome.rule, now)
     if outcome.verdict is not TxVerdict.ADMITTED:
         refused(state, relay, item, outcome.rule, outcome.detail)
         return
@@ -386,7 +386,8 @@ def _left(state: NodeState, relay: Relay, entry: StemEntry) -> None:
         keeping.forget(state, relay, entry.info)
 
 
-def _charge(state: NodeState, item: Waiting, rule: str, now: Now) -> None:
+def charge(state: NodeState, item: Waiting, rule: str, now: Now) -> None:
+    """No block may ever hold what this link has sent. An honest node judges before it relays."""
     peer = None if item.conn is None else state.peers.get(item.conn)
     if peer is not None:
         peer.channel.charge(FAULT_INVALID_TX, rule, now.mono)
