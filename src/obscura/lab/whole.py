@@ -18,7 +18,7 @@ from ..base.randomness import Chance
 from ..ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction
 from ..node import NodeConfig
 from ..node.effects import Event, LinkOpened, StemStep, StemTrace
-from ..sim.adversary import Adversary, Link
+from ..sim.adversary import Adversary
 from ..sim.hive import Hive
 from ..sim.host import Host, host_address
 from ..sim.journal import Journal
@@ -28,7 +28,6 @@ from ..sim.world import World
 from ..wire.address import NetAddress
 from ..wire.features import STEMS, Feature, FeatureSet
 from ..wire.greeting import Version
-from ..wire.registry import Message
 from ..wire.target import Target
 from .embargoes import NODE_EMBARGO
 from .estimators import score
@@ -102,10 +101,6 @@ class Swallower(Adversary):
         return Version(
             true.protocol, true.timestamp, bits, true.user_agent, true.best_hash, true.best_height, true.nonce
         )
-
-    def heard(self, link: Link, message: Message) -> None:
-        """It serves the chain, as all do, so as to be kept."""
-        super().heard(link, message)
 
 
 class _Story:

@@ -35,11 +35,6 @@ class Stems:
         """When a transaction that is taken now is told, if it has not spread until then."""
         return after(now, self._chance.exponential(self._mean))
 
-    @property
-    def mean(self) -> Duration:
-        """Of the embargoes."""
-        return self._mean
-
     def check(self) -> None:
         """Walk the invariants of every part; for tests, fuzzers and simulations."""
         self.router.check()
