@@ -1,7 +1,8 @@
-"""One process of the memory benchmark: holds links that its own child opens, and says what one costs.
+"""One process of the benchmark of idle links: holds links that its own child opens, and says what they cost.
 
-``bare N``: a uvloop server. ``plain N``, ``pad N``: a whole node with a ledger in memory, and links in clear or veiled
-and padded. ``dial HOST PORT N KIND``: the child.
+``bare N SECONDS``: a uvloop server. ``plain N SECONDS``, ``pad N SECONDS``: a whole node with a ledger in memory, and
+links in clear or veiled and padded. Processor time is measured for so long after the links have opened. ``dial HOST
+PORT N KIND``: the child.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ import asyncio
 import gc
 import json
 import os
+import selectors
 import socket
 import subprocess
 import sys
+import time
 
 import uvloop
 
@@ -20,10 +23,12 @@ from obscura.aio import Driver
 from obscura.aio.entropy import system_chance
 from obscura.aio.listen import open_listener
 from obscura.aio.worker import LedgerWorker
-from obscura.channel import Opened, Role
+from obscura.base.instant import MICROSECONDS
+from obscura.channel import Channel, Opened, Role
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
 from obscura.wire.address import parse_address
+from obscura.wire.blocks import GetHeaders, Headers
 from obscura.wire.target import Mode
 
 from .secured import channel, clock, make_vault
@@ -38,13 +43,16 @@ def _resident() -> int:
 
 def _dial(host: str, port: int, count: int, kind: str) -> None:
     """Open links one after the other, complete each handshake, and hold them until stdin ends."""
-    held: list[socket.socket] = []
+    held: list[tuple[socket.socket, Channel]] = []
+    bare: list[socket.socket] = []
     vault = make_vault()
     for number in range(count):
         sock = socket.create_connection((host, port), source_address=(f"127.0.{number % GROUPS + 1}.1", 0))
-        held.append(sock)
-        if kind != "bare":
+        if kind == "bare":
+            bare.append(sock)
+        else:
             link = channel(kind, Role.INITIATOR, vault)
+            held.append((sock, link))
             event = None
             while not isinstance(event, Opened):
                 sock.sendall(link.take_data(clock()))
@@ -53,10 +61,35 @@ def _dial(host: str, port: int, count: int, kind: str) -> None:
             sock.sendall(link.take_data(clock()))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    sys.stdin.read()
+    _keep(held)
 
 
-async def _hold(kind: str, count: int) -> None:
+def _keep(held: list[tuple[socket.socket, Channel]]) -> None:
+    """Answer what idle peers are asked, and ping as they do, until stdin ends."""
+    waiting = selectors.DefaultSelector()
+    waiting.register(sys.stdin, selectors.EVENT_READ)
+    for sock, link in held:
+        waiting.register(sock, selectors.EVENT_READ, link)
+    while True:
+        due = min((link.next_deadline() or 0 for _, link in held), default=clock() + MICROSECONDS)
+        ready = waiting.select(max(0, due - clock()) / MICROSECONDS)
+        for key, _ in ready:
+            if key.fileobj is sys.stdin:
+                return
+            link = key.data
+            link.receive_data(key.fileobj.recv(65_536), clock())  # type: ignore[union-attr]
+            while (event := link.next_event(clock())) is not None:
+                if isinstance(event, GetHeaders):
+                    link.send(Headers(()))
+        now = clock()
+        for sock, link in held:
+            if (at := link.next_deadline()) is not None and at <= now:
+                link.handle_deadline(now)
+            if data := link.take_data(now):
+                sock.sendall(data)
+
+
+async def _hold(kind: str, count: int, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     driver = server = running = None
     if kind != "bare":
@@ -94,7 +127,12 @@ async def _hold(kind: str, count: int) -> None:
     if driver is not None:
         links = sum(peer.state == "open" for peer in driver.snapshot().peers)
         assert links == count, f"{links} links stand"
-    sys.stdout.write(json.dumps({"bytes_per_link": (_resident() - before) / count}) + "\n")
+    size, began, used = (_resident() - before) / count, time.perf_counter(), time.process_time()
+    await asyncio.sleep(seconds)
+    share = (time.process_time() - used) / (time.perf_counter() - began)
+    if driver is not None:
+        assert len(driver.snapshot().peers) == count, "and have stood all the time"
+    sys.stdout.write(json.dumps({"bytes_per_link": size, "share": share}) + "\n")
     child.stdin.close()
     child.wait()
     if driver is not None and running is not None:
@@ -108,4 +146,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "dial":
         _dial(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     else:
-        uvloop.run(_hold(sys.argv[1], int(sys.argv[2])))
+        uvloop.run(_hold(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

@@ -48,7 +48,7 @@ from obscura.chain import BlockReport
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node.effects import LinkClosed
 from obscura.wire.address import NetAddress
-from obscura.wire.blocks import Block, GetData, GetHeaders, Headers
+from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, NotFound
 from obscura.wire.frame import encode_frame, type_field
 from obscura.wire.greeting import Ping, Pong, Verack, Version
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
@@ -134,7 +134,7 @@ class TestBackPressure:
     @LOOPS
     def test_a_peer_that_floods_is_paused(self, factory: Factory) -> None:
         """No more is read than tokens pay for; when they have come back, reading goes on."""
-        frame = encode_message(Pong(1))
+        frame = encode_message(NotFound(()))
 
         async def main() -> None:
             node = RealNode()
@@ -221,6 +221,9 @@ class TestEndings:
             node = RealNode(ledger=ledger_of(1_500))
             genesis = MemoryLedger().tip
             async with running(node), dialled(node) as peer:
+                # The node's first ping is over: it could not be answered any more.
+                await peer.say(Ping(1))
+                await peer.hear_a(Pong)
                 await peer.say(GetHeaders(1, (genesis,), NULL_HASH))
                 peer.sock.shutdown(socket.SHUT_WR)
                 assert len((await peer.hear_a(Headers)).headers) == 1_500

@@ -26,14 +26,33 @@ from obscura.ledgers.memory import MemoryLedger
 from obscura.node.effects import AcceptBlocks
 from obscura.peers.backoff import backoff
 from obscura.peers.book import AddressBook
-from obscura.peers.dialing import Dialer
+from obscura.peers.dialing import Dialer, Policy, Situation
+from obscura.peers.groups import Grouping
+from obscura.peers.placing import Placing
+from obscura.peers.record import AddressRecord
 from obscura.sync.download import Downloader
 from obscura.sync.view import HeaderTree
-from obscura.wire.address import AddressEntry
-from obscura.wire.blocks import DandelionTx, GetBlocks, GetData, Headers, Inv, NotFound
+from obscura.wire.address import AddressEntry, NetAddress, Network
+from obscura.wire.blocks import DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound
+from obscura.wire.frame import encode_frame, type_field
 from obscura.wire.gossip import Addr
-from obscura.wire.greeting import Ping, Verack, Version
-from obscura.wire.registry import BY_MESSAGE, FIELD_OF, REGISTRY, UNKNOWN_SIZE_MAX, encode_message
+from obscura.wire.greeting import GetAddr, Mempool, Ping, Pong, Verack, Version
+from obscura.wire.registry import (
+    ASKING,
+    BY_MESSAGE,
+    FIELD_OF,
+    GOSSIP,
+    REGISTRY,
+    SELDOM,
+    TALK,
+    UNKNOWN,
+    UNKNOWN_SIZE_MAX,
+    Budget,
+    Message,
+    Phase,
+    Row,
+    encode_message,
+)
 
 T = TypeVar("T", bound=Callable[..., None])
 TESTED: dict[str, str] = {}
@@ -159,14 +178,14 @@ def test_fault_budget() -> None:
     assert budget.charge(1, Instant(early + 1))
 
 
-@bounds("TOKENS_BURST", "TOKENS_PER_SECOND")
+@bounds("TOKENS_BURST", "TOKENS_PER_SECOND", "TOKENS_REST")
 def test_tokens() -> None:
     bucket = TokenBucket(START)
     bucket.take(limits.TOKENS_BURST, START)
     assert bucket.wait(START) == 0
     bucket.take(1, START)
     wait = bucket.wait(START)
-    assert wait == 1_000_000 // limits.TOKENS_PER_SECOND
+    assert wait == 1_000_000 // limits.TOKENS_PER_SECOND + limits.TOKENS_REST
     assert bucket.wait(Instant(START + wait - 1)) > 0
     assert bucket.wait(Instant(START + wait)) == 0
     late = after(START, Duration(10**15))
@@ -174,18 +193,57 @@ def test_tokens() -> None:
     assert bucket.wait(late) > 0, "it never holds more than a burst"
 
 
-@bounds("PRICE_BYTES")
-def test_a_price_grows_by_the_size() -> None:
-    for size, tokens in ((limits.PRICE_BYTES - 1, 0), (limits.PRICE_BYTES, 1), (2 * limits.PRICE_BYTES, 2)):
+@bounds("PRICE_BYTES", "ASKED_PRICE_BYTES", "TOLD_PRICE_BYTES", "ADDR_PRICE_BYTES")
+@pytest.mark.parametrize(
+    "row", [row for row in REGISTRY if row.phase is Phase.OPEN and row.price], ids=lambda row: row.name
+)
+def test_a_price_grows_by_the_size(row: Row) -> None:
+    more = row.price_bytes
+    for size, tokens in ((more - 1, 0), (more, 1), (2 * more, 2)):
+        if size > row.size_max or row.message is DandelionTx:
+            continue
         channel = opened()
-        payload = bytes(size)
-        row = next(row for row in REGISTRY if row.name == "inv")
         channel.spend(limits.TOKENS_BURST - 2 - row.price - tokens, START)  # version and verack cost one each
-        frame = size.to_bytes(4, "little") + FIELD_OF[row.message] + bytes(4) + payload
-        feed(channel, frame)
+        # Nobody can read it, but for a pong; that it came is paid for.
+        feed(channel, size.to_bytes(4, "little") + FIELD_OF[row.message] + bytes(4 + size))
         assert channel.throttle(START) == 0
         channel.spend(1, START)
         assert channel.throttle(START) > 0
+
+
+@bounds(
+    "TALK_BURST", "TALK_PER_SECOND", "ASKING_BURST", "ASKING_PER_SECOND", "GOSSIP_BURST", "GOSSIP_PER_SECOND",
+    "SELDOM_BURST", "SELDOM_PER_SECOND", "UNKNOWN_BURST", "UNKNOWN_PER_SECOND",
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("message", "price", "budget"),
+    [
+        (Ping(1), 1, TALK),
+        (Pong(1), 1, TALK),
+        (GetHeaders(1, (), NULL_HASH), 10, ASKING),
+        (GetBlocks(1, (), NULL_HASH), 10, ASKING),
+        (Addr(()), 5, GOSSIP),
+        (GetAddr(), 50, SELDOM),
+        (Mempool(), 100, SELDOM),
+        (None, limits.UNKNOWN_PRICE, UNKNOWN),
+    ],
+    ids=str,
+)
+def test_messages_with_a_budget_of_their_own(message: Message | None, price: int, budget: Budget) -> None:
+    channel = opened()
+    frame = encode_frame(type_field("news"), b"") if message is None else encode_message(message)
+    feed(channel, frame * (budget.burst // price))
+    assert channel.throttle(START) == 0, "a burst goes through"
+    feed(channel, frame + encode_message(NotFound(())))
+    wait = channel.throttle(START)
+    enough = min(budget.burst * 1_000_000, budget.per_second * limits.TOKENS_REST)
+    assert wait == -(-(price * 1_000_000 + enough) // budget.per_second), "one more is one too many, not all of it lost"
+    assert channel.buffered > 0, "and what is behind it waits"
+    late = after(START, wait)
+    assert channel.throttle(Instant(late - 1)) > 0
+    assert channel.throttle(late) == 0
+    assert channel.next_event(late) == NotFound(())
+    assert not channel.is_closed
 
 
 # -- addresses and dials
@@ -195,49 +253,73 @@ def entry(number: int, seen: int = WALL) -> AddressEntry:
     return AddressEntry(WallTime(seen), 0, address(number // 200, number % 200))
 
 
-def book_of(count: int, sources: int = 1 << 30) -> AddressBook:
-    book = AddressBook((), Chance.from_seed(1))
+def book_of(count: int, source: bytes | None = None) -> AddressBook:
+    """A book that was told so many addresses, by as many groups or by one."""
+    book = AddressBook((), Chance.from_seed(1), key=bytes(32))
     for number in range(count):
-        book.learn(entry(number), (number % sources).to_bytes(4, "big"), WALL)
-        assert len(book) <= limits.BOOK_ENTRIES
+        book.learn(entry(number), source or number.to_bytes(4, "big"), WALL)
     book.check()
     return book
 
 
-@bounds("BOOK_ENTRIES", "BOOK_PER_SOURCE")
+def full_book() -> AddressBook:
+    """A book of which every place is taken: its notes of places say so."""
+    stamp = Placing(bytes(32), Grouping()).stamp
+    tables = ((True, limits.TRIED_BUCKETS), (False, limits.NEW_BUCKETS))
+    places = [(tried, place) for tried, buckets in tables for place in range(buckets * limits.BUCKET_PLACES)]
+    records = [
+        AddressRecord(
+            address=NetAddress(Network.IPV4, number.to_bytes(4, "big"), 1),
+            source=b"source",
+            seen=WALL,
+            tried=tried,
+            standing=stamp + (place % 65_536).to_bytes(2, "big"),
+        )
+        for number, (tried, place) in enumerate([*places, *places[-5:]])
+    ]
+    return AddressBook(records, Chance.from_seed(1), key=bytes(32))
+
+
+@bounds("BOOK_ENTRIES", "BOOK_PER_SOURCE", "NEW_BUCKETS", "TRIED_BUCKETS", "BUCKET_PLACES")
 def test_entries_of_the_book() -> None:
-    assert len(book_of(limits.BOOK_ENTRIES)) == limits.BOOK_ENTRIES
-    assert len(book_of(limits.BOOK_ENTRIES + 100)) == limits.BOOK_ENTRIES
-    assert len(book_of(limits.BOOK_PER_SOURCE, 1)) == limits.BOOK_PER_SOURCE
-    assert len(book_of(limits.BOOK_PER_SOURCE + 1, 1)) == limits.BOOK_PER_SOURCE
+    book = full_book()
+    assert len(book) == limits.BOOK_ENTRIES, "the last five have no place"
+    assert not any(book.learn(entry(number), b"other", WALL) for number in range(100))
+    assert book.learn(entry(1), b"other", WallTime(WALL + 2 * limits.ADDR_AGE)) is False
+    fresh = AddressEntry(WallTime(WALL + 2 * limits.ADDR_AGE), 0, entry(1).address)
+    assert book.learn(fresh, b"other", fresh.time), "of those that are too old one makes room"
+    assert len(book) == limits.BOOK_ENTRIES
+    assert 0.8 * limits.BOOK_PER_SOURCE < len(book_of(30_000, b"source")) <= limits.BOOK_PER_SOURCE
 
 
 @bounds("ADDR_AGE", "ADDR_FUTURE")
 def test_ages_of_an_address() -> None:
-    book = AddressBook((), Chance.from_seed(1))
-    assert book.learn(entry(1, WALL - limits.ADDR_AGE), b"", WALL)
-    assert not book.learn(entry(2, WALL - limits.ADDR_AGE - 1), b"", WALL)
-    book.learn(entry(3, WALL + limits.ADDR_FUTURE), b"", WALL)
-    book.learn(entry(4, WALL + limits.ADDR_FUTURE + 1), b"", WALL)
+    book = AddressBook((), Chance.from_seed(1), key=bytes(32))
+    assert book.learn(entry(1, WALL - limits.ADDR_AGE), b"s", WALL)
+    assert not book.learn(entry(2, WALL - limits.ADDR_AGE - 1), b"s", WALL)
+    book.learn(entry(3, WALL + limits.ADDR_FUTURE), b"s", WALL, direct=True)
+    book.learn(entry(4, WALL + limits.ADDR_FUTURE + 1), b"s", WALL, direct=True)
     seen = [book.get(entry(number).address).seen for number in (3, 4)]  # type: ignore[union-attr]
-    assert seen == [WALL + limits.ADDR_FUTURE, WALL - 5 * 86_400]
+    assert seen == [WALL + limits.ADDR_FUTURE, WALL - limits.ADDR_IMPOSSIBLE]
 
 
 @bounds("GETADDR_SHARE")
 @pytest.mark.parametrize("count", [1, 4, 5, 100, 101, limits.BOOK_ENTRIES])
 def test_share_of_an_answer(count: int) -> None:
-    answer = book_of(count).answer(WALL, lambda _: True)
-    assert len(answer) == min(limits.ADDR_ITEMS, -(-count * limits.GETADDR_SHARE // 100))
+    book = full_book() if count == limits.BOOK_ENTRIES else book_of(count)
+    answer = book.answer(WALL, lambda _: True)
+    assert len(answer) == min(limits.ADDR_ITEMS, -(-len(book) * limits.GETADDR_SHARE // 100))
 
 
 @bounds("DIALS_AT_ONCE", "DIAL_INTERVAL")
 def test_dials_at_once() -> None:
-    dialer = Dialer(book_of(1_000), (), 100, True, Chance.from_seed(2), START)
+    policy = Policy(full=100, blocks=0, allow_local=True, reach=(Network.IPV4,), grouping=Grouping())
+    dialer = Dialer(book_of(1_000), (), policy, Chance.from_seed(2), START)
     now = Now(START, WALL)
-    assert dialer.due(now, (), 0, limits.DIALS_AT_ONCE) == []
-    assert len(dialer.due(now, (), 0, limits.DIALS_AT_ONCE - 1)) == 1
-    assert dialer.due(Now(Instant(START + limits.DIAL_INTERVAL - 1), WALL), (), 0, 0) == []
-    assert len(dialer.due(Now(Instant(START + limits.DIAL_INTERVAL), WALL), (), 0, 0)) == 1
+    assert dialer.due(now, Situation(dialling=limits.DIALS_AT_ONCE)) == []
+    assert len(dialer.due(now, Situation(dialling=limits.DIALS_AT_ONCE - 1))) == 1
+    assert dialer.due(Now(Instant(START + limits.DIAL_INTERVAL - 1), WALL), Situation()) == []
+    assert len(dialer.due(Now(Instant(START + limits.DIAL_INTERVAL), WALL), Situation())) == 1
 
 
 @bounds("BACKOFF_BASE", "BACKOFF_CAP", "BACKOFF_CAP_NAMED", "BACKOFF_DOUBLINGS")
@@ -255,7 +337,9 @@ def test_inbound_links() -> None:
     play = Play(named=0, slots=limits.INBOUND_SLOTS)
     links = [greeted(play) for _ in range(limits.INBOUND_SLOTS)]
     assert all(link.live for link in links)
-    assert not greeted(play).live, "it has no slot when its handshake is complete"
+    newcomer = greeted(play)
+    assert newcomer.live, "it takes the slot of another one when its handshake is complete"
+    assert sum(link.live for link in links) == limits.INBOUND_SLOTS - 1
 
 
 # -- sync
@@ -354,12 +438,16 @@ def test_headers_that_nobody_asked_for() -> None:
         assert (picture.peers[0].faults, picture.peers[0].known_height) == (points, -1 if points else count)
 
 
-@bounds("NOTFOUND_ITEMS", "GETDATA_QUEUE")
+@bounds("GETDATA_QUEUE")
 def test_items_of_what_is_not_found() -> None:
     link = greeted(play := Play(named=0))
     play.say(link, GetData((item(bytes(32)),) * limits.INV_ITEMS))
-    sizes = [len(one.items) for one in link.heard if isinstance(one, NotFound)]
-    assert max(sizes) == limits.NOTFOUND_ITEMS
+    sizes: list[int] = []
+    for _ in range(limits.INV_ITEMS // limits.TOKENS_PER_SECOND):
+        sizes += [len(one.items) for one in link.heard if isinstance(one, NotFound)]
+        link.heard.clear()
+        play.advance(1)
+    assert max(sizes) == limits.PORTION_ITEMS
     assert sum(sizes) == limits.INV_ITEMS == limits.GETDATA_QUEUE, "the largest getdata is answered whole"
 
 
@@ -409,6 +497,8 @@ def test_gossip_that_is_passed_on() -> None:
     ):
         play = Play(named=0)
         links = [greeted(play) for _ in range(5)]
+        for link in links:
+            play.say(link, GetAddr())
         for link in links * 2:
             play.serve(link, [])
         play.advance(200, late=True)  # tokens for addresses: one comes every ten seconds
@@ -449,6 +539,10 @@ def test_a_jump_of_the_clock() -> None:
 
 
 ELSEWHERE = {
+    "TURN_TOKENS": "tests/unit/channel/test_budgets.py",
+    "PORTION_ITEMS": "tests/unit/channel/test_budgets.py",
+    "SLICE_LEAST": "tests/unit/aio/test_fair.py",
+    "SLICE_BYTES": "tests/unit/aio/test_fair.py",
     "STEM_EPOCH": "tests/unit/relay/test_dandelion.py",
     "STEM_EPOCH_JITTER": "tests/unit/relay/test_dandelion.py",
     "STEM_PEERS": "tests/unit/relay/test_dandelion.py:test_peers_are_in_different_network_groups",
@@ -500,7 +594,7 @@ ELSEWHERE = {
     "GRACE_STOP": "tests/unit/sim/test_network.py",
     "ADDR_BURST": "tests/unit/node/test_node_links.py: what one link may tell",
     "ADDR_TOKEN": "tests/unit/node/test_node_links.py: what one link may tell",
-    "OTHER_NETWORK_WAIT": "tests/unit/peers/test_book_and_dialer.py",
+    "OTHER_NETWORK_WAIT": "tests/unit/peers/test_dialing.py",
     "HEADERS_TIMEOUT": "tests/unit/node/test_node_sync.py",
     "SECOND_HEADER_PEER": "tests/unit/node/test_node_sync.py",
     "LOW_WORK_PER_PEER": "tests/unit/node/test_node_sync.py",
@@ -520,7 +614,7 @@ ELSEWHERE = {
     "KNOCKS_JUDGED": "tests/unit/node/test_node_veiled.py:KNOCKS_JUDGED",
     "REPLAY_KEPT": "tests/contract/replay_contract.py",
     "REPLAY_TIME": "tests/contract/replay_contract.py",
-    "STEADY_LINK": "tests/unit/peers/test_book_and_dialer.py",
+    "STEADY_LINK": "tests/unit/peers/test_dialing.py",
     "LOG_LINES_BURST": "tests/unit/app/test_logs.py",
     "TRACKED_TOTAL": "tests/unit/relay/test_requests.py:TRACKED_TOTAL",
     "TRACKED_SHARE": "tests/unit/relay/test_requests.py:TRACKED_SHARE",
@@ -560,9 +654,54 @@ ELSEWHERE = {
     "WRITE_BESIDE_BYTES": "tests/unit/ledgers/test_kernel_ledger.py",
     "CHECKPOINT_BLOCKS": "tests/unit/ledgers/test_kernel_ledger.py:checkpoint_blocks",
     "CONTROL_LINE_BYTES": "tests/fuzz/fuzz_control.py",
+    "BLOCK_ONLY_SLOTS": "tests/unit/node/test_node_company.py:test_slots_are_filled_by_purpose",
+    "ANCHORS": "tests/unit/node/test_node_company.py:test_they_are_saved_when_they_open",
+    "FEELER_MEAN": "tests/unit/peers/test_dialing.py",
+    "EXTRA_MEAN": "tests/unit/peers/test_dialing.py",
+    "STALE_LOOK": "tests/unit/peers/test_dialing.py",
+    "BEHIND_WAIT": "tests/unit/node/test_node_company.py",
+    "BEHIND_ANSWER": "tests/unit/node/test_node_company.py",
+    "BEHIND_SPARED": "tests/unit/node/test_node_company.py",
+    "REVIEW_EVERY": "tests/unit/node/test_node_company.py",
+    "STALE_TIP": "tests/unit/node/test_node_company.py",
+    "SEND_TOTAL_BYTES": "tests/unit/node/test_node_company.py",
+    "OTHER_CLASS_SHARE": "tests/unit/node/test_node_company.py",
+    "SEEDS_BELOW": "tests/unit/node/test_node_company.py",
+    "SEEDS_BYTES": "tests/unit/app/test_peerfiles.py",
+    "NEW_BUCKETS_PER_SOURCE": "tests/unit/peers/test_book.py",
+    "TRIED_BUCKETS_PER_GROUP": "tests/unit/peers/test_book.py",
+    "NEW_COPIES": "tests/unit/peers/test_book.py",
+    "COLLISIONS": "tests/unit/peers/test_book.py",
+    "COLLISION_WAIT": "tests/unit/peers/test_book.py",
+    "TESTED_TIME": "tests/unit/peers/test_book.py",
+    "JUST_TRIED": "tests/unit/peers/test_book.py:test_who_was_just_dialled_stays",
+    "TERRIBLE_UNREACHED": "tests/unit/peers/test_book.py:test_who_is_of_no_use_makes_room",
+    "TERRIBLE_FAILURES": "tests/unit/peers/test_book.py:test_who_is_of_no_use_makes_room",
+    "TERRIBLE_TIME": "tests/unit/peers/test_book.py",
+    "ADDR_IMPOSSIBLE": "tests/unit/peers/test_book.py:test_times_that_cannot_be",
+    "ADDR_HEARSAY": "tests/unit/peers/test_book.py",
+    "ADDR_NEWER": "tests/unit/peers/test_book.py",
+    "GETADDR_LOOKS": "tests/unit/peers/test_book.py:asked == 5_000",
+    "ADDRESSES_UNSAVED": "tests/unit/aio/test_saver_alarm.py:test_while_the_disk_refuses",
+    "ASMAP_BYTES": "tests/unit/peers/test_asmap.py",
+    "PROTECT_GROUPS": "tests/prop/test_eviction_prop.py",
+    "PROTECT_PINGS": "tests/prop/test_eviction_prop.py",
+    "PROTECT_TRANSACTIONS": "tests/prop/test_eviction_prop.py",
+    "PROTECT_BLOCK_ONLY": "tests/prop/test_eviction_prop.py",
+    "PROTECT_BLOCKS": "tests/prop/test_eviction_prop.py",
+    "BANS_KEPT": "tests/unit/peers/test_bans.py",
+    "DISCOURAGE_TIME": "tests/unit/peers/test_bans.py",
+    "DISCOURAGED_KEPT": "tests/unit/peers/test_bans.py",
+    "DISCOURAGED_PER_GROUP": "tests/unit/peers/test_bans.py",
 }
 """Rows whose two sides another file tests; it exists, and a text behind the colon says where to look in it."""
 UNBOUNDING = {
+    "DEFECT_REST": "a wait after a defect of ours: tests/unit/node/test_node_company.py",
+    "NOTFOUND_ITEMS": "of a message that we would send: a portion of a getdata has fewer",
+    "TURN_TIME": "work before the loop looks at its sockets: tests/unit/aio/test_fair.py",
+    "SLICE_TIME": "as TURN_TIME",
+    "DIALLED_WEIGHT": "a share of time: tests/unit/aio/test_fair.py",
+    "STRANGERS_WEIGHT": "as DIALLED_WEIGHT",
     "STEM_DIFFUSERS": "a probability: tests/unit/relay/test_dandelion.py",
     "STEM_HOP": "an assumption of the embargo's mean: tests/unit/relay/test_dandelion.py",
     "STEM_EARLY": "as STEM_HOP",
@@ -606,7 +745,8 @@ UNBOUNDING = {
     "MAPPED_BYTES": "a setting of the C library's allocator",
     "KEPT_BYTES": "as MAPPED_BYTES",
     "PICK_TRIES": "work for one dial",
-    "EVICT_TRIES": "work for one new address",
+    "RECENT_TRY": "how likely an address is picked: tests/unit/peers/test_book.py",
+    "GETADDR_BLUR": "what is not told, for privacy: tests/unit/peers/test_book.py",
     "CONTROL_IDLE": "patience with an operator's own program",
     "CONTROL_CLIENTS": "an operator's own programs; more are told that it is busy",
     "MINE_BLOCKS": "an operator's own request",

@@ -13,9 +13,8 @@ from play import WALL, address
 
 from obscura.base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after
 from obscura.base.limits import (
-    ADDR_AGE,
     BLOCK_HOLDERS,
-    BOOK_PER_SOURCE,
+    DIALS_AT_ONCE,
     FAULT_BUDGET,
     FAULT_DECAY,
     OTHER_NETWORK_WAIT,
@@ -33,10 +32,11 @@ from obscura.channel.budget import FaultBudget, TokenBucket
 from obscura.channel.keepalive import Keepalive
 from obscura.node.timers import Timers
 from obscura.peers.book import AddressBook
-from obscura.peers.dialing import Dialer
+from obscura.peers.dialing import Dialer, Policy, Purpose, Situation, Wanted
+from obscura.peers.groups import Grouping
 from obscura.sync.download import Downloader
 from obscura.sync.view import Entry, HeaderTree
-from obscura.wire.address import AddressEntry, NetAddress
+from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.blocks import GetHeaders, Headers, Inv
 from obscura.wire.greeting import GetAddr, Ping
 from obscura.wire.registry import Message
@@ -293,81 +293,93 @@ class DownloadMachine(RuleBasedStateMachine):
         assert self.download.missing == (self.tree.best.work > self.tree.tip.work)
 
 
-AGES = (-9_999, 0, 3_600, 3_601, ADDR_AGE, ADDR_AGE + 1)
-
-
-class BookMachine(RuleBasedStateMachine):
-    """Against a dictionary. It never fills, so that the model is exact; the bounds have tests of their own."""
+class DialerMachine(RuleBasedStateMachine):
+    """A schedule with links that open, fail and end at any time, over clocks that jump."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.book = AddressBook((), Chance.from_seed(4))
-        self.dialer = Dialer(self.book, (), 3, True, Chance.from_seed(5), START)
+        self.book = AddressBook((), Chance.from_seed(4), key=bytes(32))
+        policy = Policy(full=3, blocks=1, allow_local=True, reach=(Network.IPV4,), grouping=Grouping())
+        self.dialer = Dialer(self.book, (), policy, Chance.from_seed(5), START)
         self.named: set[NetAddress] = set()
-        self.model: dict[NetAddress, dict[str, int]] = {}
+        self.dials: list[Wanted] = []
+        self.links: list[Wanted] = []
+        self.inbound: list[NetAddress] = []
         self.now = Now(START, WALL)
 
-    @rule(
-        number=st.integers(0, 20), age=st.sampled_from([-9_999, 0, 3_600, 3_601, ADDR_AGE, ADDR_AGE + 1]), source=small
-    )
-    def learn(self, number: int, age: int, source: int) -> None:
-        where, told = address(number, 1), self.now.wall - age
-        new = self.book.learn(AddressEntry(WallTime(told), number, where), bytes([source]), self.now.wall)
-        seen = told if age >= 0 else self.now.wall - 5 * 86_400
-        assert new == (where not in self.model and age <= ADDR_AGE)
-        if new:
-            self.model[where] = {"seen": seen, "failures": 0, "succeeded": 0}
-        elif where in self.model and age <= ADDR_AGE and seen > self.believed(self.model[where]["seen"]) + 3_600:
-            self.model[where]["seen"] = seen
+    @property
+    def situation(self) -> Situation:
+        outbound = self.links + self.dials
+        in_use = [one.address for one in outbound] + self.inbound
+        reached = [one.address for one in self.links]
+        return Situation(in_use=in_use, outbound=outbound, reached=reached, dialling=len(self.dials))
 
-    def believed(self, seen: int) -> int:
-        """What a time of last sight is worth that was noted when the clock was ahead."""
-        return seen if seen <= self.now.wall + 600 else self.now.wall - 5 * 86_400
+    @rule(number=st.integers(0, 20), host=st.integers(1, 3), source=small)
+    def learn(self, number: int, host: int, source: int) -> None:
+        self.book.learn(AddressEntry(self.now.wall, 0, address(number, host)), bytes([source]), self.now.wall)
 
     @rule(number=st.integers(0, 5))
     def name(self, number: int) -> None:
         where = address(number, 1)
         self.dialer.name(Target(where), self.now.mono)
         self.named.add(where)
-        self.model.setdefault(where, {"seen": 0, "failures": 0, "succeeded": 0})
+        # As a node does: who is there of gossip makes room.
+        for line in (self.dials, self.links):
+            line[:] = [one for one in line if one.address != where or one.purpose is Purpose.NAMED]
 
-    @rule(which=st.integers(0, 20), lived_s=st.sampled_from([0, 59, 60, 10_000]))
+    @rule(number=st.integers(0, 20))
+    def come_in(self, number: int) -> None:
+        self.inbound = [*self.inbound[-3:], address(number, 9)]
+
+    @rule(which=small, lived_s=st.sampled_from([0, 59, 60, 10_000]))
     def end(self, which: int, lived_s: int) -> None:
-        if not self.model:
+        if self.links:
+            one = self.links.pop(which % len(self.links))
+            assert self.dialer.ended(one.address, Duration(lived_s * MICROSECONDS), self.now) >= 0
+
+    @rule(which=small, well=st.booleans())
+    def answer(self, which: int, well: bool) -> None:
+        if not self.dials:
             return
-        where = list(self.model)[which % len(self.model)]
-        wait = self.dialer.ended(where, Duration(lived_s * MICROSECONDS), self.now)
-        assert wait >= 0
-        if lived_s >= 60:
-            self.model[where]["failures"] = 0
-        if where in self.named or lived_s < 60:
-            self.model[where]["failures"] += 1
+        one = self.dials.pop(which % len(self.dials))
+        if not well:
+            self.dialer.ended(one.address, Duration(0), self.now)
+            return
+        self.dialer.opened(one.address, self.now)
+        if one.purpose is Purpose.FEELER:
+            self.dialer.ended(one.address, Duration(0), self.now, felt=True)
+        else:
+            self.links.append(one)
 
-    @rule(which=st.integers(0, 20))
-    def open(self, which: int) -> None:
-        if self.model:
-            where = list(self.model)[which % len(self.model)]
-            self.dialer.opened(where, self.now)
-            self.model[where].update(succeeded=self.now.wall, seen=self.now.wall)
-
-    @rule(automatic=st.integers(0, 4), dialling=st.integers(0, 9), busy=st.integers(0, 3))
-    def dial(self, automatic: int, dialling: int, busy: int) -> None:
-        in_use = list(self.model)[:busy]
-        chosen = self.dialer.due(self.now, in_use, automatic, dialling)
-        assert len(set(chosen)) == len(chosen)
-        assert not set(chosen) & set(in_use), "nobody is dialled twice"
-        others = [one for one in chosen if one not in self.named]
-        assert len(others) <= (1 if automatic < 3 and dialling < 8 else 0)
-        assert not {one.group() for one in others} & {one.group() for one in in_use}, "one link for a network group"
-        for one in others:
-            retry_at = self.book.get(one).retry_at  # type: ignore[union-attr]
-            assert not self.now.wall < retry_at <= self.now.wall + OTHER_NETWORK_WAIT
-        deadline = self.dialer.next_deadline(automatic + len(others), dialling + len(chosen))
-        if deadline is not None and not set(self.named) & set(in_use):
-            assert deadline > self.now.mono, "what was due has been done"
-        for one in chosen:
-            if one in self.named:
-                self.end(list(self.model).index(one), 0)
+    @rule()
+    def dial(self) -> None:
+        before = self.situation
+        chosen = self.dialer.due(self.now, before)
+        addresses = [one.address for one in chosen]
+        assert len(set(addresses)) == len(addresses)
+        assert not set(addresses) & set(before.in_use), "nobody is dialled twice"
+        automatic = [one for one in chosen if one.purpose is not Purpose.NAMED]
+        assert {one.address for one in chosen if one.purpose is Purpose.NAMED} <= self.named
+        assert len(automatic) <= 1
+        assert not automatic or len(self.dials) + len(chosen) <= DIALS_AT_ONCE
+        for one in automatic:
+            assert one.address not in self.named
+            record = self.book.get(one.address)
+            assert record is not None
+            assert not self.now.wall < record.retry_at <= self.now.wall + OTHER_NETWORK_WAIT
+        self.dials += chosen
+        counts = dict.fromkeys(Purpose, 0)
+        for one in self.links + self.dials:
+            counts[one.purpose] += 1
+        assert counts[Purpose.FULL] <= 4, "the slots, and one beyond"
+        assert counts[Purpose.BLOCKS] <= 2
+        assert counts[Purpose.FEELER] <= 1
+        groups = [
+            one.address.group() for one in self.links + self.dials if one.purpose in (Purpose.FULL, Purpose.BLOCKS)
+        ]
+        assert len(set(groups)) == len(groups), "one link for a network group"
+        deadline = self.dialer.next_deadline(self.situation)
+        assert deadline is None or deadline > self.now.mono or len(chosen) > 0, "what was due has been done"
 
     @rule(span_s=st.integers(1, 5_000), jump=st.sampled_from([0, 0, 0, -100_000, 100_000]))
     def wait(self, span_s: int, jump: int) -> None:
@@ -377,14 +389,6 @@ class BookMachine(RuleBasedStateMachine):
     @invariant()
     def sound(self) -> None:
         self.book.check()
-        assert len(self.book) == len(self.model) <= BOOK_PER_SOURCE
-        for where, known in self.model.items():
-            record = self.book.get(where)
-            assert record is not None
-            assert {"seen": record.seen, "failures": record.failures, "succeeded": record.succeeded} == known
-        assert set(AddressBook(self.book.records(), Chance.from_seed(1)).records()) == set(self.book.records())
-        answer = self.book.answer(self.now.wall, lambda _: True)
-        assert all(one.time >= self.now.wall - ADDR_AGE for one in answer)
 
 
 SPANS = (
@@ -456,7 +460,7 @@ TestTree = TreeMachine.TestCase
 TestTree.settings = STEPS
 TestDownload = DownloadMachine.TestCase
 TestDownload.settings = STEPS
-TestBook = BookMachine.TestCase
+TestBook = DialerMachine.TestCase
 TestBook.settings = STEPS
 TestAccounts = AccountsMachine.TestCase
 TestAccounts.settings = STEPS

@@ -108,7 +108,7 @@ class RealNode:
             network="memory",
             user_agent="/Obscura:0.1(python)/",
             connect=tuple(Target(address) for address in connect),
-            advertise=self.address,
+            advertise=(self.address,),
             allow_local=True,
             **({"discover": False} | config),
         )

@@ -29,11 +29,14 @@ from obscura.node.effects import (
     ReadBlocks,
     Resume,
     SaveAddresses,
+    SaveAnchors,
+    SaveBans,
     SaveTransaction,
     Send,
     Tell,
     TransactionsJudged,
 )
+from obscura.peers.bans import Ban
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress, parse_address
 from obscura.wire.target import Mode, Target
@@ -56,6 +59,7 @@ class Host:
         ledger: MemoryLedger | None = None,
         kept: tuple[KeptTransaction, ...] = (),
         hold: type | None = None,
+        anchors: tuple[NetAddress, ...] = (),
         **config: object,
     ) -> None:
         self.world = world
@@ -69,16 +73,17 @@ class Host:
             network="memory",
             user_agent="/Obscura:0.1(python)/",
             connect=tuple(Target(node_address(other)) for other in connect),
-            advertise=self.address,
             allow_local=True,
-            **({"no_stem": NoStem.NOW} | config),  # type: ignore[arg-type]
+            **({"no_stem": NoStem.NOW, "advertise": (self.address,)} | config),  # type: ignore[arg-type]
         )
         chance = Chance.from_seed(1000 + number)
         restored = self.ledger.restore()
-        self.node = Node(settings, self.ledger, chance, restored, (), world.now, kept=kept)
+        self.node = Node(settings, self.ledger, chance, restored, (), world.now, kept=kept, anchors=anchors)
         self.links: dict[ConnId, tuple[Host, ConnId]] = {}
         self.events: list[Event] = []
-        self.saved: tuple[AddressRecord, ...] = ()
+        self.saved: dict[NetAddress, AddressRecord] = {}
+        self.anchors: tuple[NetAddress, ...] = ()
+        self.bans: dict[str, Ban | None] = {}
         self.waiting: dict[TxId, tuple[SaveTransaction, Instant]] = {}
         """The transactions on its disk, and since when."""
         self.paused: dict[ConnId, list[bytes]] = {}
@@ -206,8 +211,15 @@ class World:
             case Ask(ticket, request):
                 answers = host.held if host.hold is type(request) else self.queue
                 answers.append(lambda: self._answer(host, ticket, request))
-            case SaveAddresses(records):
-                host.saved = records
+            case SaveAddresses(changes):
+                for where, record in changes:
+                    host.saved.pop(where, None)
+                    if record is not None:
+                        host.saved[where] = record
+            case SaveAnchors(addresses):
+                host.anchors = addresses
+            case SaveBans(changes):
+                host.bans.update(changes)
             case SaveTransaction(relay_id):
                 host.waiting[relay_id] = effect, host.waiting.get(relay_id, (effect, self.now.mono))[1]
             case ForgetTransaction(relay_id):

@@ -136,7 +136,7 @@ class Play:
             network="memory",
             user_agent="/Obscura:0.1(python)/",
             connect=tuple(Target(where) for where in self.named),
-            advertise=address(9, 1),
+            advertise=(address(9, 1),),
             outbound_slots=self.outbound_slots,
             inbound_slots=slots,
         )

@@ -168,7 +168,7 @@ async def _serve(settings: dict[str, Any]) -> None:
             "headers": snapshot.headers,
             "links": len(snapshot.peers),
             "open": sum(peer.state == "open" for peer in snapshot.peers),
-            "lobby": len(state.lobby),
+            "lobby": sum(len(pool.lobby) for pool in state.company.pools.values()),
             "sinks": len(state.door.sinks),
             "low_work": state.low_work,
             "tree": len(state.tree),

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ..base.errors import BugError, LocalError
-from ..base.instant import Now
-from ..base.limits import TIMER_FAILURES
+from ..base.instant import Now, WallTime
+from ..base.limits import ADDRESSES_UNSAVED, TIMER_FAILURES
 from ..base.names import ConnId, TxId
 from ..node import MempoolItem, Node, Snapshot
 from ..node.effects import (
@@ -33,15 +33,19 @@ from ..node.effects import (
     Event,
     ForgetPin,
     ForgetTransaction,
+    LinkOpened,
     Pause,
     Resume,
     SaveAddresses,
+    SaveAnchors,
+    SaveBans,
     SavePin,
     SaveTransaction,
     Send,
     Tell,
     TransactionSubmitted,
 )
+from ..peers.bans import Ban, Subject
 from ..peers.pins import NamedPin
 from ..peers.replay import ReplayGuard
 from ..relay.sent import Stage
@@ -52,7 +56,7 @@ from .alarm import Alarm
 from .clock import read_clock
 from .links import Links
 from .listen import Listener
-from .saver import AddressSaver, ChangeSaver, Save, SavePins, SaveTransactions
+from .saver import ChangeSaver, KeepAnchors, KeepBans, SaveAddressChanges, SavePins, SaveTransactions
 from .worker import LedgerWorker, WorkerClosed
 
 log = logging.getLogger("obscura.driver")
@@ -69,8 +73,10 @@ class Driver:
         worker: the ledger's threads; closed when the driver ends.
         listener: a bound socket, or ``None``; closed when the driver ends.
         source_host: the local address that dials come from, where it matters (loopback networks).
-        save: takes the addresses to be stored; runs on a thread, one call at a time, in order.
+        save: makes changes of the address book durable; runs on a thread, one call at a time, in order.
         save_pins: makes changes of named peers' pins durable; on a thread as well, beside ``save``.
+        save_bans: makes durable who is kept away; on a thread as well.
+        save_anchors: makes durable whom to dial first after a restart; on a thread as well.
         save_transactions: makes durable which transactions wait, and which no longer; on a thread as well.
         replays: remembers who has knocked; a node with a keyed listener needs it. It is asked on a thread.
         listeners: called on the loop with every event that the node tells. What they raise is logged.
@@ -83,8 +89,10 @@ class Driver:
         *,
         listener: socket.socket | None = None,
         source_host: str | None = None,
-        save: Save | None = None,
+        save: SaveAddressChanges | None = None,
         save_pins: SavePins | None = None,
+        save_bans: KeepBans | None = None,
+        save_anchors: KeepAnchors | None = None,
         save_transactions: SaveTransactions | None = None,
         replays: ReplayGuard | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
@@ -93,15 +101,20 @@ class Driver:
         self._worker = worker
         self._listening = listener
         self._links = Links(self._node, self._give, self._flush, source_host)
-        self._saver = None if save is None else AddressSaver(save)
+        self._saver = None if save is None else ChangeSaver(save, "address", most=ADDRESSES_UNSAVED)
         self._pin_saver = None if save_pins is None else ChangeSaver(save_pins, "pin")
+        self._ban_saver = None if save_bans is None else ChangeSaver(save_bans, "ban")
+        self._anchor_saver: ChangeSaver[str, tuple[NetAddress, ...]] | None = None
+        if save_anchors is not None:
+            keep = save_anchors
+            self._anchor_saver = ChangeSaver(lambda changes: keep(changes[-1][1] or ()), "anchor")
         self._transaction_saver = None if save_transactions is None else ChangeSaver(save_transactions, "transaction")
         self._admission = None if replays is None else Admission(replays, self._admitted)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
         self._asks: dict[asyncio.Task[None], None] = {}
         self._submitted: dict[int, asyncio.Future[Any]] = {}
-        self._flush_due = False
+        self._flush_due: asyncio.Handle | None = None
         self._timer_failures = 0
         self._stop = asyncio.Event()
         self._finished = asyncio.Event()
@@ -208,6 +221,48 @@ class Driver:
             await self._pin_saver.finish()
         return any(found)
 
+    async def ban(self, subject: Subject, until: WallTime | None) -> Ban:
+        """Keep hosts away until a time, ``None`` for ever, durably; their links end now.
+
+        Raises:
+            LocalError: too many are banned, or the disk refuses: then they are until the next start only.
+        """
+        made: list[Ban] = []
+        refused: list[LocalError] = []
+
+        def keep_away(now: Now) -> None:
+            try:
+                made.append(self._node.ban(subject, until, now))
+            except LocalError as error:
+                # The operator's mistake, not a defect of the node's.
+                refused.append(error)
+
+        self._give(keep_away)
+        await self._bans_saved()
+        if refused:
+            raise refused[0]
+        return made[0]
+
+    async def unban(self, subject: Subject) -> bool:
+        """Keep hosts away no longer, durably; ``False`` if they were not.
+
+        Raises:
+            LocalError: the disk refuses; they may come until the next start.
+        """
+        found: list[bool] = []
+        self._give(lambda now: found.append(self._node.unban(subject, now)))
+        await self._bans_saved()
+        return any(found)
+
+    def bans(self) -> tuple[Ban, ...]:
+        """Who is kept away."""
+        return self._node.bans(read_clock())
+
+    async def _bans_saved(self) -> None:
+        self._flush()
+        if self._ban_saver is not None:
+            await self._ban_saver.finish()
+
     async def submit_block(self, block: bytes) -> BlockSubmitted:
         """Hand in a block of our own and wait for the verdict.
 
@@ -269,12 +324,13 @@ class Driver:
     # -- effects
 
     def _schedule_flush(self) -> None:
-        if not self._flush_due:
-            self._flush_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        if self._flush_due is None:
+            self._flush_due = asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._flush_due = False
+        if self._flush_due is not None:
+            self._flush_due.cancel()
+            self._flush_due = None
         writes: dict[ConnId, list[bytes]] = {}
         while effects := self._node.take_effects():
             for effect in effects:
@@ -302,9 +358,17 @@ class Driver:
                 task = asyncio.get_running_loop().create_task(self._ask(effect))
                 self._asks[task] = None
                 task.add_done_callback(self._asks.pop)
-            case SaveAddresses(records):
-                if self._saver is not None:
-                    self._saver.put(records)
+            case SaveAddresses(changes):
+                for where, record in changes:
+                    if self._saver is not None:
+                        self._saver.put(where, record)
+            case SaveBans(changes):
+                for subject, ban in changes:
+                    if self._ban_saver is not None:
+                        self._ban_saver.put(subject, ban)
+            case SaveAnchors(addresses):
+                if self._anchor_saver is not None:
+                    self._anchor_saver.put("anchors", addresses)
             case SavePin(address, key, first_seen):
                 if self._pin_saver is not None:
                     self._pin_saver.put(address, NamedPin(address, key, first_seen))
@@ -330,6 +394,8 @@ class Driver:
         self._give(lambda now: self._node.admitted(conn, new, now, trouble=trouble), conn)
 
     def _tell(self, event: Event) -> None:
+        if isinstance(event, LinkOpened):
+            self._links.know(event.conn)
         if isinstance(event, BlockSubmitted | TransactionSubmitted):
             future = self._submitted.pop(event.ticket, None)
             if future is not None and not future.done():
@@ -352,7 +418,7 @@ class Driver:
                 failure.__cause__ = error
             self._fail(failure)
             return
-        self._give(lambda now: self._node.answered(effect.ticket, answer, now))
+        self._links.answer(effect.conn, lambda now: self._node.answered(effect.ticket, answer, now))
 
     def _fail(self, error: Exception) -> None:
         """Stop, and have :meth:`run` raise ``error``. The first one counts."""
@@ -381,13 +447,9 @@ class Driver:
         await closing
         if self._admission is not None:
             await self._admission.finish()
-        if self._saver is not None:
-            await self._saver.finish()
-        if self._pin_saver is not None:
-            # What could not be saved is in the log; a node that ends well otherwise has ended well.
-            with contextlib.suppress(LocalError):
-                await self._pin_saver.finish()
-        if self._transaction_saver is not None:
-            with contextlib.suppress(LocalError):
-                await self._transaction_saver.finish()
+        for saver in (self._saver, self._pin_saver, self._ban_saver, self._anchor_saver, self._transaction_saver):
+            if saver is not None:
+                # What could not be saved is in the log; a node that ends well otherwise has ended well.
+                with contextlib.suppress(LocalError):
+                    await saver.finish()
         await self._worker.close()

@@ -1,7 +1,8 @@
 """The sockets of a node: which link is which stream, from a dial or an acceptance to the last byte.
 
-What streams report becomes inputs of the node, given through the driver's ``give``; what the node wants done to a link
-comes back as the verbs here. A link that the node does not know any more is simply not there.
+What streams report becomes inputs of the node: bytes, ends and answers in fair turns (:mod:`.fair`), the rest at once
+through the driver's ``give``. What the node wants done to a link comes back as the verbs here. A link that the node
+does not know any more is simply not there.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from ..base.instant import Now
-from ..base.limits import ENDING_LINKS, READ_BYTES
+from ..base.limits import ENDING_BYTES, ENDING_LINKS, READ_BYTES, STRANGER_READ_BYTES
 from ..base.names import ConnId
 from ..node import Node
 from ..node.effects import Dial
 from ..wire.address import address_from_ip
 from .dial import DialError, connect
+from .fair import STRANGERS, Input, Turns
 from .stream import Stream, adopt_socket
 
 log = logging.getLogger("obscura.driver")
@@ -35,12 +38,20 @@ class Give(Protocol):
 class Links:
     """Implements :class:`~obscura.aio.stream.StreamOwner` for all streams of one node."""
 
-    def __init__(self, node: Node, give: Give, flush: Callable[[], None], source_host: str | None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        give: Give,
+        flush: Callable[[], None],
+        source_host: str | None,
+        clock: Callable[[], int] = time.thread_time_ns,
+    ) -> None:
         self.shared_buffer = memoryview(bytearray(READ_BYTES))
         self._node = node
         self._give = give
-        self._flush = flush
         self._source_host = source_host
+        self._clock = clock
+        self._turns = Turns(self._receive, give, flush, lambda turn: asyncio.get_running_loop().call_soon(turn), clock)
         self._streams: dict[ConnId, Stream] = {}
         self._opening: dict[ConnId, asyncio.Task[None] | None] = {}
         """Links without a stream yet; the task of a dial, as long as it may be cancelled."""
@@ -60,23 +71,38 @@ class Links:
         """Write what was gathered in one turn."""
         if (stream := self._streams.get(conn)) is not None:
             stream.write(parts)
+            if stream.congested:
+                # It was so before; the node weighs what it does not take.
+                self.stream_congested(stream)
 
     def drop(self, conn: ConnId) -> None:
         """End a link, or a dial."""
+        self._turns.close(conn)
         if (stream := self._streams.pop(conn, None)) is not None:
             self._end(stream)
         if (task := self._opening.pop(conn, None)) is not None:
             task.cancel()
 
     def pause(self, conn: ConnId) -> None:
-        """Stop reading."""
-        if (stream := self._streams.get(conn)) is not None:
-            stream.pause_reading()
+        """Stop reading; what was read waits."""
+        self._turns.hold(conn)
 
     def resume(self, conn: ConnId) -> None:
-        """Read again."""
+        """Go on with what was read, then read again."""
+        self._turns.release(conn)
+
+    def know(self, conn: ConnId) -> None:
+        """A link's handshake is complete."""
         if (stream := self._streams.get(conn)) is not None:
-            stream.resume_reading()
+            stream.read_most = READ_BYTES
+        self._turns.know(conn)
+
+    def answer(self, conn: ConnId | None, given: Input) -> None:
+        """An answer of the ledger: to a link's request in that link's turn."""
+        if conn is not None and conn in self._turns:
+            self._turns.call(conn, given)
+        else:
+            self._give(given)
 
     # -- the driver
 
@@ -88,13 +114,15 @@ class Links:
             nonlocal conn
             conn = self._node.accepted(address_from_ip(*peer), now)
 
+        began = self._clock()
         if not self._closing:
             self._give(ask)
         if conn is None:
             sock.close()
-            return
-        self._opening[conn] = None
-        self._spawn(self._adopt(conn, sock))
+        else:
+            self._opening[conn] = None
+            self._spawn(self._adopt(conn, sock))
+        self._turns.charge(STRANGERS, self._clock() - began)
 
     @property
     def unsent(self) -> int:
@@ -128,28 +156,25 @@ class Links:
         """See :class:`StreamOwner`."""
         conn = stream.conn
         if conn in self._streams:
-            self._give(lambda now: self._node.receive(conn, data, now), conn)
-            if len(data) == READ_BYTES:
-                # Security: uvloop reads on, up to 32 buffers in one turn, unless a Pause is carried out before.
-                self._flush()
+            self._turns.put(conn, data, full=len(data) >= stream.read_most)
 
     def stream_eof(self, stream: Stream) -> None:
         """See :class:`StreamOwner`. The node answers by a ``Drop``, after its last words."""
         conn = stream.conn
         if conn in self._streams:
-            self._give(lambda now: self._node.disconnected(conn, now), conn)
+            self._turns.end(conn, lambda now: self._node.disconnected(conn, now))
 
     def stream_congested(self, stream: Stream) -> None:
         """See :class:`StreamOwner`."""
         conn = stream.conn
         if conn in self._streams:
-            self._give(lambda now: self._node.congested(conn, now), conn)
+            self._turns.call(conn, lambda now: self._node.congested(conn, now, unsent=stream.unsent))
 
     def stream_drained(self, stream: Stream) -> None:
         """See :class:`StreamOwner`."""
         conn = stream.conn
         if conn in self._streams:
-            self._give(lambda now: self._node.drained(conn, now), conn)
+            self._turns.call(conn, lambda now: self._node.drained(conn, now))
 
     def stream_gone(self, stream: Stream) -> None:
         """See :class:`StreamOwner`."""
@@ -159,13 +184,32 @@ class Links:
             self._all_closed.set()
         conn = stream.conn
         if conn is not None and self._streams.pop(conn, None) is not None:
-            self._give(lambda now: self._node.disconnected(conn, now))
+            self._turns.end(conn, lambda now: self._gone(conn, now))
+
+    def _receive(self, conn: ConnId, data: bytes) -> bool:
+        """Give the node bytes; whether it has more to do for the link."""
+        more = False
+
+        def receive(now: Now) -> None:
+            nonlocal more
+            more = self._node.receive(conn, data, now, in_turns=True)
+
+        self._give(receive, conn)
+        return more
+
+    def _gone(self, conn: ConnId, now: Now) -> None:
+        try:
+            self._node.disconnected(conn, now)
+        finally:
+            self._turns.close(conn)
 
     def _end(self, stream: Stream) -> None:
         stream.end()
         if stream in self._sockets:
             self._ending[stream] = None
-        if len(self._ending) > ENDING_LINKS and not self._closing:
+        while not self._closing and (
+            len(self._ending) > ENDING_LINKS or sum(one.unsent for one in self._ending) > ENDING_BYTES
+        ):
             oldest = next(iter(self._ending))
             del self._ending[oldest]
             oldest.cut()
@@ -195,7 +239,7 @@ class Links:
     async def _adopt(self, conn: ConnId, sock: socket.socket, *, dialled: bool = False) -> None:
         """Make a link of a connected socket, unless it is dropped meanwhile."""
         try:
-            stream = await adopt_socket(self, sock)
+            stream = await adopt_socket(self, sock, READ_BYTES if dialled else STRANGER_READ_BYTES)
         except OSError:
             if self._still_wanted(conn):
                 self._give(lambda now: self._node.disconnected(conn, now))
@@ -204,6 +248,7 @@ class Links:
             self._end(stream)
             return
         self._streams[conn] = stream
+        self._turns.open(conn, stream, dialled=dialled)
         if dialled:
             self._give(lambda now: self._node.connected(conn, now), conn)
         stream.adopt(conn)

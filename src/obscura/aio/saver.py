@@ -1,4 +1,4 @@
-"""Keeping addresses, pins and transactions: off the loop, one at a time, the newest state last."""
+"""Keeping addresses, pins, bans and transactions: off the loop, one save at a time, each of all that has changed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from ..base.errors import LocalError
 from ..base.names import TxId
 from ..node.effects import SaveTransaction
+from ..peers.bans import Ban
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
 from ..wire.address import NetAddress
@@ -18,43 +19,16 @@ K = TypeVar("K")
 V = TypeVar("V")
 log = logging.getLogger("obscura.driver")
 
-Save = Callable[[tuple[AddressRecord, ...]], None]
+SaveAddressChanges = Callable[[Sequence[tuple[NetAddress, AddressRecord | None]]], None]
+"""Makes durable what has changed in the address book, all of it at once; ``None`` forgets an address."""
 SavePins = Callable[[Sequence[tuple[NetAddress, NamedPin | None]]], None]
 """Makes the pins of addresses durable; ``None`` forgets one."""
+KeepBans = Callable[[Sequence[tuple[str, Ban | None]]], None]
+"""Makes durable who is kept away, by subject; ``None`` forgets one."""
+KeepAnchors = Callable[[tuple[NetAddress, ...]], None]
+"""Makes durable whom to dial first after a restart."""
 SaveTransactions = Callable[[Sequence[tuple[TxId, SaveTransaction | None]]], None]
 """Makes durable which transactions are kept, all of these at once; ``None`` forgets one."""
-
-
-class AddressSaver:
-    """Runs ``save`` on a thread. States that were overtaken while it ran are skipped: each one is the whole book."""
-
-    def __init__(self, save: Save) -> None:
-        self._save = save
-        self._next: tuple[AddressRecord, ...] | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def put(self, records: tuple[AddressRecord, ...]) -> None:
-        """Have ``records`` saved; call it on the loop."""
-        self._next = records
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def finish(self) -> None:
-        """Wait until the last state is saved."""
-        if self._task is not None:
-            await self._task
-
-    async def _run(self) -> None:
-        while self._next is not None:
-            records, self._next = self._next, None
-            try:
-                await asyncio.to_thread(self._save, records)
-            except LocalError as error:
-                # Addresses can be learnt again: a node that carries blocks is worth more than its address book.
-                log.error("addresses-not-saved", extra={"values": {"text": str(error)}})
-            except Exception as error:  # pragma: border
-                log.error("addresses-not-saved", exc_info=error, extra={"values": {"text": repr(error)}})
-        self._task = None
 
 
 class ChangeSaver(Generic[K, V]):
@@ -64,11 +38,16 @@ class ChangeSaver(Generic[K, V]):
     Args:
         save: makes changes durable; ``None`` forgets a key's value.
         what: what is kept, in the words of a log line: ``pin``.
+        most: of what peers can make change without end, how many changes may wait while the disk refuses. Beyond, the
+            oldest are given up.
     """
 
-    def __init__(self, save: Callable[[Sequence[tuple[K, V | None]]], None], what: str) -> None:
+    def __init__(
+        self, save: Callable[[Sequence[tuple[K, V | None]]], None], what: str, *, most: int | None = None
+    ) -> None:
         self._save = save
         self._what = what
+        self._most = most
         self._changes: dict[K, V | None] = {}
         self._task: asyncio.Task[None] | None = None
         self._saving: asyncio.Future[LocalError | None] | None = None
@@ -80,6 +59,8 @@ class ChangeSaver(Generic[K, V]):
     def put(self, key: K, value: V | None) -> None:
         """Have a value saved, or forgotten; call it on the loop."""
         self._changes[key] = value
+        if self._most is not None and len(self._changes) > self._most:
+            del self._changes[next(iter(self._changes))]
         if self._task is None:
             self._trouble = None
             self._task = asyncio.get_running_loop().create_task(self._run())

@@ -1,7 +1,8 @@
 """One socket: bytes to the node, bytes from the node, back-pressure both ways.
 
-Reading goes into one buffer that all links of a loop share, because the node takes the bytes before the callback
-returns; an idle link holds no buffer. Writing is gathered: what the node sends in one turn of the loop is one write.
+Reading goes into one buffer that all links of a loop share, because the bytes are taken out before the callback
+returns; an idle link holds no buffer, and one whose bytes wait for their turn holds one read. Writing is gathered: what
+the node sends in one turn of the loop is one write.
 
 Ending is the delicate part. A socket that is closed while bytes of the peer lie unread is *reset* by the system, and
 the reset destroys what the peer has not read of ours. So an ending stream writes what is queued, sends its FIN, and
@@ -15,7 +16,7 @@ import socket
 from typing import Protocol, cast
 
 from ..base.instant import MICROSECONDS
-from ..base.limits import GRACE_STOP, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
+from ..base.limits import GRACE_STOP, READ_BYTES, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from ..base.names import ConnId
 from ..channel.pieces import joined
 
@@ -52,10 +53,19 @@ class StreamOwner(Protocol):
 
 
 class Stream(asyncio.BufferedProtocol):
-    """A connected socket. Nothing is reported until :meth:`adopt` gives it the name that the node knows it by."""
+    """A connected socket. Nothing is reported until :meth:`adopt` gives it the name that the node knows it by.
 
-    def __init__(self, owner: StreamOwner, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        owner: hears of everything.
+        loop: the running one.
+        read_most: bytes that are read at once.
+    """
+
+    def __init__(self, owner: StreamOwner, loop: asyncio.AbstractEventLoop, read_most: int = READ_BYTES) -> None:
         self.conn: ConnId | None = None
+        self.read_most = read_most
+        self.congested = False
+        """More than SEND_BUFFER_BYTES are unsent, and not less than half of it since."""
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
@@ -75,9 +85,9 @@ class Stream(asyncio.BufferedProtocol):
         self._owner.stream_made(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """The buffer that all links share."""
+        """The buffer that all links share, or its beginning."""
         del sizehint
-        return self._owner.shared_buffer
+        return self._owner.shared_buffer[: self.read_most]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes are in the shared buffer; they are taken out before this returns."""
@@ -114,11 +124,13 @@ class Stream(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The peer does not take what is sent."""
+        self.congested = True
         if not self._ending:
             self._owner.stream_congested(self)
 
     def resume_writing(self) -> None:
         """It has taken most of it."""
+        self.congested = False
         if not self._ending:
             self._owner.stream_drained(self)
 
@@ -191,7 +203,7 @@ class Stream(asyncio.BufferedProtocol):
             self._transport.abort()
 
 
-async def adopt_socket(owner: StreamOwner, sock: socket.socket) -> Stream:
+async def adopt_socket(owner: StreamOwner, sock: socket.socket, read_most: int = READ_BYTES) -> Stream:
     """A stream for a connected, non-blocking socket, which belongs to the stream from here on.
 
     Do not cancel this: uvloop closes a transport whose making is cancelled without telling its protocol.
@@ -203,7 +215,7 @@ async def adopt_socket(owner: StreamOwner, sock: socket.socket) -> Stream:
     try:
         # A lone small message must not wait for the answer to the one before (Nagle's algorithm).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _, stream = await loop.connect_accepted_socket(lambda: Stream(owner, loop), sock)
+        _, stream = await loop.connect_accepted_socket(lambda: Stream(owner, loop, read_most), sock)
     except OSError:
         sock.close()
         raise

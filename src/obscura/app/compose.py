@@ -36,8 +36,9 @@ from ..peers.pins import NamedPin
 from ..store import Datadir, Store, open_datadir, peek
 from ..wire.address import AddressError, NetAddress
 from ..wire.target import Target, parse_target
-from . import transactions
+from . import bans, transactions
 from .logs import log_event
+from .peerfiles import read_asmap, read_seeds
 from .settings import Settings
 from .stem_trace import StemTraceFile
 from .vault import make_vault
@@ -158,10 +159,12 @@ async def run_node(
         LocalError: a setting, the datadir or the disk is at fault.
     """
     chance = system_chance()
+    seeds, asmap = read_seeds(settings, datadir), read_asmap(settings, datadir)
     with contextlib.ExitStack() as stack:
         locked = stack.enter_context(open_datadir(datadir))
         store = open_store(locked, settings.network)
         stack.callback(store.close)
+        book_key = _book_key(store, chance)
         listener, address = listen_socket(settings, store, chance.fork("port"))
         if listener is not None:
             stack.callback(listener.close)
@@ -184,7 +187,9 @@ async def run_node(
             shaping=settings.profile,
             user_agent=USER_AGENT,
             connect=settings.peers(),
-            advertise=advertised,
+            advertise=() if advertised is None else (advertised,),
+            seeds=seeds,
+            asmap=asmap,
             hidden=address if settings.keyed else None,
             allow_local=settings.local(),
             discover=settings.discover,
@@ -209,6 +214,9 @@ async def run_node(
                 restored,
                 store.load_addresses(),
                 now,
+                book_key=book_key,
+                bans=bans.load(store.load_bans()),
+                anchors=store.load_anchors(),
                 pins=store.load_pins(),
                 vault=vault,
                 kept=transactions.load(store, now.wall),
@@ -229,6 +237,8 @@ async def run_node(
                 source_host=address.host() if address is not None and address.is_loopback() else None,
                 save=store.save_addresses,
                 save_pins=save_pins,
+                save_bans=store.keep_bans,
+                save_anchors=store.keep_anchors,
                 save_transactions=partial(transactions.save, store),
                 replays=replays,
                 listeners=listeners,
@@ -255,6 +265,15 @@ async def run_node(
                 # One more must not cut off what is left to close, nor change how the process ends.
                 loop.remove_signal_handler(name)
                 signal.signal(name, signal.SIG_IGN)
+
+
+def _book_key(store: Store, chance: Chance) -> bytes:
+    """What decides where the address book keeps an address: drawn once, as whoever knew it could aim."""
+    key = store.secret("address book")
+    if key is None:
+        key = chance.fork("address book").take_bytes(32)
+        store.keep_secret("address book", key)
+    return key
 
 
 class _Requests:
@@ -294,6 +313,12 @@ class _Requests:
                 return {"added": True}
             case "forget_pin":
                 return {"forgotten": await self._driver.forget_pin(_target_of(values).address)}
+            case "ban":
+                return await bans.ban(self._driver, values, WallTime(wall_now()))
+            case "unban":
+                return await bans.unban(self._driver, values)
+            case "bans":
+                return bans.listing(self._driver, WallTime(wall_now()))
         raise RequestError("unknown-method", f"there is no method {method!r}")
 
     async def _mine(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -393,6 +418,7 @@ def status_of(picture: Snapshot) -> dict[str, Any]:
         "syncing": picture.syncing,
         "peers": sum(1 for peer in picture.peers if peer.state == "open"),
         "addresses": picture.addresses,
+        "tried": picture.tried,
         "uptime_s": picture.uptime // MICROSECONDS,
         "bytes_in": picture.bytes_in,
         "bytes_out": picture.bytes_out,

@@ -53,6 +53,11 @@ class Settings:
     """Outbound links besides named peers."""
     inbound: int = limits.INBOUND_SLOTS
     """Links that others may open."""
+    asmap: str = ""
+    """A file that says which addresses belong to one autonomous system, as Bitcoin Core reads it: links are spread over
+    systems then, not over /16 networks. A path, relative to the datadir."""
+    seeds: str = ""
+    """A file of addresses to begin with, one a line. A path, relative to the datadir; unset: seeds.txt, if any."""
     relay: bool | None = None
     """Judge and relay transactions, for which a view of all coins is kept. Unset: on all networks but bitcoin."""
     no_stem: str = "fluff"

@@ -87,7 +87,60 @@ TOKENS_PER_SECOND: Final = _limit(
     "TOKENS_PER_SECOND", 1_000, "tokens", "messages cost 1 or more: sixty times what an honest busy link needs"
 )
 TOKENS_BURST: Final = _limit("TOKENS_BURST", 20_000, "tokens", "an honest peer's burst after a partition heals")
+TOKENS_REST: Final = _span(
+    "TOKENS_REST", 0.1, "a link that has spent its tokens rests until it has so much time's worth: pauses cost as well"
+)
 PRICE_BYTES: Final = _limit("PRICE_BYTES", 4_096, "bytes", "of unasked payload that cost one token more")
+ASKED_PRICE_BYTES: Final = _limit(
+    "ASKED_PRICE_BYTES", 36, "bytes", "of a getdata, one item, that cost one token more: 10 µs to look it up and answer"
+)
+TOLD_PRICE_BYTES: Final = _limit(
+    "TOLD_PRICE_BYTES", 144, "bytes", "of inv and notfound, four items, that cost one token more: 2.5 µs for each"
+)
+ADDR_PRICE_BYTES: Final = _limit(
+    "ADDR_PRICE_BYTES", 16, "bytes", "of addr, one entry, that cost one token more: 10 µs to read it"
+)
+TALK_PER_SECOND: Final = _limit(
+    "TALK_PER_SECOND", 50, "tokens", "for ping and pong: an honest peer pings every two minutes, a test every 50 ms"
+)
+TALK_BURST: Final = _limit("TALK_BURST", 200, "tokens", "at once: 2 ms of answers")
+ASKING_PER_SECOND: Final = _limit(
+    "ASKING_PER_SECOND", 100, "tokens", "for getheaders and getblocks: ten, or 20,000 headers a second"
+)
+ASKING_BURST: Final = _limit(
+    "ASKING_BURST", 1_000, "tokens", "at once: a hundred, or 200,000 headers; an honest peer asks for each part once"
+)
+GOSSIP_PER_SECOND: Final = _limit(
+    "GOSSIP_PER_SECOND", 50, "tokens", "for addr: some messages of one or two; ADDR_TOKEN takes one in ten seconds"
+)
+GOSSIP_BURST: Final = _limit("GOSSIP_BURST", 2_500, "tokens", "at once: two full answers to getaddr of usual addresses")
+SELDOM_PER_SECOND: Final = _limit(
+    "SELDOM_PER_SECOND", 2, "tokens", "for mempool, answered once a minute, and getaddr, answered once"
+)
+SELDOM_BURST: Final = _limit("SELDOM_BURST", 200, "tokens", "at once: two of mempool")
+UNKNOWN_PER_SECOND: Final = _limit(
+    "UNKNOWN_PER_SECOND", 100, "tokens", "for unknown types: twenty a second of what is of no use to us"
+)
+UNKNOWN_BURST: Final = _limit("UNKNOWN_BURST", 1_000, "tokens", "at once: two hundred")
+PORTION_ITEMS: Final = _limit(
+    "PORTION_ITEMS",
+    128,
+    "entries",
+    "of a longer list are dealt with at once, for a millisecond: as many as we ask a peer for at once",
+)
+TURN_TOKENS: Final = _limit(
+    "TURN_TOKENS", 100, "tokens", "that a link may spend before others have their turn: a millisecond"
+)
+TURN_TIME: Final = _span("TURN_TIME", 0.001, "of links' turns before the loop looks at sockets and timers again")
+SLICE_TIME: Final = _span("SLICE_TIME", 0.0005, "of one link's turn, as its own bytes before let expect")
+SLICE_LEAST: Final = _limit("SLICE_LEAST", 1_024, "bytes", "in a turn, however costly they are: a call costs 50 µs")
+SLICE_BYTES: Final = _limit("SLICE_BYTES", 16_384, "bytes", "in a link's first turn: 2 ms of the smallest messages")
+DIALLED_WEIGHT: Final = _limit(
+    "DIALLED_WEIGHT", 8, "shares", "of a link that we have dialled: among 114 others eight have a third of the time"
+)
+STRANGERS_WEIGHT: Final = _limit(
+    "STRANGERS_WEIGHT", 4, "shares", "of all handshakes together: a fifth of the time beside twenty links that flood"
+)
 RECEIVE_BUFFER_BYTES: Final = _limit(
     "RECEIVE_BUFFER_BYTES", 5_000_000, "bytes", "read and dropped while a link says goodbye: a whole block under way"
 )
@@ -101,6 +154,9 @@ LIGHT_LINK_BYTES: Final = _limit(
     "LIGHT_LINK_BYTES", 65_536, "bytes", "held for a link without an account in that sum: 114 of them make 7 MB"
 )
 READ_BYTES: Final = _limit("READ_BYTES", 262_144, "bytes", "read from a socket at once; larger reads gain nothing")
+STRANGER_READ_BYTES: Final = _limit(
+    "STRANGER_READ_BYTES", 16_384, "bytes", "before a handshake is complete: all of one is 7 kB at most; 512 may wait"
+)
 JOIN_BYTES: Final = _limit(
     "JOIN_BYTES", 65_536, "bytes", "small writes are joined up to it: below, calls cost more than copies"
 )
@@ -118,11 +174,29 @@ ENDING_LINKS: Final = _limit(
     "sockets",
     "saying goodbye at once; more is a flood of links that we drop, and the oldest is cut",
 )
+ENDING_BYTES: Final = _limit(
+    "ENDING_BYTES",
+    16_000_000,
+    "bytes",
+    "that they have not taken, together: a link that ends for what it does not take must not hold it a second more",
+)
 TIMER_FAILURES: Final = _limit(
     "TIMER_FAILURES", 10, "failures", "of the timer's input in a row: going on would only hide the defect"
 )
 SEND_BUFFER_BYTES: Final = _limit(
     "SEND_BUFFER_BYTES", 1_000_000, "bytes", "as Bitcoin Core: above it nothing more is served to a peer"
+)
+OTHER_CLASS_SHARE: Final = _limit(
+    "OTHER_CLASS_SHARE",
+    4,
+    "th",
+    "of these sums, for onion, I2P and CJDNS each: a sum over classes would link them",
+)
+SEND_TOTAL_BYTES: Final = _limit(
+    "SEND_TOTAL_BYTES",
+    256_000_000,
+    "bytes",
+    "that inbound links do not take, together: some sixty that sync on slow lines; beyond, who waits longest ends",
 )
 INBOUND_SLOTS: Final = _limit(
     "INBOUND_SLOTS", 114, "links", "as Bitcoin Core: 125 less outbound; taken when the handshake is complete"
@@ -133,7 +207,26 @@ LOBBY_LINKS: Final = _limit(
 LOBBY_PER_GROUP: Final = _limit(
     "LOBBY_PER_GROUP", 16, "links", "of them from one network group; an honest handshake is over in a round trip"
 )
+PROTECT_GROUPS: Final = _limit(
+    "PROTECT_GROUPS", 4, "links", "of 114, one for each group that a keyed hash puts first: nobody can aim at it (Core)"
+)
+PROTECT_PINGS: Final = _limit(
+    "PROTECT_PINGS", 8, "links", "of 114, by lowest round trip: who is far away cannot forge it (Core)"
+)
+PROTECT_TRANSACTIONS: Final = _limit(
+    "PROTECT_TRANSACTIONS", 4, "links", "of 114, that brought the latest novel transactions, as Bitcoin Core"
+)
+PROTECT_BLOCK_ONLY: Final = _limit(
+    "PROTECT_BLOCK_ONLY", 8, "links", "of 114, that carry blocks alone: gossip does not show them (Core)"
+)
+PROTECT_BLOCKS: Final = _limit(
+    "PROTECT_BLOCKS", 4, "links", "of 114, that brought the latest novel blocks, as Bitcoin Core"
+)
 OUTBOUND_SLOTS: Final = _limit("OUTBOUND_SLOTS", 8, "links", "as Bitcoin Core, full relay")
+BLOCK_ONLY_SLOTS: Final = _limit(
+    "BLOCK_ONLY_SLOTS", 2, "links", "outbound, for blocks alone, as Bitcoin Core: gossip does not show them"
+)
+ANCHORS: Final = _limit("ANCHORS", 2, "addresses", "of block-only links are dialled first after a restart (Core)")
 FD_RESERVE: Final = _limit(
     "FD_RESERVE", 160, "descriptors", "never given to inbound links: files, the kernel, dials, links that say goodbye"
 )
@@ -151,12 +244,63 @@ TIMERS_SLACK: Final = _limit(
 
 # -- addresses
 
-BOOK_ENTRIES: Final = _limit("BOOK_ENTRIES", 4_096, "addresses", "about 1 MB; the bucketed book has its own bounds")
+NEW_BUCKETS: Final = _limit("NEW_BUCKETS", 1_024, "buckets", "of addresses that were told, as Bitcoin Core")
+TRIED_BUCKETS: Final = _limit("TRIED_BUCKETS", 256, "buckets", "of addresses that we have reached, as Bitcoin Core")
+BUCKET_PLACES: Final = _limit("BUCKET_PLACES", 64, "addresses", "in a bucket, each in its one place, as Bitcoin Core")
+NEW_BUCKETS_PER_SOURCE: Final = _limit(
+    "NEW_BUCKETS_PER_SOURCE", 64, "buckets", "that one network group can fill by telling: a sixteenth (Core)"
+)
+TRIED_BUCKETS_PER_GROUP: Final = _limit(
+    "TRIED_BUCKETS_PER_GROUP", 8, "buckets", "that addresses of one network group can fill: a thirty-second (Core)"
+)
+NEW_COPIES: Final = _limit("NEW_COPIES", 8, "places", "of one address that many have told; each is rarer (Core)")
+BOOK_ENTRIES: Final = _limit(
+    "BOOK_ENTRIES",
+    (NEW_BUCKETS + TRIED_BUCKETS) * BUCKET_PLACES,
+    "addresses",
+    "all places of both tables, 575 bytes for each that is taken: 47 MB; those that the operator names come on top",
+)
 BOOK_PER_SOURCE: Final = _limit(
-    "BOOK_PER_SOURCE", 512, "addresses", "one network group cannot fill the book: an eighth of it"
+    "BOOK_PER_SOURCE",
+    NEW_BUCKETS_PER_SOURCE * BUCKET_PLACES,
+    "addresses",
+    "told by one network group and not reached: the places that it can fill",
+)
+COLLISIONS: Final = _limit(
+    "COLLISIONS", 10, "addresses", "reached, whose place another has that is to be tested first, as Bitcoin Core"
+)
+COLLISION_WAIT: Final = _limit(
+    "COLLISION_WAIT", 2_400, "s", "for such a test; without one the newcomer takes the place (Core)"
+)
+TESTED_TIME: Final = _limit(
+    "TESTED_TIME", 4 * 3_600, "s", "that a test counts: who answered in it keeps its place, who did not loses it (Core)"
+)
+JUST_TRIED: Final = _limit("JUST_TRIED", 60, "s", "since the last dial: it may still be answered (Core)")
+TERRIBLE_UNREACHED: Final = _limit(
+    "TERRIBLE_UNREACHED", 3, "failures", "of an address that was never reached: it is given up (Core)"
+)
+TERRIBLE_FAILURES: Final = _limit(
+    "TERRIBLE_FAILURES", 10, "failures", "of one that was reached, but not for TERRIBLE_TIME: it is given up (Core)"
+)
+TERRIBLE_TIME: Final = _limit("TERRIBLE_TIME", 7 * 86_400, "s", "see TERRIBLE_FAILURES")
+RECENT_TRY: Final = _limit(
+    "RECENT_TRY", 600, "s", "since the last dial: the address is a hundred times less likely to be picked (Core)"
+)
+ADDRESSES_UNSAVED: Final = _limit(
+    "ADDRESSES_UNSAVED",
+    2 * BOOK_ENTRIES,
+    "changes",
+    "of addresses wait while the disk refuses: all that are known, and as many that are forgotten; some 90 MB",
 )
 ADDR_AGE: Final = _limit("ADDR_AGE", 30 * 86_400, "s", "as Bitcoin Core: older addresses are of no use")
 ADDR_FUTURE: Final = _limit("ADDR_FUTURE", 600, "s", "as Bitcoin Core: a time further ahead is a lie")
+ADDR_IMPOSSIBLE: Final = _limit(
+    "ADDR_IMPOSSIBLE", 5 * 86_400, "s", "that an address is taken to be old whose time cannot be, as Bitcoin Core"
+)
+ADDR_HEARSAY: Final = _limit(
+    "ADDR_HEARSAY", 7_200, "s", "taken off the time of an address that somebody else tells of (Core)"
+)
+ADDR_NEWER: Final = _limit("ADDR_NEWER", 3_600, "s", "by which a sighting must be newer to count (Core)")
 ADDR_TOKEN: Final = _span("ADDR_TOKEN", 10, "one address is accepted each: 0.1/s as Bitcoin Core")
 ADDR_BURST: Final = _limit("ADDR_BURST", 1_000, "addresses", "after our own getaddr, as Bitcoin Core")
 ADDR_RELAY_ITEMS: Final = _limit("ADDR_RELAY_ITEMS", 10, "addresses", "only small addr messages are gossip (Core)")
@@ -164,6 +308,19 @@ ADDR_RELAY_AGE: Final = _limit("ADDR_RELAY_AGE", 600, "s", "only fresh addresses
 ADDR_RELAY_PEERS: Final = _limit("ADDR_RELAY_PEERS", 2, "links", "as Bitcoin Core")
 ADDR_RELAY_EPOCH: Final = _limit("ADDR_RELAY_EPOCH", 86_400, "s", "the same two peers for a day (Core)")
 GETADDR_SHARE: Final = _limit("GETADDR_SHARE", 23, "%", "of the book in one answer, as Bitcoin Core")
+GETADDR_LOOKS: Final = _limit(
+    "GETADDR_LOOKS", 5_000, "addresses", "looked at for one answer: five for each that it may have"
+)
+GETADDR_BLUR: Final = _limit(
+    "GETADDR_BLUR",
+    24,
+    "h",
+    "less one, drawn for each address of an answer and taken off its time: no two answers agree",
+)
+SEEDS_BYTES: Final = _limit("SEEDS_BYTES", 1_000_000, "bytes", "of a file of seeds: some 15,000 onion addresses")
+SEEDS_BELOW: Final = _limit(
+    "SEEDS_BELOW", 10, "addresses", "of a class are known at least, or it begins with the operator's seeds"
+)
 GETADDR_CACHE_LOW: Final = _span("GETADDR_CACHE_LOW", 21 * 3600, "an answer is kept 21 to 27 h (Core)")
 GETADDR_CACHE_HIGH: Final = _span("GETADDR_CACHE_HIGH", 27 * 3600, "see GETADDR_CACHE_LOW")
 SELF_ADVERTISE: Final = _span("SELF_ADVERTISE", 86_400, "mean of the exponential interval, as Bitcoin Core")
@@ -176,6 +333,23 @@ BACKOFF_CAP: Final = _span("BACKOFF_CAP", 3_600, "addresses from gossip: an hour
 BACKOFF_DOUBLINGS: Final = _limit("BACKOFF_DOUBLINGS", 16, "steps", "keeps the arithmetic small; the cap binds first")
 DIALS_AT_ONCE: Final = _limit("DIALS_AT_ONCE", 8, "dials", "a burst of SYN would mark the node; sockets are few")
 DIAL_INTERVAL: Final = _span("DIAL_INTERVAL", 0.5, "between dials to addresses from gossip, as Bitcoin Core")
+DEFECT_REST: Final = _span(
+    "DEFECT_REST", 1, "before a deadline is met again whose handling has failed"
+)
+FEELER_MEAN: Final = _span("FEELER_MEAN", 120, "between looks whether an address of the new table answers (Core)")
+EXTRA_MEAN: Final = _span(
+    "EXTRA_MEAN", 300, "between links beyond the slots: one for blocks, one to a class that has none (Core)"
+)
+STALE_TIP: Final = _span("STALE_TIP", 1_800, "without a block, three times Bitcoin's interval: others may know more")
+STALE_LOOK: Final = _span("STALE_LOOK", 600, "between further links because of a stale tip, as Bitcoin Core")
+REVIEW_EVERY: Final = _span("REVIEW_EVERY", 45, "between looks at the links that we opened, as Bitcoin Core")
+BEHIND_WAIT: Final = _span(
+    "BEHIND_WAIT", 1_200, "a peer that we chose, and that does not know our tip, is asked then (Core)"
+)
+BEHIND_ANSWER: Final = _span("BEHIND_ANSWER", 120, "and ends when it has not shown it by then (Core)")
+BEHIND_SPARED: Final = _limit(
+    "BEHIND_SPARED", 4, "links", "that once had our tip stay: a chain that only some know must not cost all (Core)"
+)
 SAVE_DELAY: Final = _span("SAVE_DELAY", 60, "changed addresses reach the disk; a kill loses a minute of gossip at most")
 OTHER_NETWORK_WAIT: Final = _limit("OTHER_NETWORK_WAIT", 86_400, "s", "design §3.1: not dialled for 24 h")
 
@@ -195,7 +369,24 @@ REPLAY_TIME: Final = _limit(
     "s",
     "a first message's mac holds for three hours of the clock; its connection may have begun a handshake's time before",
 )
-EVICT_TRIES: Final = _limit("EVICT_TRIES", 8, "addresses", "looked at to make room for one: the worst of them goes")
+ASMAP_BYTES: Final = _limit(
+    "ASMAP_BYTES", 4_000_000, "bytes", "of a map of autonomous systems: twice one of the whole routing table"
+)
+BANS_KEPT: Final = _limit(
+    "BANS_KEPT", 10_000, "bans", "of the operator's own: published lists of spies have some thousand; 5 MB"
+)
+DISCOURAGE_TIME: Final = _limit(
+    "DISCOURAGE_TIME", 86_400, "s", "as Core's ban was and Monero's block is; longer hits whoever has the address next"
+)
+DISCOURAGED_KEPT: Final = _limit(
+    "DISCOURAGED_KEPT", 8_192, "hosts", "the oldest goes first; 4 MB, and more than all groups of free addresses fill"
+)
+DISCOURAGED_PER_GROUP: Final = _limit(
+    "DISCOURAGED_PER_GROUP",
+    128,
+    "hosts",
+    "of one network group: an IPv6 block, or onion addresses, must not have the others forgotten",
+)
 
 # -- sync
 
@@ -236,7 +427,7 @@ GETDATA_QUEUE: Final = _limit(
     "GETDATA_QUEUE", 50_000, "items", "what one getdata may hold; the link's reading pauses until it is served"
 )
 SERVE_BATCH_BLOCKS: Final = _limit(
-    "SERVE_BATCH_BLOCKS", 256, "blocks", "read from the store at once for one peer: what it may have in flight"
+    "SERVE_BATCH_BLOCKS", 128, "blocks", "read from the store at once for one peer: a portion of what it asks for"
 )
 SERVE_BATCH_BYTES: Final = _limit(
     "SERVE_BATCH_BYTES",
@@ -612,6 +803,15 @@ SENT_KEPT: Final = _limit(
 )
 STEMMED_GENERATION: Final = _limit(
     "STEMMED_GENERATION", 2_048, "transactions", "a link is known to have stemmed: more than its account holds"
+)
+
+# -- all of it
+
+MEMORY_TOTAL_BYTES: Final = _limit(
+    "MEMORY_TOTAL_BYTES",
+    2_000_000_000,
+    "bytes",
+    "above a node at rest, whatever peers do: the sum of all that they can make grow, at the end of docs/limits.md",
 )
 
 LIMITS: Final[tuple[Limit, ...]] = tuple(_rows)

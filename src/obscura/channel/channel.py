@@ -29,16 +29,27 @@ from typing import Final, TypeAlias
 
 from ..base.errors import BugError, Malformed, PeerFault, SilentFault, Violation
 from ..base.instant import Duration, Instant, after, earliest
-from ..base.limits import FAULT_MALFORMED, HANDSHAKE_TIMEOUT, PRE_HANDSHAKE_BYTES, PRICE_BYTES
+from ..base.limits import (
+    FAULT_MALFORMED,
+    HANDSHAKE_TIMEOUT,
+    PORTION_ITEMS,
+    PRE_HANDSHAKE_BYTES,
+    PRICE_BYTES,
+    TURN_TOKENS,
+)
 from ..base.randomness import Chance
 from ..wire.features import NO_FEATURES, Feature, FeatureSet
 from ..wire.frame import HEADER_SIZE, check_type_field, parse_header, type_field
+from ..wire.gossip import Addr
 from ..wire.greeting import PROTOCOL_VERSION_MIN, Ping, Pong, Verack, Version
 from ..wire.registry import (
+    BY_MESSAGE,
     BY_TYPE_FIELD,
     REGISTRY,
+    UNKNOWN,
     UNKNOWN_PRICE,
     UNKNOWN_SIZE_MAX,
+    Budget,
     Direction,
     Message,
     MessageClass,
@@ -49,6 +60,7 @@ from .budget import FaultBudget, TokenBucket
 from .events import ChannelEvent, Closed, MessageFault, Opened
 from .keepalive import Keepalive
 from .pieces import Pieces
+from .portions import LONG_ADDR_BYTES, LONG_BYTES, Inventory, LongAddr, LongInventory
 from .transport import PlainTransport, Transport
 
 
@@ -78,9 +90,10 @@ _INSIDE: Final = (Version, Verack, Ping, Pong)
 """What the channel deals with itself."""
 
 
-_Legal: TypeAlias = tuple[int, int, Callable[[bytes], Message], bool, str]
-"""What may come in a state: largest payload, price, reader, whether it is handed out (others are dealt with inside, or
-ignored because the wrong side sent them), type name."""
+_Legal: TypeAlias = tuple[int, int, int, Budget | None, Callable[[bytes], Message], bool, str]
+"""What may come in a state: largest payload, price, bytes of it that cost a token more, what it is limited by besides,
+reader, whether it is handed out (others are dealt with inside, or ignored because the wrong side sent them), type
+name."""
 
 
 def _legal(role: Role, state: State) -> dict[bytes, _Legal]:
@@ -91,7 +104,8 @@ def _legal(role: Role, state: State) -> dict[bytes, _Legal]:
             limit = row.size_max if state is State.OPEN else min(row.size_max, PRE_HANDSHAKE_BYTES)
             wrong_side = row.direction is Direction.FROM_INITIATOR and role is Role.INITIATOR
             passed_on = row.message not in _INSIDE and not wrong_side
-            table[field] = (limit, row.price, row.message.from_payload, passed_on, row.name)
+            read = row.message.from_payload
+            table[field] = (limit, row.price, row.price_bytes, row.budget, read, passed_on, row.name)
     return table
 
 
@@ -120,6 +134,7 @@ class Channel:
     """
 
     __slots__ = (
+        "_budgets",
         "_chance",
         "_clear",
         "_closed",
@@ -128,15 +143,19 @@ class Channel:
         "_handshake_deadline",
         "_keepalive",
         "_legal",
+        "_long",
         "_more",
         "_own_nonce",
         "_position",
+        "_rest_until",
         "_skip",
         "_spent",
         "_tokens",
+        "_turn_end",
         "_urgent",
         "_verify",
         "_version",
+        "_worked",
         "bytes_in",
         "bytes_out",
         "in_force",
@@ -172,11 +191,21 @@ class Channel:
         self._keepalive: Keepalive | None = None
         self._faults = FaultBudget(now)
         self._tokens = TokenBucket(now)
+        self._budgets: dict[Budget, TokenBucket] = {}
+        """Of kinds of messages that have come."""
+        self._rest_until = now
+        """One of these is spent until then."""
+        self._worked = 0
+        """All tokens that were spent, whatever came back."""
+        self._turn_end: int | None = None
+        """Where, of these, the link's turn is over."""
         self._legal = _LEGAL[role, State.AWAIT_VERSION]
         self._clear = b""
         self._position = 0
         self._more = Pieces()
         self._skip = 0
+        self._long: LongInventory | LongAddr | None = None
+        """A message that is dealt with in portions."""
         self._spent = 0
         self._verify = True
         self._frames: list[bytes] = []
@@ -250,8 +279,8 @@ class Channel:
 
     def spend(self, tokens: int, now: Instant) -> None:
         """Take tokens for something that the registry cannot price: an answer that nobody asked for."""
+        self._spent += tokens
         self._settle_tokens(now)
-        self._tokens.take(tokens, now)
 
     def close(self, rule: str, detail: str = "", *, fault: bool = False) -> None:
         """End the link from our side. :class:`Closed` follows as its last event."""
@@ -302,6 +331,13 @@ class Channel:
         """The next thing that happened; ``None`` when bytes or time are needed, and for ever after :class:`Closed`."""
         while self.state is not _CLOSED:
             # Speed: a link's whole cost per message is here, so it is one stretch of code (docs/performance.md).
+            if now < self._rest_until:
+                return None
+            if self._long is not None:
+                event = self._next_portion(self._long, now)
+                if event is not None or self.turn_over:
+                    return event
+                continue
             if self._skip and not self._skip_payload():
                 return self._starve(now)
             clear, start = self._clear, self._position
@@ -316,9 +352,9 @@ class Channel:
             legal = self._legal.get(field)
             try:
                 if legal is None:
-                    self._refuse_or_ignore(size, field)
+                    self._refuse_or_ignore(size, field, now)
                     continue
-                limit, price, read, passed_on, name = legal
+                limit, price, price_bytes, budget, read, passed_on, name = legal
                 if size > limit:
                     raise _oversized(name, size, limit)
                 end = body + size
@@ -330,19 +366,23 @@ class Channel:
                 else:
                     payload, self._clear, self._position = self._more.take_payload(memoryview(clear)[body:], size)
                 if price:
-                    self._spent += price + size // PRICE_BYTES
+                    self._spent += price + size // price_bytes
+                    if budget is not None:
+                        self._draw(budget, price + size // price_bytes, now)
                 if self._verify and _sha256(_sha256(payload).digest()).digest()[:4] != check:
                     raise Malformed("checksum-wrong", f"{name} of {size} bytes")
+                if size > LONG_ADDR_BYTES and read == Addr.from_payload:
+                    self._long = LongAddr(payload)
+                    continue
                 message = read(payload)
                 if passed_on:
-                    return message
+                    return self._first_portion(message) if size > LONG_BYTES else message
                 opened = self._deal_with(message, now)
                 if opened is not None:
                     return opened
             except Malformed as fault:
-                if not self._faults.charge(FAULT_MALFORMED, now):
-                    return MessageFault(name, fault.rule)
-                self._end(Closed("fault-budget", fault.rule, fault=True))
+                if (told := self._faulty(fault, name, now)) is not None:
+                    return told
             except PeerFault as fault:
                 self._fail(fault, now)
         return self._take_closed()
@@ -377,7 +417,32 @@ class Channel:
     @property
     def buffered(self) -> int:
         """Bytes that were received and not yet handed out, in clear or not."""
-        return self._unread + self.transport.buffered
+        left = 0 if self._long is None else self._long.size
+        return self._unread + left + self.transport.buffered
+
+    @property
+    def has_more(self) -> bool:
+        """There are bytes that may be more events; the beginning of one at least."""
+        return self._unread > 0 or self._long is not None
+
+    def begin_turn(self) -> None:
+        """The owner pulls events until :attr:`turn_over` from here on, so that other links have their turn then."""
+        self._turn_end = self._worked + self._spent + TURN_TOKENS
+
+    def end_turn(self) -> None:
+        """The turn is over, if one was begun."""
+        if self._turn_end is not None:
+            self._turn_end = self._worked + self._spent
+
+    @property
+    def turn_over(self) -> bool:
+        """The link has spent TURN_TOKENS since :meth:`begin_turn`; never where nobody has begun one."""
+        return self._turn_end is not None and self._worked + self._spent >= self._turn_end
+
+    @property
+    def lowest_round_trip(self) -> Duration | None:
+        """The shortest of all round trips, ``None`` before the first."""
+        return None if self._keepalive is None else self._keepalive.lowest
 
     @property
     def round_trip(self) -> Duration | None:
@@ -391,7 +456,7 @@ class Channel:
     def throttle(self, now: Instant) -> Duration:
         """How long the owner is to wait before it pulls again, because the peer has spent its tokens; 0 for not."""
         self._settle_tokens(now)
-        return self._tokens.wait(now)
+        return Duration(max(self._tokens.wait(now), self._rest_until - now))
 
     # -- inside
 
@@ -415,7 +480,56 @@ class Channel:
         """Pay for the messages since the last look, in one sum."""
         if self._spent:
             self._tokens.take(self._spent, now)
+            self._worked += self._spent
             self._spent = 0
+
+    def _draw(self, budget: Budget, tokens: int, now: Instant) -> None:
+        """Pay for a message that has a budget of its own."""
+        bucket = self._budgets.get(budget)
+        if bucket is None:
+            bucket = self._budgets[budget] = TokenBucket(now, budget.per_second, budget.burst)
+        bucket.take(tokens, now)
+        self._rest_until = max(self._rest_until, after(now, bucket.wait(now)))
+
+    def _first_portion(self, message: Message) -> Message:
+        """A large message; of a long inventory its first portion."""
+        if not isinstance(message, Inventory):
+            return message
+        self._long = whole = LongInventory(message)
+        first = whole.take()
+        # The others are paid for when they are handed out.
+        self._spent -= whole.size // BY_MESSAGE[type(message)].price_bytes
+        return first
+
+    def _next_portion(self, whole: LongInventory | LongAddr, now: Instant) -> ChannelEvent | None:
+        """More of a long message; ``None`` if there is nothing to hand out yet."""
+        if isinstance(whole, LongInventory):
+            before = whole.size
+            portion = whole.take()
+            self._spent += (before - whole.size) // BY_MESSAGE[type(portion)].price_bytes
+            if not whole.size:
+                self._long = None
+            return portion
+        # It is paid for; it is work all the same.
+        self._worked += PORTION_ITEMS
+        try:
+            message = whole.take()
+        except PeerFault as fault:
+            self._long = None
+            return self._faulty(fault, Addr.type_name, now)
+        if message is not None:
+            self._long = None
+        return message
+
+    def _faulty(self, fault: PeerFault, name: str, now: Instant) -> MessageFault | None:
+        """A message breaks a rule: it is dropped, or ends the link."""
+        if not isinstance(fault, Malformed):
+            self._fail(fault, now)
+        elif self._faults.charge(FAULT_MALFORMED, now):
+            self._end(Closed("fault-budget", fault.rule, fault=True))
+        else:
+            return MessageFault(name, fault.rule)
+        return None
 
     def _say(self, message: Message) -> None:
         """Queue a message of the channel's own: none of them may be delayed."""
@@ -436,6 +550,7 @@ class Channel:
         self._clear = b""
         self._position = 0
         self._more.clear()
+        self._long = None
 
     def _fail(self, fault: PeerFault, now: Instant) -> None:
         silent = isinstance(fault, SilentFault)
@@ -462,7 +577,7 @@ class Channel:
                 self._say(Pong(message.nonce))
         return None
 
-    def _refuse_or_ignore(self, size: int, field: bytes) -> None:
+    def _refuse_or_ignore(self, size: int, field: bytes, now: Instant) -> None:
         """A type that may not come now: a known one is a violation by its header alone, an unknown one is skipped, and
         so is an optional one that is not served on this link.
 
@@ -479,6 +594,8 @@ class Channel:
         if size > limit:
             raise _oversized("unknown type", size, limit)
         self._spent += UNKNOWN_PRICE + size // PRICE_BYTES
+        if self.state is State.OPEN:
+            self._draw(UNKNOWN, UNKNOWN_PRICE + size // PRICE_BYTES, now)
         self._position += HEADER_SIZE
         self._skip = size
 

@@ -12,7 +12,7 @@ from ..base.limits import PING_INTERVAL, PING_TIMEOUT
 class Keepalive:
     """At most one ping is under way. Starts when the link opens."""
 
-    __slots__ = ("_due", "_nonce", "_sent", "round_trip")
+    __slots__ = ("_due", "_nonce", "_sent", "lowest", "round_trip")
 
     def __init__(self, now: Instant) -> None:
         # The first ping goes out at once: its round trip is wanted early.
@@ -20,6 +20,8 @@ class Keepalive:
         self._sent: Instant | None = None
         self._nonce = 0
         self.round_trip: Duration | None = None
+        self.lowest: Duration | None = None
+        """The shortest round trip of all."""
 
     def next_deadline(self) -> Instant:
         """When a ping is due, or when the one under way has failed."""
@@ -43,5 +45,6 @@ class Keepalive:
         if self._sent is None or nonce != self._nonce:
             return
         self.round_trip = Duration(now - self._sent)
+        self.lowest = self.round_trip if self.lowest is None else min(self.lowest, self.round_trip)
         self._due = after(self._sent, PING_INTERVAL)
         self._sent = None

@@ -14,6 +14,7 @@ from ..control.client import NoNodeError, ask
 from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, peer_text
 
 _STOP_S = 10
+_WAYS = {"blocks": "out, blocks", "feeler": "out, feeler", "named": "out, named"}
 
 
 def status(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False) -> None:
@@ -69,7 +70,7 @@ def peers(
         ping = "-" if row["ping_ms"] is None else f"{row['ping_ms']:.1f} ms"
         table.add_row(
             row["address"],
-            "in" if row["inbound"] else "out",
+            "in" if row["inbound"] else _WAYS.get(row["purpose"], "out"),
             row["transport"] if row["encrypted"] else "clear",
             row["state"],
             str(max(row["known_height"], row["claimed_height"])),

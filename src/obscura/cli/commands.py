@@ -1,8 +1,9 @@
-"""All commands, by what they do: running (here), asking, importing, mining, devnets."""
+"""All commands, by what they do: running (here), asking, banning, importing, mining, devnets."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from ..app.descriptors import fitted
 from ..app.logs import configure
 from ..app.settings import load
 from ..wire.address import NetAddress
-from . import asking, demonstrating, devnet, importing, keys, mining, sending, simulating
+from . import asking, banning, demonstrating, devnet, importing, keys, mining, sending, simulating
 from .options import DEFAULT_DATADIR, DatadirOption, peer_text
 
 app = typer.Typer(
@@ -31,6 +32,11 @@ def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"obscura {__version__}")
         raise typer.Exit
+
+
+def _from_here(path: str | None) -> str | None:
+    """A file that was named on the command line, where the shell is; settings mean the datadir."""
+    return str(Path(path).absolute()) if path else path
 
 
 @app.callback()
@@ -66,6 +72,10 @@ def node(
     discover: Annotated[bool | None, typer.Option(help="Learn addresses from peers and dial them.")] = None,
     outbound: Annotated[int | None, typer.Option(help="Outbound links besides named peers.")] = None,
     inbound: Annotated[int | None, typer.Option(help="Links that others may open.")] = None,
+    asmap: Annotated[
+        str | None, typer.Option(help="A file that maps addresses to autonomous systems, to spread links over them.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="A file of addresses to begin with, one a line.")] = None,
     relay: Annotated[
         bool | None, typer.Option(help="Relay transactions; keeps a view of all coins. Default: not on bitcoin.")
     ] = None,
@@ -103,6 +113,8 @@ def node(
         "discover": discover,
         "outbound": outbound,
         "inbound": inbound,
+        "asmap": _from_here(asmap),
+        "seeds": _from_here(seeds),
         "relay": relay,
         "no_stem": no_stem,
         "stem_hop_ms": stem_hop_ms,
@@ -130,6 +142,9 @@ app.command()(asking.status)
 app.command()(asking.peers)
 app.command()(asking.add)
 app.command()(asking.stop)
+app.command()(banning.ban)
+app.command()(banning.unban)
+app.command()(banning.bans)
 app.command()(mining.mine)
 app.command()(sending.send)
 app.command()(sending.mempool)

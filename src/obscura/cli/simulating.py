@@ -1,5 +1,5 @@
 """Simulated worlds: run one, run it again against its journal, compare two journals; what stems hide
-(:mod:`.dandelion`).
+(:mod:`.dandelion`); who surrounds a node (:mod:`.eclipse`), or floods it (:mod:`.flooding`).
 
 Exit codes of these commands: 0 all held, 10 something happened that must never happen (safety), 11 honest hosts did not
 agree in time (liveness), 12 two journals differ, 13 a published result is not reproduced within its tolerance; 2, 5 and
@@ -27,7 +27,7 @@ from ..base.randomness import Chance
 from ..sim.faults import ADVERSARIES, FAULTS, draw_faults
 from ..sim.journal import Journal
 from ..sim.trial import JournalStop, Trial, TrialOptions, TrialReport, Verdict
-from . import dandelion
+from . import dandelion, eclipse, flooding
 from .options import JsonOption
 
 EXIT_UNSAFE: Final = 10
@@ -46,6 +46,8 @@ _LAST_RULES: Final = 6  # reasons of ended links that the report names
 
 app = typer.Typer(help="Run many nodes in a simulated world; the seed decides everything.", no_args_is_help=True)
 app.add_typer(dandelion.app, name="dandelion")
+app.add_typer(eclipse.app, name="eclipse")
+app.command()(flooding.flood)
 
 
 @app.command()

@@ -23,5 +23,8 @@ def leave_alone(state: NodeState, peer: Peer, now: Now, *, proven: bool) -> None
     """
     if peer.inbound or peer.named or not (proven or state.door.vault is None):
         return
+    if peer.expected is not None and peer.channel.transport.responder != peer.expected:
+        # Somebody else answers there today.
+        return
     peer.left_alone = True
     state.dialer.other_network(peer.address, now)

@@ -11,6 +11,7 @@ from ..base.limits import (
     LOW_WORK_PER_PEER,
     LOW_WORK_TOTAL,
     NOTFOUND_ITEMS,
+    OTHER_CLASS_SHARE,
     OWN_TRANSACTIONS,
     RECEIVE_BUFFER_BYTES,
     SERVE_BATCH_BLOCKS,
@@ -21,13 +22,15 @@ from ..base.limits import (
     TRACKED_TOTAL,
     VALIDATION_BATCH,
 )
+from ..wire.identity import KeyClass
 from .relay_state import Relay
 from .state import NodeState
 
 
 def check_bounds(state: NodeState) -> None:
     """Nothing that a peer can make grow has outgrown its bound; for tests, fuzzers and simulations."""
-    assert len(state.book) <= BOOK_ENTRIES + len(state.config.connect), "the address book is bounded; named peers stay"
+    entries = BOOK_ENTRIES + (len(KeyClass) - 1) * (BOOK_ENTRIES // OTHER_CLASS_SHARE)
+    assert len(state.book) <= entries + len(state.config.connect), "the address books are bounded; named peers stay"
     assert state.low_work <= LOW_WORK_TOTAL, "low-work headers are bounded over all links"
     # The first missing block is taken whatever the buffer holds, or nothing could go on.
     assert state.download.buffered_bytes <= SYNC_BUFFER_BYTES + BLOCK_BYTES, "bodies that wait are bounded"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ..base import limits
 from ..base.instant import Duration
+from ..peers.asmap import ASMap
+from ..peers.defences import ALL, Defences
 from ..shaping import Profile
-from ..wire.address import NetAddress
+from ..wire.address import NetAddress, Network
 from ..wire.target import Mode, Target
 
 
@@ -37,8 +39,8 @@ class NodeConfig:
     """The amounts and times that our side of an encrypted link shows."""
     connect: tuple[Target, ...] = ()
     """Peers that the operator named: always dialled again, and exempt from the slots."""
-    advertise: NetAddress | None = None
-    """Our own listening address, told to peers where it is routable."""
+    advertise: tuple[NetAddress, ...] = ()
+    """Our own listening addresses, told to peers where they are routable, each to peers of its own class alone."""
     hidden: NetAddress | None = None
     """Our own listening address where it is not for everybody: never kept or told, whoever tells it to us."""
     allow_local: bool = False
@@ -46,11 +48,21 @@ class NodeConfig:
     discover: bool = True
     """Fill outbound slots from gossiped addresses, ask for more, and pass them on."""
     outbound_slots: int = limits.OUTBOUND_SLOTS
-    """Links that discovery keeps, besides named ones."""
+    """Links that discovery keeps, besides named ones. With none there are no automatic links at all."""
+    block_slots: int = limits.BLOCK_ONLY_SLOTS
+    """Links for blocks alone that discovery keeps besides these."""
+    reach: tuple[Network, ...] = (Network.IPV4, Network.IPV6)
+    """Networks that discovery dials."""
+    seeds: tuple[NetAddress, ...] = ()
+    """Addresses that a book without any other of their class begins with."""
+    asmap: ASMap | None = field(default=None, repr=False)
+    """Which addresses are of one autonomous system, and so of one network group."""
+    defences: Defences = ALL
+    """Switched off in experiments alone."""
     inbound_slots: int = limits.INBOUND_SLOTS
-    """Links that others may open to us."""
+    """Links that others may open to us, in each class of networks."""
     lobby_links: int = limits.LOBBY_LINKS
-    """Inbound connections that may wait for their handshake; fewer where descriptors are short."""
+    """Inbound connections that may wait for their handshake, in each class; fewer where descriptors are short."""
     handshake_timeout: Duration = limits.HANDSHAKE_TIMEOUT
     """For transport and handshake together; and when a connection that has failed meanwhile ends."""
     sink_span: tuple[Duration, Duration] = (limits.SINK_SHORTEST, limits.SINK_LONGEST)

@@ -21,7 +21,7 @@ def knock(state: NodeState, peer: Peer, now: Now) -> None:
     """A handshake waits for an answer: give it, or have it wait."""
     if peer.conn in state.door.admitting:
         return
-    knocking, group = state.door.knocking, peer.address.group()
+    knocking, group = state.door.knocking, state.group(peer.address)
     fresh = knocking.is_fresh(group, now.mono)
     in_turn = (fresh or not knocking) and peer.conn not in knocking and not _guard_is_busy(state)
     if in_turn and state.door.rations.take(now.mono, fresh=fresh):
@@ -72,7 +72,7 @@ def _guard_is_busy(state: NodeState) -> bool:
 def _answer(state: NodeState, peer: Peer, now: Now) -> None:
     vault = state.door.vault
     assert vault is not None, "handshakes come only where there are keys"
-    state.door.knocking.answered(peer.address.group(), now.mono)
+    state.door.knocking.answered(state.group(peer.address), now.mono)
     if vault.access is None:
         peer.channel.answer()
     else:

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from ..base.instant import Duration, WallTime
 from ..base.names import BlockHash, ConnId, TxId
 from ..chain import BlockReport, BlockVerdict, Candidate, CoinReport, HeaderReport, TxOutcome
+from ..peers.bans import Ban
 from ..peers.record import AddressRecord
 from ..relay.sent import Stage
 from ..wire.address import NetAddress
@@ -250,13 +251,29 @@ class Ask:
 
     ticket: int
     request: LedgerRequest
+    conn: ConnId | None = None
+    """The link that wants to know: where links take turns the answer comes in its turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class SaveAddresses:
-    """Replace the stored addresses by these."""
+    """Make durable what has changed in the address book, all of it at once; ``None`` forgets an address."""
 
-    records: tuple[AddressRecord, ...]
+    changes: tuple[tuple[NetAddress, AddressRecord | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SaveBans:
+    """Make durable who is kept away: by subject, ``None`` for one that is so no longer."""
+
+    changes: tuple[tuple[str, Ban | None], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAnchors:
+    """Make durable which peers are to be dialled first after a restart, in the place of those that were."""
+
+    addresses: tuple[NetAddress, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +344,8 @@ Effect: TypeAlias = (
     | Resume
     | Ask
     | SaveAddresses
+    | SaveBans
+    | SaveAnchors
     | SavePin
     | ForgetPin
     | SaveTransaction

@@ -73,6 +73,9 @@ def opened(state: NodeState, peer: Peer, now: Now) -> None:
 def _could_relay(peer: Peer) -> bool:
     """The peer has set the bit, and we had not when the link was opened."""
     version = peer.channel.peer_version
+    if not peer.relays:
+        # We have opened it for something else.
+        return False
     could = version is not None and bool(version.features.features & Feature.BASIC_TRANSACTIONS)
     return could and not peer.channel.in_force.features & Feature.BASIC_TRANSACTIONS
 

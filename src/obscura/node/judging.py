@@ -159,6 +159,9 @@ def _admit(state: NodeState, relay: Relay, item: Waiting, outcome: TxOutcome, no
         _refuse(state, relay, item, "mempool full", f"its fee of {outcome.fee} is the lowest here")
         return
     relay.tracker.forget(relay_id)
+    if (peer := None if item.conn is None or item.stem else state.peers.get(item.conn)) is not None:
+        # Privacy: not for stems, or who is spared from eviction would tell that a stem was good.
+        peer.worth.transaction_at = now.mono
     keeping.keep(state, relay, relay_id, entry.data)
     was_own = stemming.came_out(state, relay, item)
     if entry.own or was_own:

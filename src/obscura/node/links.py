@@ -6,10 +6,11 @@ from dataclasses import replace
 from functools import partial
 
 from ..base.instant import Duration, Now, WallTime, after
-from ..base.limits import CONNECT_TIMEOUT, SAVE_DELAY, VERSION_ROUNDING
+from ..base.limits import ANCHORS, CONNECT_TIMEOUT, SAVE_DELAY, VERSION_ROUNDING
 from ..base.names import ConnId
 from ..channel import Channel, Closed, Opened, Role
 from ..channel.transport import PlainTransport, Transport
+from ..peers.dialing import Purpose
 from ..peers.pins import Verdict
 from ..shaping import make_shaper
 from ..wire.address import NetAddress
@@ -17,8 +18,18 @@ from ..wire.features import Feature, FeatureSet, PrivacyFeature
 from ..wire.greeting import PROTOCOL_VERSION, Version
 from ..wire.identity import KeyClass, class_of
 from ..wire.target import Mode, Target
-from . import avoiding, on_gossip, on_relay, on_sync, pinning, sinks
-from .effects import Dial, DialFailed, Drop, LinkClosed, LinkOpened, Notice, SaveAddresses, Send
+from . import avoiding, inbound, on_gossip, on_relay, on_sync, pinning, sinks
+from .effects import (
+    Dial,
+    DialFailed,
+    Drop,
+    LinkClosed,
+    LinkOpened,
+    Notice,
+    SaveAddresses,
+    SaveAnchors,
+    Send,
+)
 from .peer import Peer
 from .state import NOBODY, NodeState, PendingDial
 
@@ -31,16 +42,14 @@ def dial_due(state: NodeState, now: Now) -> None:
     if state.relay is not None and not state.relay.begun:
         # What we can offer is known with the coin view's first step, which calls this again.
         return
-    in_use = [peer.address for peer in state.peers.values()] + [dial.address for dial in state.dials.values()]
-    in_use += [sink.dialled for sink in state.door.sinks.values() if sink.dialled is not None]
-    for address in state.dialer.due(now, in_use, state.automatic_links(), len(state.dials)):
+    for wanted in state.dialer.due(now, state.situation(now)):
         conn = state.new_conn()
-        named, target = state.dialer.is_named(address), state.dialer.target(address)
+        named, target = wanted.purpose is Purpose.NAMED, state.dialer.target(wanted.address)
         key = pinning.expected(state, target, named=named)
         strict = pinning.is_strict(state, target, named=named)
-        state.dials[conn] = PendingDial(target, named, key, strict)
-        state.emit(Dial(conn, address, CONNECT_TIMEOUT))
-    plan_dials(state)
+        state.dials[conn] = PendingDial(target, wanted.purpose, key, strict)
+        state.emit(Dial(conn, wanted.address, CONNECT_TIMEOUT))
+    state.plan_dials(now)
 
 
 def begin(state: NodeState, now: Now) -> None:
@@ -80,11 +89,6 @@ def as_named_now(state: NodeState, dial: PendingDial) -> PendingDial:
     return replace(dial, target=target, key=pinning.expected(state, target, named=True))
 
 
-def plan_dials(state: NodeState) -> None:
-    """Say when to look at the schedule of dials again."""
-    state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links(), len(state.dials)))
-
-
 def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now) -> None:
     """A dial came to nothing."""
     dial = state.dials.pop(conn, None)
@@ -100,18 +104,19 @@ def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: Pe
     nonce = state.nonces.u64()
     if dial is not None:
         state.dial_nonces[nonce] = conn
+    purpose = None if dial is None else dial.purpose
     channel = Channel(
         Role.RESPONDER if dial is None else Role.INITIATOR,
-        _version(state, nonce, now),
+        _version(state, nonce, now, relays=purpose is None or purpose.relays),
         partial(_is_our_nonce, state, class_of(address.network)),
         state.chance.fork(f"channel {conn}"),
         now.mono,
         _transport(state, conn, address, now, dial),
         state.config.handshake_timeout,
     )
-    named = dial is not None and dial.named
-    peer = Peer(conn, address, channel, inbound=dial is None, named=named, now=now.mono)
-    peer.target = None if dial is None else dial.target
+    peer = Peer(conn, address, channel, purpose, now.mono)
+    if dial is not None:
+        peer.target, peer.expected = dial.target, dial.key
     state.peers[conn] = peer
     return peer
 
@@ -137,13 +142,13 @@ def _is_our_nonce(state: NodeState, of: KeyClass, nonce: int) -> bool:
     return dialled is not None and class_of(dialled.address.network) is of
 
 
-def _version(state: NodeState, nonce: int, now: Now) -> Version:
+def _version(state: NodeState, nonce: int, now: Now, *, relays: bool) -> Version:
     tip = state.tree.tip
     return Version(
         protocol=PROTOCOL_VERSION,
         # Privacy: rounded, so that clock skew does not link our identities.
         timestamp=WallTime(now.wall - now.wall % VERSION_ROUNDING),
-        features=_features(state),
+        features=_features(state, relays=relays),
         user_agent=state.config.user_agent,
         best_hash=tip.hash,
         best_height=tip.height,
@@ -151,9 +156,10 @@ def _version(state: NodeState, nonce: int, now: Now) -> Version:
     )
 
 
-def _features(state: NodeState) -> FeatureSet:
+def _features(state: NodeState, *, relays: bool) -> FeatureSet:
+    """What we offer on a link; ``relays``: whether transactions are to be told on it."""
     features, privacy = Feature.NONE, state.ledger.privacy_bits
-    relays = state.relay is not None and state.relay.serving
+    relays = relays and state.relay is not None and state.relay.serving
     if relays:
         features |= Feature.BASIC_TRANSACTIONS
     if state.door.vault is not None:
@@ -168,17 +174,20 @@ def _features(state: NodeState) -> FeatureSet:
 def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
     """The handshake is complete. An inbound link takes its slot now, or ends if there is none: it learns no reason."""
     _forget_nonce(state, peer)
-    if peer.inbound:
-        state.lobby.leave(peer.conn)
-        if state.inbound_open >= state.config.inbound_slots:
-            peer.channel.close("slots-taken")
-            return
-        state.inbound_open += 1
+    if peer.inbound and not inbound.take_slot(state, peer, now):
+        peer.channel.close("slots-taken")
+        return
     if peer.target is not None and not _meet(state, peer, peer.target, now):
         peer.channel.silence("key-changed", now.mono)
         return
     peer.opened_at = now.mono
     state.tell(LinkOpened(peer.conn, peer.address, peer.inbound, event.version.user_agent))
+    if peer.purpose is Purpose.FEELER:
+        # It was to be seen whether somebody is there, and that is noted.
+        peer.channel.close("feeler")
+        return
+    if peer.purpose is Purpose.BLOCKS:
+        _remember_anchor(state, peer)
     on_gossip.begin(state, peer, now)
     on_relay.begin(state, peer, now)
     on_sync.begin(state, peer, now)
@@ -194,6 +203,17 @@ def _meet(state: NodeState, peer: Peer, target: Target, now: Now) -> bool:
         return False
     state.dialer.opened(peer.address, now, None if strict else key)
     return True
+
+
+def _remember_anchor(state: NodeState, peer: Peer) -> None:
+    """A block-only link is open: after a restart it is dialled first. What ended stays until others are in its place,
+    so that a crash, or whoever ends our links, does not take our anchors."""
+    here = [other.address for other in state.open_peers() if other.purpose is Purpose.BLOCKS and other is not peer]
+    lines = [peer.address, *here, *(old for old in state.company.anchors if old not in here and old != peer.address)]
+    anchors = tuple(lines[:ANCHORS]) if len(here) < ANCHORS else state.company.anchors
+    if anchors != state.company.anchors:
+        state.company.anchors = anchors
+        state.emit(SaveAnchors(anchors))
 
 
 def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
@@ -217,23 +237,28 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     state.bytes_out += len(data)
     state.retired_bytes_in += peer.channel.bytes_in
     was_open = peer.opened_at is not None
+    if event.fault and not event.silent:
+        inbound.punish(state, peer, now)
     if event.silent:
         sinks.begin(state, peer, now)
     else:
         state.emit(Drop(conn))
-        state.lobby.leave(conn)
+        state.pool(peer.address).lobby.leave(conn)
     state.tell(LinkClosed(conn, peer.address, peer.inbound, event.rule, event.detail, was_open))
     if peer.inbound:
-        state.burdens.forget(conn)
+        pool = state.pool(peer.address)
+        pool.burdens.forget(conn)
+        pool.unsent.forget(conn)
         if not was_open:
             # Strangers come and go by the thousand: nothing else knows of this one.
             return
         if not event.silent:
-            state.inbound_open -= 1
+            state.pool(peer.address).open -= 1
     on_sync.peer_gone(state, peer, now)
     on_relay.peer_gone(state, conn, now)
     if not event.silent and not peer.inbound and not peer.left_alone:
-        state.dialer.ended(peer.address, peer.lived(now.mono), now)
+        felt = peer.purpose is Purpose.FEELER and was_open
+        state.dialer.ended(peer.address, peer.lived(now.mono), now, felt=felt, told=peer.relays)
     dial_due(state, now)
 
 
@@ -257,6 +282,7 @@ def _mark_self(state: NodeState, peer: Peer, now: Now) -> None:
 def save_due(state: NodeState, now: Now) -> None:
     """Hand changed addresses to the store."""
     if state.book.changed:
-        state.book.changed = False
-        state.emit(SaveAddresses(state.book.records()))
+        state.emit(SaveAddresses(state.book.take_changes()))
+    state.company.bans.expire(now.wall)
+    state.save_bans()
     state.timers.set(("save", 0), None if state.stopping else after(now.mono, SAVE_DELAY))

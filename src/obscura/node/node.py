@@ -9,18 +9,21 @@ defect of ours.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..base.errors import BugError, PeerFault
-from ..base.instant import MICROSECONDS, Duration, Instant, Now
-from ..base.limits import CLOCK_JUMP
+from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after
+from ..base.limits import CLOCK_JUMP, DEFECT_REST, SEND_BUFFER_BYTES
 from ..base.names import ConnId, TxId
 from ..base.randomness import Chance
 from ..chain import BlockReport, CoinReport, HeaderReport, Ledger, Restored, relaying
 from ..channel import Closed, MessageFault, Opened
-from ..peers.book import AddressBook
-from ..peers.dialing import Dialer
+from ..peers.bans import Ban, Bans, Subject
+from ..peers.books import AddressBooks
+from ..peers.dialing import Dialer, Policy
+from ..peers.groups import Grouping
 from ..peers.pins import NamedPin, PinError, Pins
 from ..peers.record import AddressRecord
 from ..relay.sent import Stage
@@ -29,17 +32,20 @@ from ..wire.address import NetAddress
 from ..wire.blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
+from ..wire.identity import class_of
 from ..wire.registry import Message
 from ..wire.target import Mode, Target
 from . import (
     doors,
     following,
+    inbound,
     judging,
     links,
     on_gossip,
     on_relay,
     on_serve,
     on_sync,
+    outbound,
     pinning,
     sinks,
     spreading,
@@ -51,7 +57,7 @@ from .effects import BlocksRead, Drop, Effect, KeptTransaction, LedgerAnswer, No
 from .peer import Peer
 from .relay_state import Relay
 from .snapshot import NO_RELAY, MempoolItem, PeerSnapshot, Snapshot
-from .state import NOBODY, NodeState, PendingFollow, PendingHeaders, PendingRead, PendingTransactions, TimerKey
+from .state import NOBODY, Company, NodeState, PendingFollow, PendingHeaders, PendingRead, PendingTransactions, TimerKey
 from .vault import Vault
 
 
@@ -65,6 +71,9 @@ class Node:
         restored: what ``ledger.restore()`` gave; consumed here.
         addresses: what the store kept of the address book.
         now: both clocks.
+        book_key: 32 bytes that decide where the book keeps an address; the same for all runs on one store.
+        bans: what the store kept of who is kept away.
+        anchors: where the last run had block-only links.
         pins: what the store kept of named peers' keys.
         kept: the transactions that waited for a block when the last run ended, in any order.
         vault: our keys. Only a node whose transport is plain may do without: then nothing is ever encrypted.
@@ -82,6 +91,9 @@ class Node:
         addresses: Sequence[AddressRecord],
         now: Now,
         *,
+        book_key: bytes | None = None,
+        bans: Iterable[Ban] = (),
+        anchors: Sequence[NetAddress] = (),
         pins: Iterable[NamedPin] = (),
         vault: Vault | None = None,
         kept: Sequence[KeptTransaction] = (),
@@ -101,27 +113,59 @@ class Node:
             msg = "the ledger's tip is not among the headers that it restored"
             raise BugError(msg)
         tree.set_tip(tip)
-        book = AddressBook(addresses, chance.fork("book"))
+        grouping = Grouping(config.asmap)
+        book = AddressBooks(
+            addresses,
+            chance.fork("book"),
+            key=book_key or chance.fork("book key").take_bytes(32),
+            grouping=grouping,
+            defences=config.defences,
+        )
         if config.hidden is not None:
             book.hide(config.hidden)
-        slots = config.outbound_slots if config.discover else 0
-        dialer = Dialer(book, config.connect, slots, config.allow_local, chance.fork("dialer"), now.mono)
+        kept_bans = Bans(bans)
+        policy = Policy(
+            full=config.outbound_slots if config.discover else 0,
+            blocks=config.block_slots if config.defences.block_only else 0,
+            allow_local=config.allow_local,
+            reach=config.reach,
+            grouping=grouping,
+            defences=config.defences,
+        )
+
+        def refused(address: NetAddress, wall: WallTime) -> bool:
+            discouraged = config.defences.discouragement and kept_bans.is_discouraged(address, wall, exact=True)
+            return discouraged or kept_bans.is_banned(address, wall)
+
+        dialer = Dialer(
+            book,
+            config.connect,
+            policy,
+            chance.fork("dialer"),
+            now.mono,
+            refused=refused,
+            banned=kept_bans.is_banned,
+            anchors=anchors,
+        )
         judge = relaying(ledger)
         relay = None
         if judge is not None:
             relay = Relay(judge, config, chance.fork("relay"), tuple(kept), now.mono)
-        self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, vault, relay, now)
+        company = Company(grouping, kept_bans, tuple(anchors), chance, now.mono)
+        self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, vault, relay, company, now)
 
     # -- the operator
 
     def start(self, now: Now) -> None:
         """Begin to dial."""
         self._tick(now)
+        on_gossip.take_seeds(self._state, now)
         if not self._state.config.connect and not len(self._state.book):
             self._state.tell(Notice("no-peers", "no peers and no addresses are known: waiting; name one by --connect"))
         following.follow(self._state)
         links.dial_due(self._state, now)
         links.save_due(self._state, now)
+        outbound.begin(self._state, now)
 
     def submit_block(self, block: bytes, now: Now) -> int:
         """Hand in a block of our own. The answer is a ``BlockSubmitted`` with the ticket returned here."""
@@ -160,6 +204,38 @@ class Node:
         self._tick(now)
         return pinning.forget(self._state, address)
 
+    def ban(self, subject: Subject, until: WallTime | None, now: Now) -> Ban:
+        """Keep hosts away until a time, ``None`` for ever: their links end now. ``SaveBans`` makes it durable.
+
+        Raises:
+            LocalError: too many are banned already.
+        """
+        self._tick(now)
+        state = self._state
+        made = state.company.bans.ban(subject, until, now.wall)
+        for conn, dial in list(state.dials.items()):
+            if state.company.bans.is_banned(dial.address, now.wall):
+                links.dial_failed(state, conn, "banned", now)
+                state.emit(Drop(conn))
+        for peer in list(state.peers.values()):
+            if state.company.bans.is_banned(peer.address, now.wall):
+                peer.channel.close("banned")
+                self._pump(peer, now)
+        state.save_bans()
+        self._settle(now)
+        return made
+
+    def unban(self, subject: Subject, now: Now) -> bool:
+        """Keep hosts away no longer, whoever did; ``False`` if nobody did."""
+        self._tick(now)
+        found = self._state.company.bans.unban(subject)
+        self._state.save_bans()
+        return found
+
+    def bans(self, now: Now) -> tuple[Ban, ...]:
+        """Who is kept away. For our operator alone: addresses are revealed by it."""
+        return self._state.company.bans.listing(now.wall)
+
     def stop(self, now: Now) -> None:
         """End all links, save the addresses, dial no more."""
         self._tick(now)
@@ -179,16 +255,17 @@ class Node:
     # -- the network
 
     def accepted(self, address: NetAddress, now: Now) -> ConnId | None:
-        """Someone has connected; ``None`` says to close the socket at once, because the node is stopping.
+        """Someone has connected; ``None`` says to close the socket at once, because the node is stopping or the host
+        is banned. The network of ``address`` names the class of the listener.
 
         It waits in the lobby until its handshake is complete; another one may have to leave it (see ``peers.lobby``).
         """
         self._tick(now)
         state = self._state
-        if state.stopping:
+        if state.stopping or state.company.bans.is_banned(address, now.wall):
             return None
         peer = links.make(state, state.new_conn(), address, now)
-        leaving = state.lobby.enter(peer.conn, address.group())
+        leaving = state.pool(address).lobby.enter(peer.conn, state.arrival(peer.conn, address))
         state.flush(peer, now)
         if leaving is not None:
             sinks.evict(state, leaving, now)
@@ -205,22 +282,26 @@ class Node:
         peer = links.make(self._state, conn, dial.address, now, links.as_named_now(self._state, dial))
         self._state.flush(peer, now)
         # The dial is over, which may make room for the next.
-        links.plan_dials(self._state)
+        self._state.plan_dials(now)
 
     def dial_failed(self, conn: ConnId, reason: str, now: Now) -> None:
         """A ``Dial`` has failed."""
         self._tick(now)
         links.dial_failed(self._state, conn, reason, now)
 
-    def receive(self, conn: ConnId, data: bytes, now: Now) -> None:
-        """Bytes of a link, in any cut."""
+    def receive(self, conn: ConnId, data: bytes, now: Now, *, in_turns: bool = False) -> bool:
+        """Bytes of a link, in any cut. A driver whose links take turns (``in_turns``) calls this again, with no bytes,
+        when it answers ``True``: there is more to do than one turn takes; and after each ``Resume``."""
         self._tick(now)
         peer = self._state.peers.get(conn)
         if peer is None:
-            return
+            return False
+        if in_turns:
+            peer.channel.begin_turn()
         peer.channel.receive_data(data, now.mono)
         self._pump(peer, now, len(data))
         self._settle(now)
+        return peer.channel.turn_over and peer.channel.has_more and not peer.paused
 
     def disconnected(self, conn: ConnId, now: Now) -> None:
         """The peer has ended the connection, or it is lost."""
@@ -235,13 +316,16 @@ class Node:
         self._pump(peer, now)
         self._settle(now)
 
-    def congested(self, conn: ConnId, now: Now) -> None:
-        """The peer does not take what is sent; nothing more is read from it or served to it until ``drained``."""
+    def congested(self, conn: ConnId, now: Now, *, unsent: int = SEND_BUFFER_BYTES) -> None:
+        """The peer does not take what is sent, ``unsent`` bytes by now; nothing more is read from it or served to it
+        until ``drained``."""
         self._tick(now)
         peer = self._state.peers.get(conn)
         if peer is not None:
             peer.congested = True
+            self._state.weigh_unsent(peer, unsent)
             self._state.govern(peer, now)
+            self._settle(now)
 
     def drained(self, conn: ConnId, now: Now) -> None:
         """The peer has taken most of what was sent."""
@@ -249,6 +333,7 @@ class Node:
         peer = self._state.peers.get(conn)
         if peer is not None:
             peer.congested = False
+            self._state.pool(peer.address).unsent.forget(conn)
             on_serve.serve(self._state, peer)
             self._pump(peer, now)
             self._settle(now)
@@ -302,31 +387,43 @@ class Node:
         keys: dict[TimerKey, None] = {}
         while (key := state.timers.pop_due(now.mono)) is not None:
             keys[key] = None
-        for key in keys:
-            name, number = key
-            match name:
-                case "dial":
-                    links.dial_due(state, now)
-                case "save":
-                    links.save_due(state, now)
-                case "download":
-                    on_sync.schedule(state, now)
-                case "knock":
-                    doors.answer_due(state, now)
-                case "relay":
-                    on_relay.deadline(state, now)
-                case "renew":
-                    following.renew(state, now)
-                case "ghost":
-                    sinks.emit_due(state, ConnId(number), now)
-                case "sink":
-                    sinks.end(state, ConnId(number), now)
-                case _:
-                    # An earlier key of this round may have ended the link.
-                    peer = state.peers.get(ConnId(number))
-                    if peer is not None:
-                        self._link_deadline(name, peer, now)
+        waiting = deque(keys)
+        try:
+            while waiting:
+                self._deadline(waiting[0], now)
+                waiting.popleft()
+        finally:
+            # A defect in one part costs no other its turn, and itself no more than this one.
+            for key in waiting:
+                state.timers.set(key, after(now.mono, DEFECT_REST))
         self._settle(now)
+
+    def _deadline(self, key: TimerKey, now: Now) -> None:
+        state, (name, number) = self._state, key
+        match name:
+            case "dial":
+                links.dial_due(state, now)
+            case "save":
+                links.save_due(state, now)
+            case "review":
+                outbound.review(state, now)
+            case "download":
+                on_sync.schedule(state, now)
+            case "knock":
+                doors.answer_due(state, now)
+            case "relay":
+                on_relay.deadline(state, now)
+            case "renew":
+                following.renew(state, now)
+            case "ghost":
+                sinks.emit_due(state, ConnId(number), now)
+            case "sink":
+                sinks.end(state, ConnId(number), now)
+            case _:
+                # An earlier key of this round may have ended the link.
+                peer = state.peers.get(ConnId(number))
+                if peer is not None:
+                    self._link_deadline(name, peer, now)
 
     def _link_deadline(self, name: str, peer: Peer, now: Now) -> None:
         match name:
@@ -335,6 +432,8 @@ class Node:
             case "headers":
                 on_sync.headers_late(self._state, peer, now)
             case "throttle":
+                # Where links take turns it goes on in its own.
+                peer.channel.end_turn()
                 # What was made for it is with the driver now, which has said if that is too much.
                 on_serve.serve(self._state, peer)
             case "tried":
@@ -366,6 +465,7 @@ class Node:
             syncing=state.syncing,
             peers=tuple(self._picture(peer, now) for peer in state.peers.values()),
             addresses=len(state.book),
+            tried=sum(tried for _, tried in state.book.counts().values()),
             uptime=Duration(now.mono - state.started),
             bytes_in=state.retired_bytes_in + sum(peer.channel.bytes_in for peer in state.peers.values()),
             bytes_out=state.bytes_out,
@@ -396,6 +496,8 @@ class Node:
             address=peer.address,
             inbound=peer.inbound,
             named=peer.named,
+            purpose="" if peer.purpose is None else peer.purpose.value,
+            discouraged=inbound.is_discouraged(self._state, peer.address, now.wall),
             state=peer.channel.state.value,
             transport=peer.channel.transport.name,
             encrypted=peer.channel.transport.secured,
@@ -422,17 +524,22 @@ class Node:
         state.tree.check()
         state.download.check()
         state.book.check()
-        state.lobby.check()
-        state.burdens.check()
+        state.company.bans.check()
+        for pool in state.company.pools.values():
+            pool.lobby.check()
+            pool.burdens.check()
+            pool.unsent.check()
         state.door.knocking.check()
         if state.relay is not None:
             state.relay.check()
-        assert len(state.lobby) == sum(
-            1 for peer in state.peers.values() if peer.inbound and peer.opened_at is None and not peer.channel.is_closed
-        ) + sum(1 for conn in state.door.sinks if conn in state.lobby), "strangers and silent links wait in the lobby"
-        inbound = sum(1 for peer in state.peers.values() if peer.inbound and peer.opened_at is not None)
-        inbound += sum(sink.slot for sink in state.door.sinks.values())
-        assert inbound == state.inbound_open <= state.config.inbound_slots, "each open inbound link has a slot"
+        for of, pool in state.company.pools.items():
+            theirs = [peer for peer in state.peers.values() if peer.inbound and class_of(peer.address.network) is of]
+            waiting = sum(1 for peer in theirs if peer.opened_at is None and not peer.channel.is_closed)
+            silent = sum(1 for conn in state.door.sinks if conn in pool.lobby)
+            assert len(pool.lobby) == waiting + silent, "strangers and silent links wait in the lobby"
+            slots = sum(1 for peer in theirs if peer.opened_at is not None)
+            slots += sum(1 for sink in state.door.sinks.values() if sink.slot and sink.of is of)
+            assert slots == pool.open <= state.config.inbound_slots, "each open inbound link has a slot"
         for conn, held in [(NOBODY, state.low_unowned), *((peer.conn, peer.low_work) for peer in state.peers.values())]:
             assert all(entry.low == conn for entry in held), "low-work accounts are exact"
         assert all(conn in state.peers for conn in state.dial_nonces.values()), "nonces belong to links"
@@ -445,6 +552,7 @@ class Node:
         drift = (now.wall - state.last_now.wall) - (now.mono - state.last_now.mono) // MICROSECONDS
         if abs(drift) > CLOCK_JUMP:
             state.dialer.rebase(drift)
+            state.company.bans.rebase(drift)
             state.tell(Notice("clock-jump", f"the wall clock moved by {drift} s"))
             # Headers that were too far in the future for the old clock may be fine for the new one, and nobody shows
             # them a second time.
@@ -458,6 +566,8 @@ class Node:
         state = self._state
         while True:
             if not self._may_read(peer, now):
+                break
+            if peer.channel.turn_over and peer.channel.has_more:
                 break
             event = peer.channel.next_event(now.mono)
             if event is None:

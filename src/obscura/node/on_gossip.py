@@ -1,7 +1,10 @@
 """Spreading addresses: what is learnt, what is passed on, what is answered (limits: addr, getaddr).
 
-Privacy: answers to ``getaddr`` come from a copy that is kept for about a day, per network, so that repeated asking
-neither dumps the book nor shows what changed; only links that were opened to us are answered, once.
+Privacy: each class of networks is a world of its own. What is told on a link is about its class alone, and so is what
+is believed of it: an address that was planted by way of our public address is never seen by way of our onion service,
+so that no answer says that both are one node. Answers to ``getaddr`` come from a copy that is kept for about a day,
+so that repeated asking neither dumps the book nor shows what changed; only links that were opened to us are answered,
+once. Times are rounded everywhere.
 """
 
 from __future__ import annotations
@@ -17,33 +20,51 @@ from ..base.limits import (
     ADDR_RELAY_PEERS,
     GETADDR_CACHE_HIGH,
     GETADDR_CACHE_LOW,
+    SEEDS_BELOW,
     SELF_ADVERTISE,
     VERSION_ROUNDING,
 )
-from ..wire.address import AddressEntry, NetAddress
+from ..wire.address import AddressEntry, NetAddress, Network
 from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr
+from ..wire.identity import KeyClass, class_of
+from . import inbound
 from .peer import Peer
 from .state import NodeState
 
+SEED_SOURCE = b"\xffseeds"
+"""The network group that seeds count as told by."""
+
 
 def begin(state: NodeState, peer: Peer, now: Now) -> None:
-    """A link has opened: ask an outbound peer for addresses, and tell our own."""
-    if not state.config.discover:
+    """A link has opened: ask a peer that we chose for addresses, and tell it our own."""
+    if not state.config.discover or not peer.gossips:
         return
-    if not peer.inbound:
-        peer.asked_addresses = True
-        peer.addr_tokens += ADDR_BURST
-        state.send(peer, GetAddr())
+    peer.asked_addresses = True
+    peer.addr_tokens += ADDR_BURST
+    state.send(peer, GetAddr())
     advertise(state, peer, now)
 
 
+def take_seeds(state: NodeState, now: Now, *, alone: bool = False) -> None:
+    """Take the operator's seeds, in each class of which next to nothing is known; ``alone``: whatever is known has led
+    nowhere."""
+    known: dict[KeyClass, int] = {}
+    for network, (new, tried) in state.book.counts().items():
+        of = class_of(network)
+        known[of] = known.get(of, 0) + new + tried
+    for address in state.config.seeds:
+        few = known.get(class_of(address.network), 0) < SEEDS_BELOW
+        if (alone or few) and _routable(state, address):
+            state.book.learn(AddressEntry(_rounded(now.wall), 0, address), SEED_SOURCE, now.wall)
+
+
 def advertise(state: NodeState, peer: Peer, now: Now) -> None:
-    """Tell our own address where it means something, and again after an exponential wait."""
-    own = state.config.advertise
-    if own is None or not _routable(state, own) or not _may_see(peer, own):
+    """Tell our own addresses of the link's class, and again after an exponential wait."""
+    own = [one for one in state.config.advertise if _routable(state, one) and _may_see(peer, one)]
+    if not own or not peer.gossips:
         return
-    state.send(peer, Addr((AddressEntry(_rounded(now), 0, own),)))
+    state.send(peer, Addr(tuple(AddressEntry(_rounded(now.wall), 0, one) for one in own)))
     state.timers.set(("advertise", peer.conn), after(now.mono, state.chance.exponential(SELF_ADVERTISE)))
 
 
@@ -52,39 +73,68 @@ def on_getaddr(state: NodeState, peer: Peer, now: Now) -> None:
     if peer.answered_addresses or not state.config.discover:
         return
     peer.answered_addresses = True
-    network = peer.address.network
-    cached = state.getaddr_cache.get(network)
+    of = class_of(peer.address.network)
+    cached = state.getaddr_cache.get(of)
     if cached is None or now.mono >= cached[0]:
         until = after(now.mono, state.chance.span(GETADDR_CACHE_LOW, GETADDR_CACHE_HIGH))
-        cached = (until, state.book.answer(now.wall, lambda address: _routable(state, address)))
+        networks = tuple(network for network in Network if class_of(network) is of)
+        cached = (until, state.book.answer(now.wall, lambda address: _fit_to_tell(state, address, now.wall), networks))
         if cached[1]:
             # An empty book says nothing, and the next asker may find more.
-            state.getaddr_cache[network] = cached
+            state.getaddr_cache[of] = cached
     if cached[1]:
         state.send(peer, Addr(cached[1]))
+    _takes_part(state, peer, now)
 
 
 def on_addr(state: NodeState, peer: Peer, message: Addr, now: Now) -> None:
     """Learn addresses at a bounded rate, in random order, and pass a few fresh ones on."""
-    if not state.config.discover:
+    if not state.config.discover or not peer.relays:
         return
+    _takes_part(state, peer, now)
     entries = list(message.entries)
     state.chance.shuffle(entries)
-    granted = peer.take_addr_tokens(len(entries), now.mono)
+    granted = peer.take_addr_tokens(len(entries), now.mono) if state.config.defences.addr_rate else len(entries)
     relay = len(message.entries) <= ADDR_RELAY_ITEMS
-    source = peer.address.group()
+    source = state.group(peer.address)
     learnt = False
     for entry in entries[:granted]:
-        if not _routable(state, entry.address) or entry.address == state.config.advertise:
+        if not _welcome(state, peer, entry.address, now.wall):
             continue
-        new = state.book.learn(entry, source, now.wall)
+        direct = entry.address.raw == peer.address.raw and entry.address.network is peer.address.network
+        new = state.book.learn(entry, source, now.wall, direct=direct)
         learnt |= new
         # Only what was new to us is passed on, so that a message dies out.
         if relay and new and now.wall - ADDR_RELAY_AGE <= entry.time <= now.wall + ADDR_RELAY_AGE:
             _pass_on(state, peer, entry, now)
     if learnt:
         # Somebody to dial: the schedule of dials looks again.
-        state.timers.set(("dial", 0), state.dialer.next_deadline(state.automatic_links(), len(state.dials)))
+        state.plan_dials(now)
+
+
+def _takes_part(state: NodeState, peer: Peer, now: Now) -> None:
+    """A peer that has opened a link to us gossips: it is told addresses from now on, ours first."""
+    if peer.inbound and not peer.gossips:
+        peer.gossips = True
+        advertise(state, peer, now)
+
+
+def _welcome(state: NodeState, peer: Peer, address: NetAddress, now: WallTime) -> bool:
+    """Whether an address may be learnt from this peer."""
+    return (
+        class_of(address.network) is class_of(peer.address.network)
+        and address not in state.config.advertise
+        and _fit_to_tell(state, address, now)
+    )
+
+
+def _fit_to_tell(state: NodeState, address: NetAddress, now: WallTime) -> bool:
+    """Whether strangers can reach it, and we have nothing against it."""
+    return (
+        _routable(state, address)
+        and not state.company.bans.is_banned(address, now)
+        and not inbound.is_discouraged(state, address, now, exact=True)
+    )
 
 
 def _pass_on(state: NodeState, origin: Peer, entry: AddressEntry, now: Now) -> None:
@@ -95,9 +145,12 @@ def _pass_on(state: NodeState, origin: Peer, entry: AddressEntry, now: Now) -> N
         seed = entry.address.raw + epoch.to_bytes(8, "little") + peer.conn.to_bytes(8, "little")
         return hashlib.blake2b(seed, key=state.gossip_key, digest_size=16).digest()
 
-    others = [peer for peer in state.open_peers() if peer is not origin and _may_see(peer, entry.address)]
+    others = [
+        peer for peer in state.open_peers() if peer is not origin and peer.gossips and _may_see(peer, entry.address)
+    ]
+    told = AddressEntry(_rounded(entry.time), entry.features, entry.address)
     for peer in sorted(others, key=rank)[:ADDR_RELAY_PEERS]:
-        state.send(peer, Addr((entry,)))
+        state.send(peer, Addr((told,)))
         state.flush(peer, now)
 
 
@@ -106,10 +159,12 @@ def _routable(state: NodeState, address: NetAddress) -> bool:
 
 
 def _may_see(peer: Peer, address: NetAddress) -> bool:
-    """A loopback address means something only to peers on this machine."""
-    return not address.is_loopback() or peer.address.is_loopback()
+    """Whether a peer may be told of an address: it is of its class, and one of loopback means something only to peers
+    on this machine."""
+    of = class_of(address.network) is class_of(peer.address.network)
+    return of and (not address.is_loopback() or peer.address.is_loopback())
 
 
-def _rounded(now: Now) -> WallTime:
+def _rounded(wall: WallTime) -> WallTime:
     # Privacy: an exact clock in a message would link our identities.
-    return WallTime(now.wall - now.wall % VERSION_ROUNDING)
+    return WallTime(wall - wall % VERSION_ROUNDING)

@@ -41,7 +41,9 @@ from .state import NOBODY, NodeState, PendingBlock, PendingHeaders, headers_full
 
 def begin(state: NodeState, peer: Peer, now: Now) -> None:
     """A link has opened: learn which headers the peer has, at once or when the peer asked now has finished."""
-    if state.header_peer is None:
+    asked = None if state.header_peer is None else state.peers.get(state.header_peer)
+    # Security: who has opened a link to us, and says nothing, does not hold up our start.
+    if asked is None or (asked.inbound and not peer.inbound):
         state.header_peer = peer.conn
         state.header_peer_since = now.mono
         _ask_headers(state, peer, _common_start(state), now)
@@ -63,6 +65,13 @@ def _ask_headers(state: NodeState, peer: Peer, start: Entry, now: Now) -> None:
     state.send(peer, GetHeaders(PROTOCOL_VERSION, state.tree.locator(start), NULL_HASH))
 
 
+def ask_again(state: NodeState, peer: Peer, now: Now) -> None:
+    """Ask a peer for headers once more, unless it is being asked."""
+    if peer.headers_asked == 0:
+        _ask_headers(state, peer, _common_start(state), now)
+        state.flush(peer, now)
+
+
 def headers_late(state: NodeState, peer: Peer, now: Now) -> None:
     """A ``getheaders`` waits for its answer: first another peer is asked too, then the link is closed."""
     if peer.headers_asked == 0:
@@ -70,8 +79,10 @@ def headers_late(state: NodeState, peer: Peer, now: Now) -> None:
         begin(state, peer, now)
         return
     if peer.paused:
-        # Its answer may lie unread in the socket: the time does not count (see NodeState.govern).
+        # Its answer may lie unread in the socket: the time does not count (see NodeState.govern). Others are asked.
         state.timers.set(("headers", peer.conn), after(now.mono, SECOND_HEADER_PEER))
+        if state.header_peer == peer.conn:
+            _next_header_peer(state, now)
         return
     limit = after(peer.headers_asked_since, HEADERS_TIMEOUT)
     if now.mono >= limit:
@@ -96,7 +107,8 @@ def headers_unreadable(state: NodeState, peer: Peer, now: Now) -> None:
 def _next_header_peer(state: NodeState, now: Now) -> None:
     """The peer that was asked first is gone or late: ask the next one that waits."""
     state.header_peer = None
-    for peer in state.open_peers():
+    # Security: whom we have chosen first, or silent inbound links could take every turn.
+    for peer in sorted(state.open_peers(), key=lambda one: one.inbound):
         if peer.headers_wanted:
             state.header_peer = peer.conn
             state.header_peer_since = now.mono
@@ -159,6 +171,8 @@ def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None
     last = _hold(state, peer, parent, message.headers, infos)
     advanced = peer.best is None or last.work > peer.best.work
     if advanced:
+        if last.work > state.tree.tip.work:
+            peer.worth.announced_at = now.mono
         peer.best = last
         state.download.peer_has(peer.conn, last)
     if headers_full(count) and advanced:
@@ -408,6 +422,8 @@ def blocks_judged(state: NodeState, batch: tuple[PendingBlock, ...], report: Blo
             returned.append(block)
             continue
         state.download.settled(entry)
+        if outcome.verdict is BlockVerdict.ACCEPTED and block.conn in state.peers:
+            state.peers[block.conn].worth.block_at = now.mono
         if outcome.verdict in (BlockVerdict.ACCEPTED, BlockVerdict.DUPLICATE):
             _uncharge(state, entry)
             state.tree.mark_body(entry)
@@ -427,6 +443,7 @@ def blocks_judged(state: NodeState, batch: tuple[PendingBlock, ...], report: Blo
     tip = state.tree.get(report.tip)
     if tip is not None and tip is not state.tree.tip:
         left, joined = state.tree.set_tip(tip)
+        state.company.tip_moved_at = now.mono
         state.tell(TipMoved(tip.hash, tip.height, left))
         announce(state, joined, now)
         following.follow(state)
@@ -522,6 +539,8 @@ def on_inv(state: NodeState, peer: Peer, message: Inv, now: Now) -> None:
                 _ask_headers(state, peer, _common_start(state), now)
             return
         if not entry.invalid and (peer.best is None or entry.work > peer.best.work):
+            if entry.work > state.tree.tip.work:
+                peer.worth.announced_at = now.mono
             peer.best = entry
             state.download.peer_has(peer.conn, entry)
             schedule(state, now)

@@ -6,10 +6,44 @@ from ..base.instant import Duration, Instant
 from ..base.limits import ADDR_BURST, ADDR_TOKEN
 from ..base.names import BlockHash, ConnId
 from ..channel import Channel
+from ..peers.dialing import Purpose
 from ..sync.view import Entry
 from ..wire.address import NetAddress
 from ..wire.target import Target
 from ..wire.vectors import VectorQueue
+
+
+class Worth:
+    """What a link is worth to us: why it stays where others end (:mod:`~obscura.peers.eviction`, :mod:`.outbound`)."""
+
+    __slots__ = (
+        "announced_at",
+        "behind_asked",
+        "behind_at",
+        "behind_work",
+        "block_at",
+        "group",
+        "spared",
+        "transaction_at",
+    )
+
+    def __init__(self) -> None:
+        self.group = b""
+        """Its network group, once it has an inbound slot."""
+        self.block_at: Instant | None = None
+        """When it last sent a block that we had not, and that was good."""
+        self.transaction_at: Instant | None = None
+        """When it last sent a transaction that we had not, and that was good."""
+        self.announced_at: Instant | None = None
+        """When it last showed a header with more work than our tip."""
+        self.behind_at: Instant | None = None
+        """It has not shown our tip, and something follows then."""
+        self.behind_work = 0
+        """What it must have shown by then: the work of our tip when that was set."""
+        self.behind_asked = False
+        """It was asked once more, and what follows is the end."""
+        self.spared = False
+        """It had our tip once, and is not ended for being behind."""
 
 
 class Peer:
@@ -29,6 +63,8 @@ class Peer:
         "conn",
         "continue_at",
         "emitted",
+        "expected",
+        "gossips",
         "headers_asked",
         "headers_asked_since",
         "headers_wanted",
@@ -36,33 +72,38 @@ class Peer:
         "left_alone",
         "low_work",
         "mempool_at",
-        "named",
         "not_found",
         "on_our_network",
         "opened_at",
         "paused",
         "paused_since",
+        "purpose",
         "reading",
         "sent",
         "serve",
         "since",
         "target",
+        "worth",
     )
 
     def __init__(
-        self, conn: ConnId, address: NetAddress, channel: Channel, *, inbound: bool, named: bool, now: Instant
+        self, conn: ConnId, address: NetAddress, channel: Channel, purpose: Purpose | None, now: Instant
     ) -> None:
         self.conn = conn
         self.address = address
         self.channel = channel
-        self.inbound = inbound
-        self.named = named
+        self.purpose = purpose
+        """What we have opened it for; ``None`` if the other side has."""
+        self.inbound = purpose is None
         self.since = now
         self.target: Target | None = None
         """What we have dialled."""
+        self.expected: bytes | None = None
+        """The static key that was known for it when we dialled."""
         self.opened_at: Instant | None = None
         self.left_alone = False
         """We have dialled it, and it is not dialled again for a day: it is ourselves, or serves another chain."""
+        self.worth = Worth()
         # -- sync
         self.best: Entry | None = None
         """The header with most work that this peer has shown."""
@@ -95,6 +136,8 @@ class Peer:
         """Bytes in effects that the driver has not taken yet."""
         self.mempool_at: Instant | None = None
         # -- gossip
+        self.gossips = purpose is not None and purpose.relays
+        """It is told addresses: one that we have opened to relay everything, or who has told some or asked for some."""
         self.asked_addresses = False
         self.answered_addresses = False
         self.addr_tokens = 1
@@ -104,6 +147,16 @@ class Peer:
     def is_open(self) -> bool:
         """The handshake is done and the link stands."""
         return self.opened_at is not None and not self.channel.is_closed
+
+    @property
+    def named(self) -> bool:
+        """Our operator wants it."""
+        return self.purpose is Purpose.NAMED
+
+    @property
+    def relays(self) -> bool:
+        """It is not one that we have opened for blocks alone, or to look who is there."""
+        return self.purpose is None or self.purpose.relays
 
     def take_addr_tokens(self, wanted: int, now: Instant) -> int:
         """How many of ``wanted`` addresses may be accepted from this peer now (limits: ADDR_TOKEN)."""

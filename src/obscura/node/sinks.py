@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from ..base.instant import Now, after
 from ..base.names import ConnId
+from ..wire.identity import class_of
 from .effects import Drop, Resume, Send
 from .peer import Peer
 from .state import NodeState, Sink
@@ -35,14 +36,15 @@ def begin(state: NodeState, peer: Peer, now: Now) -> None:
         deadline=deadline,
         ghost=peer.channel.transport.ghost,
         dialled=None if peer.inbound else peer.address,
-        named=peer.named,
+        purpose=peer.purpose,
+        of=class_of(peer.address.network),
         lived=None if peer.left_alone else peer.lived(now.mono),
         slot=peer.inbound and peer.opened_at is not None,
     )
     state.timers.set(("sink", conn), deadline)
     emit_due(state, conn, now)
     if peer.inbound and peer.opened_at is not None:
-        evict(state, state.lobby.enter(conn, peer.address.group()), now)
+        evict(state, state.pool(peer.address).lobby.enter(conn, state.arrival(conn, peer.address)), now)
 
 
 def emit_due(state: NodeState, conn: ConnId, now: Now) -> None:
@@ -74,10 +76,11 @@ def end(state: NodeState, conn: ConnId, now: Now) -> bool:
     state.timers.set(("ghost", conn), None)
     if sink.ghost is not None:
         _emit(state, conn, sink.ghost.hurry(now.mono))
-    state.lobby.leave(conn)
+    pool = state.company.pools.get(sink.of)
+    if pool is not None:
+        pool.lobby.leave(conn)
+        pool.open -= sink.slot
     state.emit(Drop(conn))
-    if sink.slot:
-        state.inbound_open -= 1
     if sink.dialled is not None:
         # Security: only now is the link over. Another dial before would show when, and so at which byte, it failed.
         if sink.lived is not None:

@@ -20,6 +20,10 @@ class PeerSnapshot:
     address: NetAddress
     inbound: bool
     named: bool
+    purpose: str
+    """What we have opened it for: ``named``, ``full``, ``blocks``, ``feeler``; empty if the other side has."""
+    discouraged: bool
+    """Its host broke the rules lately."""
     state: str
     transport: str
     """``veiled``, ``literal``, ``plain``: how the link began; ``unknown`` before that is known."""
@@ -106,6 +110,8 @@ class Snapshot:
     """A header with more work than the tip is known whose block is missing."""
     peers: tuple[PeerSnapshot, ...]
     addresses: int
+    tried: int
+    """Of these, those that a link of ours has reached."""
     uptime: Duration
     bytes_in: int
     bytes_out: int

@@ -11,13 +11,24 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..base.instant import Duration, Instant, Now, after
-from ..base.limits import HEADERS_ITEMS, RELAY_BEHIND, SEND_BUFFER_BYTES
+from ..base.limits import (
+    DIALS_AT_ONCE,
+    HEADERS_ITEMS,
+    OTHER_CLASS_SHARE,
+    RECEIVE_TOTAL_BYTES,
+    RELAY_BEHIND,
+    SEND_BUFFER_BYTES,
+    SEND_TOTAL_BYTES,
+    STALE_TIP,
+)
 from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
 from ..chain.ledger import Ledger
-from ..peers.book import AddressBook
+from ..peers.bans import Bans
+from ..peers.books import AddressBooks
 from ..peers.burden import Burdens
-from ..peers.dialing import Dialer
+from ..peers.dialing import Dialer, Purpose, Situation, Wanted
+from ..peers.groups import Grouping
 from ..peers.knocking import Knocking
 from ..peers.lobby import Lobby
 from ..peers.pins import Pins
@@ -25,11 +36,12 @@ from ..peers.rations import Rations
 from ..shaping import Ghost
 from ..sync.download import Downloader
 from ..sync.view import Entry, HeaderTree
-from ..wire.address import AddressEntry, NetAddress, Network
+from ..wire.address import AddressEntry, NetAddress
+from ..wire.identity import KeyClass, class_of
 from ..wire.registry import Message
 from ..wire.target import Target
 from .config import NodeConfig
-from .effects import Ask, Effect, Event, LedgerRequest, Pause, Resume, Send, Tell
+from .effects import Ask, Effect, Event, LedgerRequest, Pause, Resume, SaveBans, Send, Tell
 from .heads import FrameHeads
 from .peer import Peer
 from .relay_state import Judged, Relay
@@ -43,7 +55,7 @@ class PendingDial:
     (it is the operator's, or pinned for a named peer; otherwise it is what was there last time)."""
 
     target: Target
-    named: bool
+    purpose: Purpose
     key: bytes | None = field(default=None, repr=False)
     strict: bool = False
 
@@ -51,6 +63,11 @@ class PendingDial:
     def address(self) -> NetAddress:
         """Where it goes."""
         return self.target.address
+
+    @property
+    def named(self) -> bool:
+        """It is the operator's."""
+        return self.purpose is Purpose.NAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +104,10 @@ class Sink:
     """What it goes on emitting, where there was an encrypted link."""
     dialled: NetAddress | None
     """Where it goes, if we have dialled it: the address stays in use, as any that has a link."""
-    named: bool
+    purpose: Purpose | None
+    """What we have dialled it for."""
+    of: KeyClass
+    """The class of networks that it came by."""
     lived: Duration | None
     """How long the link was open; ``None`` if the dialler knows all about its end already."""
     slot: bool
@@ -134,6 +154,43 @@ class Door:
         """Connections that have gone silent."""
 
 
+class Pool:
+    """Links that others open in one class of networks; the classes share nothing (:mod:`.inbound`)."""
+
+    __slots__ = ("burdens", "lobby", "open", "unsent")
+
+    def __init__(self, lobby: Lobby, share: int) -> None:
+        self.burdens = Burdens(RECEIVE_TOTAL_BYTES // share)
+        """What they make us hold, all together."""
+        self.unsent = Burdens(SEND_TOTAL_BYTES // share)
+        """What those that are congested do not take, all together."""
+        self.lobby = lobby
+        """Those whose handshake is not complete."""
+        self.open = 0
+        """Those whose handshake is complete, and those of them that have gone silent: each has a slot."""
+
+
+class Company:
+    """Whom we have to do with: places for those who come, who is kept away, where our anchors are."""
+
+    __slots__ = ("anchors", "bans", "eviction_chance", "eviction_key", "grouping", "pools", "tip_moved_at")
+
+    def __init__(
+        self, grouping: Grouping, bans: Bans, anchors: tuple[NetAddress, ...], chance: Chance, now: Instant
+    ) -> None:
+        self.grouping = grouping
+        """Network groups."""
+        self.bans = bans
+        self.anchors = anchors
+        """Where we have block-only links, or last had: they are dialled first after a restart."""
+        self.pools: dict[KeyClass, Pool] = {}
+        """Of the classes by which somebody has come."""
+        self.eviction_key = chance.fork("eviction key").take_bytes(32)
+        self.eviction_chance = chance.fork("eviction")
+        self.tip_moved_at = now
+        """When our chain last had a new end; at first, when the node began."""
+
+
 class NodeState:
     """Everything that a node remembers while it runs."""
 
@@ -143,11 +200,12 @@ class NodeState:
         ledger: Ledger,
         chance: Chance,
         tree: HeaderTree,
-        book: AddressBook,
+        book: AddressBooks,
         dialer: Dialer,
         pins: Pins,
         vault: Vault | None,
         relay: Relay | None,
+        company: Company,
         now: Now,
     ) -> None:
         self.config, self.ledger = config, ledger
@@ -162,13 +220,8 @@ class NodeState:
         self.pins = pins
         self.download = Downloader(tree, config.minimum_work)
         self.timers: Timers[TimerKey] = Timers()
-        self.lobby = Lobby(config.lobby_links)
-        """Inbound links whose handshake is not complete."""
-        self.burdens = Burdens()
-        """What inbound links make us hold, over all of them."""
+        self.company = company
         self.door = Door(vault, now.mono)
-        self.inbound_open = 0
-        """Inbound links whose handshake is complete, and those of them that have gone silent: each has a slot."""
         self.peers: dict[ConnId, Peer] = {}
         self.dials: dict[ConnId, PendingDial] = {}
         self.dial_nonces: dict[int, ConnId] = {}
@@ -197,7 +250,7 @@ class NodeState:
         # -- serving
         self.frame_heads = FrameHeads()
         # -- gossip
-        self.getaddr_cache: dict[Network, tuple[Instant, tuple[AddressEntry, ...]]] = {}
+        self.getaddr_cache: dict[KeyClass, tuple[Instant, tuple[AddressEntry, ...]]] = {}
         # -- clock and totals
         self.started, self.last_now = now.mono, now
         self.stopping = False
@@ -226,7 +279,7 @@ class NodeState:
         """Queue a request to the ledger's worker and remember what it is for."""
         ticket = self.new_id()
         self.pending[ticket] = pending
-        self.effects.append(Ask(ticket, request))
+        self.effects.append(Ask(ticket, request, pending.conn if isinstance(pending, PendingRead) else None))
 
     def send(self, peer: Peer, message: Message) -> None:
         """Send a message on an open link; nothing happens on one that has just ended."""
@@ -276,8 +329,16 @@ class NodeState:
         """Bring an inbound link's account up to date after ``came`` bytes; over the sum's bound a link ends."""
         if not peer.inbound or peer.channel.is_closed:
             return
-        for leaving in self.burdens.weigh(peer.conn, peer.channel.buffered + peer.serve.size, came):
+        for leaving in self.pool(peer.address).burdens.weigh(peer.conn, peer.channel.buffered + peer.serve.size, came):
             self.peers[leaving].channel.close("receive-total")
+            self.wake(leaving)
+
+    def weigh_unsent(self, peer: Peer, unsent: int) -> None:
+        """An inbound link does not take ``unsent`` bytes; over the sum's bound the one that waits longest ends."""
+        if not peer.inbound or peer.channel.is_closed:
+            return
+        for leaving in self.pool(peer.address).unsent.weigh(peer.conn, unsent, 0):
+            self.peers[leaving].channel.close("send-total")
             self.wake(leaving)
 
     def wake(self, conn: ConnId) -> None:
@@ -289,11 +350,62 @@ class NodeState:
         """Headers held on branches with no more work than our tip."""
         return len(self.low_unowned) + sum(len(peer.low_work) for peer in self.peers.values())
 
-    def automatic_links(self) -> int:
-        """Outbound links and dials that discovery made, those that have gone silent as well."""
-        links = sum(1 for peer in self.peers.values() if not peer.inbound and not peer.named)
-        links += sum(1 for sink in self.door.sinks.values() if sink.dialled is not None and not sink.named)
-        return links + sum(1 for dial in self.dials.values() if not dial.named)
+    def is_stale(self, now: Instant) -> bool:
+        """Whether our tip has not moved for long, and no block is on its way."""
+        # Security: that a better header is known is no reason to be calm: who shows one and withholds its block could
+        # switch the alarm off.
+        if now - self.company.tip_moved_at <= STALE_TIP:
+            return False
+        return not any(self.download.in_flight(conn) for conn in self.peers)
+
+    def situation(self, now: Now) -> Situation:
+        """What the schedule of dials must know."""
+        outbound = [Wanted(peer.address, peer.purpose) for peer in self.peers.values() if peer.purpose is not None]
+        outbound += [
+            Wanted(sink.dialled, sink.purpose)
+            for sink in self.door.sinks.values()
+            if sink.dialled is not None and sink.purpose is not None
+        ]
+        outbound += [Wanted(dial.address, dial.purpose) for dial in self.dials.values()]
+        in_use = {one.address: None for one in outbound}
+        in_use |= {peer.address: None for peer in self.peers.values() if peer.inbound}
+        automatic = sum(not dial.named for dial in self.dials.values())
+        return Situation(
+            in_use=in_use,
+            outbound=outbound,
+            reached={peer.address: None for peer in self.open_peers() if not peer.inbound},
+            # Peers of the operator's that are down must not take all turns.
+            dialling=automatic + min(len(self.dials) - automatic, DIALS_AT_ONCE // 2),
+            stale=self.is_stale(now.mono),
+        )
+
+    def plan_dials(self, now: Now) -> None:
+        """Say when to look at the schedule of dials again."""
+        self.timers.set(("dial", 0), self.dialer.next_deadline(self.situation(now)))
+
+    def pool(self, address: NetAddress) -> Pool:
+        """Where a link from an address has its place."""
+        of = class_of(address.network)
+        if (pool := self.company.pools.get(of)) is None:
+            share = 1 if of is KeyClass.CLEARNET else OTHER_CLASS_SHARE
+            pool = self.company.pools[of] = Pool(Lobby(self.config.lobby_links), share)
+        return pool
+
+    def group(self, address: NetAddress) -> bytes:
+        """The network group of an address."""
+        return self.company.grouping.group(address)
+
+    def arrival(self, conn: ConnId, address: NetAddress) -> bytes:
+        """The group of somebody at the door. Who comes through an overlay shows no address of his: each is a group of
+        his own."""
+        if class_of(address.network) in (KeyClass.ONION, KeyClass.I2P):
+            return conn.to_bytes(8, "little")
+        return self.group(address)
+
+    def save_bans(self) -> None:
+        """Hand what has changed of the bans to the store."""
+        if changes := self.company.bans.take_changes():
+            self.emit(SaveBans(changes))
 
     def open_peers(self) -> list[Peer]:
         """Links whose handshake is done, oldest first."""

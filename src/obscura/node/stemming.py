@@ -49,7 +49,7 @@ MISSING: Final = "bad-txns-inputs-missingorspent"
 
 def begin(state: NodeState, peer: Peer, now: Now) -> None:
     """A link has opened: one that we have dialled may become a stem peer when it has lasted for a while."""
-    if state.relay is not None and not peer.inbound and peer.channel.transport.secured:
+    if state.relay is not None and not peer.inbound and peer.relays and peer.channel.transport.secured:
         state.timers.set(("tried", peer.conn), after(now.mono, state.config.stem_link_age))
 
 
@@ -59,7 +59,7 @@ def tried(state: NodeState, peer: Peer, now: Now) -> None:
     if relay is None or not peer.is_open:
         return
     takes = STEMS.common(peer.channel.in_force) == STEMS
-    relay.stems.router.join(peer.conn, peer.address.group(), now.mono, takes=takes)
+    relay.stems.router.join(peer.conn, state.group(peer.address), now.mono, takes=takes)
     relay.due = True
 
 

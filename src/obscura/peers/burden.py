@@ -5,6 +5,9 @@ such link is bounded by its message's limit; a hundred of them would hold half a
 and over it the link that has made no progress for longest ends. An honest link in the middle of a block makes progress
 with each block, and honest links together stay far below the bound (limits: RECEIVE_TOTAL_BYTES); who sends half a
 block on each of many links, and waits, is first.
+
+The same holds the other way round for what was sent to a link and that it does not take: over the bound of the sum
+(limits: SEND_TOTAL_BYTES) the link ends that has taken nothing for longest.
 """
 
 from __future__ import annotations
@@ -14,11 +17,16 @@ from ..base.names import ConnId
 
 
 class Burdens:
-    """The accounts of all inbound links that hold more than LIGHT_LINK_BYTES, least progress first."""
+    """The accounts of all inbound links that hold more than LIGHT_LINK_BYTES, least progress first.
 
-    __slots__ = ("_held", "total")
+    Args:
+        most: bytes of all accounts together; RECEIVE_TOTAL_BYTES if not given.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_held", "_most", "total")
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = RECEIVE_TOTAL_BYTES if most is None else most
         self._held: dict[ConnId, int] = {}
         self.total = 0
         """Bytes in all accounts."""
@@ -37,7 +45,7 @@ class Burdens:
         self._held[conn] = held
         self.total += held - before
         leaving: list[ConnId] = []
-        while self.total > RECEIVE_TOTAL_BYTES:
+        while self.total > self._most:
             leaving.append(next(iter(self._held)))
             self.forget(leaving[-1])
         return leaving
@@ -48,5 +56,5 @@ class Burdens:
 
     def check(self) -> None:
         """Walk the invariants; for tests and fuzzers."""
-        assert self.total == sum(self._held.values()), "the sum is exact"
+        assert self.total == sum(self._held.values()) <= self._most, "the sum is exact, and bounded"
         assert all(held > LIGHT_LINK_BYTES for held in self._held.values()), "only heavy links have an account"

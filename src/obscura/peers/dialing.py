@@ -1,21 +1,105 @@
-"""Whom to dial, and when: named peers for ever, gossiped addresses while there are free slots.
+"""Whom to dial, when, and what for (design §7).
 
-The policy returns addresses; the node dials. Named peers are exempt from slots and from network-group diversity; others
-get one link per network group (design §7).
+Named peers are dialled for ever, and exempt from slots and from network-group diversity. All other dials are for free
+slots, one link for each network group, whatever others have opened to us:
+
+* *anchors*: where the last run had block-only links, first of all; nobody can have put them there since.
+* *full* links relay everything. A class of networks that is reachable and has none comes first, every other time.
+* *blocks* links carry blocks alone, so that neither addresses nor transactions show that they are there.
+* With all slots full, now and then: a *feeler*, which only looks whether an address of the new table answers (or one
+  that stands in the way of another in the tried table); one more blocks link, to compare what is known there with what
+  we know; one more full link, to a class that has none, or because our tip has not moved for long. What is one too many
+  is ended again by the node's review.
+
+The policy returns addresses; the node dials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after, earliest
-from ..base.limits import BACKOFF_CAP_NAMED, DIAL_INTERVAL, DIALS_AT_ONCE, OTHER_NETWORK_WAIT, STEADY_LINK
+from ..base.limits import (
+    BACKOFF_CAP_NAMED,
+    DIAL_INTERVAL,
+    DIALS_AT_ONCE,
+    EXTRA_MEAN,
+    FEELER_MEAN,
+    OTHER_NETWORK_WAIT,
+    STALE_LOOK,
+    STEADY_LINK,
+)
 from ..base.randomness import Chance
-from ..wire.address import NetAddress
+from ..wire.address import NetAddress, Network
+from ..wire.identity import KeyClass, class_of
 from ..wire.target import Target
 from .backoff import backoff
 from .book import AddressBook
+from .books import AddressBooks
+from .defences import ALL, Defences
+from .groups import Grouping
+
+
+class Purpose(Enum):
+    """What a link that we open is for."""
+
+    NAMED = "named"
+    """Our operator wants it; it relays everything."""
+    FULL = "full"
+    """It relays everything."""
+    BLOCKS = "blocks"
+    """It carries blocks and their headers alone."""
+    FEELER = "feeler"
+    """It ends when its handshake is done."""
+
+    @property
+    def relays(self) -> bool:
+        """Transactions and addresses are told on it."""
+        return self in (Purpose.NAMED, Purpose.FULL)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A dial to be made."""
+
+    address: NetAddress
+    purpose: Purpose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the schedule must know of the node's links."""
+
+    in_use: Collection[NetAddress] = ()
+    """Addresses that have a link or a dial, in either direction."""
+    outbound: Sequence[Wanted] = ()
+    """Links that we have opened, those that have gone silent as well, and dials under way."""
+    reached: Collection[NetAddress] = ()
+    """Of these, links whose handshake is done."""
+    dialling: int = 0
+    """Dials under way, as far as they count against DIALS_AT_ONCE."""
+    stale: bool = False
+    """Our tip has not moved for long, and nothing is on its way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the schedule is to keep."""
+
+    full: int
+    """Slots for full links; with none there are no automatic links at all."""
+    blocks: int
+    """Slots for block-only links."""
+    allow_local: bool = False
+    """Loopback addresses are dialled like any other."""
+    reach: Collection[Network]
+    """Networks that can be dialled."""
+    grouping: Grouping
+    """Network groups."""
+    defences: Defences = ALL
+    """Switched off in experiments alone."""
 
 
 @dataclass(slots=True)
@@ -27,23 +111,45 @@ class _Named:
 
 
 class Dialer:
-    """Keeps the schedule of dials. One for each node."""
+    """Keeps the schedule of dials. One for each node.
+
+    Args:
+        book: of addresses.
+        named: peers that our operator wants.
+        policy: what to keep.
+        refused: whether an address is banned or discouraged.
+        banned: whether it is banned; a named peer is dialled all the same if it is discouraged.
+        anchors: where the last run had block-only links.
+        chance: draws moments and choices.
+        now: the moment of the start.
+    """
 
     def __init__(
         self,
-        book: AddressBook,
+        book: AddressBook | AddressBooks,
         named: Collection[Target],
-        slots: int,
-        allow_local: bool,
+        policy: Policy,
         chance: Chance,
         now: Instant,
+        *,
+        refused: Callable[[NetAddress, WallTime], bool] = lambda address, now: False,
+        banned: Callable[[NetAddress, WallTime], bool] = lambda address, now: False,
+        anchors: Sequence[NetAddress] = (),
     ) -> None:
         self._book = book
-        self._slots = slots
-        self._allow_local = allow_local
+        self._policy = policy
+        self._refused = refused
+        self._banned = banned
         self._chance = chance
         self._named: dict[NetAddress, _Named] = {}
+        self._anchors = list(anchors) if policy.defences.anchors else []
         self._next_pick = now
+        self._empty = False
+        """The last look for a free slot has found nothing."""
+        self._feeler_at = after(now, chance.exponential(FEELER_MEAN))
+        self._blocks_at = after(now, chance.exponential(EXTRA_MEAN))
+        self._class_at = after(now, chance.exponential(EXTRA_MEAN))
+        self._stale_at = now
         for target in named:
             self.name(target, now)
 
@@ -66,72 +172,185 @@ class Dialer:
         """Whether the operator named this peer."""
         return address in self._named
 
+    def names_host(self, address: NetAddress) -> bool:
+        """Whether the operator named a peer on this host, at whatever port."""
+        return any(one.raw == address.raw and one.network is address.network for one in self._named)
+
     def target(self, address: NetAddress) -> Target:
         """How to dial an address: as the operator named it, else in the node's own mode."""
         state = self._named.get(address)
         return Target(address) if state is None else state.target
 
-    def due(self, now: Now, in_use: Collection[NetAddress], automatic: int, dialling: int) -> list[NetAddress]:
-        """Addresses to dial now.
+    # -- the schedule
 
-        Args:
-            now: both clocks.
-            in_use: addresses that have a link or a dial, in either direction.
-            automatic: outbound links and dials that are not to named peers.
-            dialling: dials under way.
-        """
-        chosen: list[NetAddress] = []
+    def due(self, now: Now, situation: Situation) -> list[Wanted]:
+        """The dials to be made now."""
+        chosen = self._named_due(now, situation)
+        if situation.dialling + len(chosen) >= DIALS_AT_ONCE or not self._policy.full:
+            return chosen
+        self._book.resolve(now.wall, situation.reached)
+        wanted = self._for_slots(now, situation) or self._besides(now, situation)
+        if wanted is not None:
+            self._book.attempted(wanted.address, now.wall)
+            chosen.append(wanted)
+        return chosen
+
+    def _named_due(self, now: Now, situation: Situation) -> list[Wanted]:
+        chosen: list[Wanted] = []
         for address, state in self._named.items():
             if state.busy or state.due > now.mono:
                 continue
-            if address in in_use:
+            if address in situation.in_use or self._banned(address, now.wall):
                 state.due = after(now.mono, BACKOFF_CAP_NAMED)
                 continue
             state.busy = True
-            chosen.append(address)
-        if self._room(automatic, dialling + len(chosen)) and now.mono >= self._next_pick:
-            self._next_pick = after(now.mono, DIAL_INTERVAL)
-            groups = {address.group() for address in in_use}
-
-            def usable(address: NetAddress) -> bool:
-                return (
-                    address not in self._named
-                    and address not in in_use
-                    and address.group() not in groups
-                    and address.is_routable(allow_local=self._allow_local)
-                )
-
-            picked = self._book.pick(now.wall, usable)
-            if picked is not None:
-                chosen.append(picked)
-            else:
-                # Nothing is ready: waits end after seconds at the soonest, so looking more often wakes us for nothing.
-                self._next_pick = after(now.mono, Duration(10 * DIAL_INTERVAL))
+            chosen.append(Wanted(address, Purpose.NAMED))
         return chosen
 
-    def next_deadline(self, automatic: int, dialling: int) -> Instant | None:
+    def _for_slots(self, now: Now, situation: Situation) -> Wanted | None:
+        """A dial for a free slot."""
+        purpose = self._free_slot(situation)
+        if purpose is None or now.mono < self._next_pick:
+            return None
+        self._next_pick = after(now.mono, DIAL_INTERVAL)
+        usable = self._usable(now.wall, situation)
+        wanted: Wanted | None = None
+        if _count(situation, Purpose.BLOCKS) < self._policy.blocks:
+            while self._anchors and wanted is None:
+                address = self._anchors.pop(0)
+                if usable(address):
+                    wanted = Wanted(address, Purpose.BLOCKS)
+        if wanted is None:
+            lacking = self._lacking(situation) if purpose is Purpose.FULL and self._chance.below(2) else ()
+            picked = self._book.pick(now.wall, usable, networks=lacking) if lacking else None
+            if picked is None:
+                picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
+            wanted = None if picked is None else Wanted(picked, purpose)
+        self._empty = wanted is None
+        if self._empty:
+            # Nothing is ready: waits end after seconds at the soonest, so looking more often wakes us for nothing.
+            self._next_pick = after(now.mono, Duration(10 * DIAL_INTERVAL))
+        return wanted
+
+    def _besides(self, now: Now, situation: Situation) -> Wanted | None:
+        """A dial beyond the slots, when there is no other one to be made."""
+        if self._free_slot(situation) is not None:
+            return self._feel(now, situation) if self._empty else None
+        usable = self._usable(now.wall, situation)
+        picked: NetAddress | None = None
+        purpose = Purpose.FULL
+        if situation.stale and now.mono >= self._stale_at and not self._extra(situation, Purpose.FULL):
+            self._stale_at = after(now.mono, STALE_LOOK)
+            picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
+        if picked is None and now.mono >= self._class_at and not self._extra(situation, Purpose.FULL):
+            self._class_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
+            lacking = self._lacking(situation)
+            picked = self._book.pick(now.wall, usable, networks=lacking) if lacking else None
+        if picked is None and self._policy.blocks and now.mono >= self._blocks_at:
+            self._blocks_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
+            if not self._extra(situation, Purpose.BLOCKS):
+                purpose = Purpose.BLOCKS
+                picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
+        return self._feel(now, situation) if picked is None else Wanted(picked, purpose)
+
+    def _feel(self, now: Now, situation: Situation) -> Wanted | None:
+        if not self._policy.defences.feelers or now.mono < self._feeler_at or _count(situation, Purpose.FEELER):
+            return None
+        self._feeler_at = after(now.mono, self._chance.exponential(FEELER_MEAN))
+        usable = self._usable(now.wall, situation, diverse=False)
+        picked = self._book.to_test(now.wall, lambda one: one in situation.reached or usable(one))
+        if picked is not None and picked in situation.reached:
+            # It is there: we have a link to it.
+            self._book.succeeded(picked, now.wall)
+            picked = None
+        picked = picked or self._book.pick(now.wall, usable, tried=False, networks=self._policy.reach)
+        return None if picked is None else Wanted(picked, Purpose.FEELER)
+
+    def _usable(self, now: WallTime, situation: Situation, *, diverse: bool = True) -> Callable[[NetAddress], bool]:
+        policy = self._policy
+        group = policy.grouping.group
+        # Security: inbound links do not count, or who opens one from each group would choose whom we dial.
+        outbound = situation.outbound if diverse and policy.defences.diverse_groups else ()
+        taken = {group(one.address) for one in outbound if one.purpose is not Purpose.FEELER}
+
+        def usable(address: NetAddress) -> bool:
+            return (
+                address not in self._named
+                and address not in situation.in_use
+                and address.network in policy.reach
+                and address.is_routable(allow_local=policy.allow_local)
+                and group(address) not in taken
+                and not self._refused(address, now)
+            )
+
+        return usable
+
+    def _free_slot(self, situation: Situation) -> Purpose | None:
+        if _count(situation, Purpose.FULL) < self._policy.full:
+            return Purpose.FULL
+        return Purpose.BLOCKS if _count(situation, Purpose.BLOCKS) < self._policy.blocks else None
+
+    def _extra(self, situation: Situation, purpose: Purpose) -> bool:
+        """Whether there is one too many already."""
+        slots = self._policy.full if purpose is Purpose.FULL else self._policy.blocks
+        return _count(situation, purpose) > slots
+
+    def _lacking(self, situation: Situation) -> tuple[Network, ...]:
+        """Reachable networks of the classes to which no link relays."""
+        had: dict[KeyClass, None] = {
+            class_of(one.address.network): None for one in situation.outbound if one.purpose.relays
+        }
+        return tuple(network for network in sorted(self._policy.reach) if class_of(network) not in had)
+
+    def next_deadline(self, situation: Situation) -> Instant | None:
         """When :meth:`due` may have something new by time alone; never a moment at which it would do nothing. The end
         of a dial or a link makes room, and is an occasion of its own to look again."""
         times: list[Instant | None] = [state.due for state in self._named.values() if not state.busy]
-        if self._room(automatic, dialling) and len(self._book) > len(self._named):
-            times.append(self._next_pick)
+        policy = self._policy
+        known = len(self._book) > sum(one in self._book for one in self._named) or bool(self._anchors)
+        if policy.full and known and situation.dialling < DIALS_AT_ONCE:
+            free = self._free_slot(situation) is not None
+            if free:
+                times.append(self._next_pick)
+            else:
+                if policy.blocks and not self._extra(situation, Purpose.BLOCKS):
+                    times.append(self._blocks_at)
+                if not self._extra(situation, Purpose.FULL):
+                    times += [self._class_at] if self._lacking(situation) else []
+                    times += [self._stale_at] if situation.stale else []
+            if policy.defences.feelers and (self._empty or not free) and not _count(situation, Purpose.FEELER):
+                times.append(self._feeler_at)
         return earliest(*times)
 
-    def _room(self, automatic: int, dialling: int) -> bool:
-        return automatic < self._slots and dialling < DIALS_AT_ONCE
+    # -- what came of it
 
     def opened(self, address: NetAddress, now: Now, key: bytes | None = None) -> None:
         """The handshake on a link that we dialled is complete; ``key`` is the static key that it has shown, if any. The
         pin of a named peer is not the book's (see :mod:`obscura.peers.pins`)."""
         self._book.succeeded(address, now.wall, None if address in self._named else key)
 
-    def ended(self, address: NetAddress, lived: Duration, now: Now) -> Duration:
-        """A dial failed (``lived`` 0) or a link that we dialled is gone. Returns the wait before the next dial."""
+    def ended(
+        self, address: NetAddress, lived: Duration, now: Now, *, felt: bool = False, told: bool = False
+    ) -> Duration:
+        """A dial failed (``lived`` 0) or a link that we dialled is gone.
+
+        Args:
+            address: whose.
+            lived: since its handshake was done.
+            now: both clocks.
+            felt: it was a feeler, and has done what it was for.
+            told: addresses were told on it, so that when it was seen last gives no secret away.
+
+        Returns:
+            The wait before the next dial.
+        """
         state = self._named.get(address)
         if lived >= STEADY_LINK:
             self._book.lasted(address)
+            if told:
+                self._book.sighted(address, now.wall)
         if state is None:
-            return Duration(0) if lived >= STEADY_LINK else self._book.failed(address, now.wall)
+            return Duration(0) if lived >= STEADY_LINK or felt else self._book.failed(address, now.wall)
         state.busy = False
         if lived >= STEADY_LINK:
             state.failures = 0
@@ -152,3 +371,7 @@ class Dialer:
     def rebase(self, shift: int) -> None:
         """The wall clock jumped; see :meth:`AddressBook.rebase`."""
         self._book.rebase(shift)
+
+
+def _count(situation: Situation, purpose: Purpose) -> int:
+    return sum(1 for one in situation.outbound if one.purpose is purpose)

@@ -15,6 +15,8 @@ from ..base.limits import CONNECT_TIMEOUT, HEADERS_ITEMS
 from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
 from ..channel import Channel, Closed, MessageFault, Opened, Role
+from ..channel.transport import PlainTransport, Transport
+from ..node.vault import Vault
 from ..wire.address import NetAddress
 from ..wire.blocks import Block, GetData, GetHeaders, Headers, NotFound
 from ..wire.features import Feature, FeatureSet
@@ -56,6 +58,9 @@ class Adversary:
         links: how many outbound links it keeps.
         every: mean time between two of its acts.
         kind: number of its kind, for the journal.
+        address: where it is, if not where its number says.
+        mode: how its links are protected, veiled or plain.
+        vault: its keys; its own if not given. Many hosts may share some.
     """
 
     name: ClassVar[str] = "polite"
@@ -72,16 +77,21 @@ class Adversary:
         links: int = 4,
         every: Duration | None = None,
         kind: int = 0,
+        address: NetAddress | None = None,
+        mode: Mode = Mode.VEILED,
+        vault: Vault | None = None,
     ) -> None:
         self.number = number
-        self.address = host_address(number)
+        self.address = address or host_address(number)
         self.frozen = False
         self.hive = hive
         self.links: dict[ConnId, Link] = {}
         self.units = 0
         """Headers that it may mine."""
         self.chance: Chance = network.world.chance.fork(f"adversary {number}")
-        self._vault = make_vault(self.chance.fork("keys"))
+        self._vault = vault
+        if vault is None and mode is not Mode.PLAIN:
+            self._vault = make_vault(self.chance.fork("keys"))
         self._network = network
         self._world = network.world
         self._victims = tuple(victims)
@@ -107,7 +117,8 @@ class Adversary:
         return Version(
             PROTOCOL_VERSION,
             self._world.now.wall,
-            FeatureSet(Feature.PRIVACY_FEATURES),
+            # A link in clear has no keys to go on with.
+            FeatureSet(Feature.PRIVACY_FEATURES if self._vault is not None else Feature.NONE),
             "/Obscura:sim/",
             tip.hash,
             tip.height,
@@ -205,11 +216,13 @@ class Adversary:
     def _add(self, conn: ConnId, line: Line, role: Role) -> Link:
         line.conn = conn
         chance, genesis, now = self.chance.fork(f"channel {conn}"), self.hive.tree.genesis.hash, self._world.now
-        transport = (
-            self._vault.dial(genesis, Mode.VEILED, chance, now.wall, pin=None, secret=None)
-            if role is Role.INITIATOR
-            else self._vault.accept(genesis, Mode.VEILED, KeyClass.CLEARNET, chance, now.wall)
-        )
+        transport: Transport
+        if self._vault is None:
+            transport = PlainTransport()
+        elif role is Role.INITIATOR:
+            transport = self._vault.dial(genesis, Mode.VEILED, chance, now.wall, pin=None, secret=None)
+        else:
+            transport = self._vault.accept(genesis, Mode.VEILED, KeyClass.CLEARNET, chance, now.wall)
         channel = Channel(role, self.version(), lambda nonce: False, chance, now.mono, transport)
         link = self.links[conn] = Link(conn, line, channel, role is Role.INITIATOR)
         self.flush(link)

@@ -5,7 +5,8 @@ The model, as strict as the :class:`~obscura.chain.ledger.Ledger` contract and n
 * A block that the ledger has acknowledged as ``ACCEPTED`` is synced: it survives every crash.
 * A batch in progress is on the disk up to a block that chance draws; nobody was told of it, so the rest is simply gone.
 * Headers without their block are written but never synced: chance draws how many of them survive.
-* The address book is as it was last saved; a save in progress is done or not done as a whole.
+* Of the address book what has changed is saved, one save at a time; a save in progress is done or not done as a whole,
+  and changes that wait for its end are lost with it.
 * A named peer's pin is on the disk as soon as the node has said so: it is one small transaction.
 * A transaction that waits, whoever sent it, is on the disk as soon as the node has said so.
 * A knock at a keyed listener is on the disk before it is answered, and nothing of it waits.
@@ -23,6 +24,7 @@ from ..chain import HEADER_BYTES, BlockReport, BlockVerdict
 from ..ledgers.memory import MemoryLedger
 from ..node.effects import AcceptBlocks, KeptTransaction, LedgerRequest
 from ..node.vault import Vault
+from ..peers.bans import Ban
 from ..peers.pins import NamedPin
 from ..peers.record import AddressRecord
 from ..peers.replay import ReplayWindow
@@ -75,15 +77,33 @@ class Disk:
         """Synced, in the order in which they were accepted: parents before children."""
         self.headers: dict[BlockHash, bytes] = {}
         """Written and not synced."""
-        self.addresses: tuple[AddressRecord, ...] = ()
         self.pins: dict[NetAddress, NamedPin] = {}
         self.waiting: dict[TxId, Held] = {}
         """Transactions that wait, synced."""
+        self.bans: dict[str, Ban] = {}
+        """Who is kept away, synced."""
+        self.anchors: tuple[NetAddress, ...] = ()
+        """Where there were block-only links, synced."""
+        self.book_key: bytes | None = None
+        """What decides where the address book keeps what, once it is drawn."""
         self.vault: Vault | None = None
         """The keys of the host, once it has some: they are the same in its next life."""
         self.replays = ReplayWindow()
         """Who has knocked at the host, if its listener is keyed."""
-        self._saving: tuple[AddressRecord, ...] | None = None
+        self._addresses: dict[NetAddress, AddressRecord] = {}
+        self._saving: dict[NetAddress, AddressRecord | None] = {}
+        """The save in progress."""
+        self._to_save: dict[NetAddress, AddressRecord | None] = {}
+        """What waits for its end."""
+
+    @property
+    def addresses(self) -> tuple[AddressRecord, ...]:
+        """The address book, synced."""
+        return tuple(self._addresses.values())
+
+    @addresses.setter
+    def addresses(self, records: tuple[AddressRecord, ...]) -> None:
+        self._addresses = {one.address: one for one in records}
 
     def accepted(self, blocks: Sequence[bytes], report: BlockReport) -> None:
         """The ledger has decided about a batch: what it accepts is synced before it says so."""
@@ -99,14 +119,31 @@ class Disk:
             if name not in self.blocks:
                 self.headers[name] = header
 
-    def saving(self, records: tuple[AddressRecord, ...]) -> None:
-        """A save of the address book begins."""
-        self._saving = records
+    def saving(self, changes: Sequence[tuple[NetAddress, AddressRecord | None]]) -> None:
+        """Changes of the address book are to be saved: at once, or when the save in progress is done."""
+        (self._to_save if self._saving else self._saving).update(changes)
 
     def saved(self) -> None:
-        """It is done."""
-        if self._saving is not None:
-            self.addresses, self._saving = self._saving, None
+        """The save in progress is done, and the next one begins if something waits."""
+        for address, record in self._saving.items():
+            if record is None:
+                self._addresses.pop(address, None)
+            else:
+                self._addresses[address] = record
+        self._saving, self._to_save = self._to_save, {}
+
+    def all_saved(self) -> None:
+        """An orderly end has waited for everything."""
+        self.saved()
+        self.saved()
+
+    def keep_bans(self, changes: Sequence[tuple[str, Ban | None]]) -> None:
+        """Bans are kept, or forgotten."""
+        for subject, ban in changes:
+            if ban is None:
+                self.bans.pop(subject, None)
+            else:
+                self.bans[subject] = ban
 
     def save_pin(self, address: NetAddress, pin: NamedPin | None) -> None:
         """A pin is kept, or forgotten."""
@@ -149,12 +186,11 @@ class Disk:
         gone = len(self.headers) - kept
         self.headers = dict(list(self.headers.items())[:kept])
         saves = 0
-        if self._saving is not None:
+        if self._saving:
             if chance.below(2):
                 self.saved()
-            else:
-                saves = 1
-            self._saving = None
+            saves = 1 if self._saving else 0
+            self._saving, self._to_save = {}, {}
         return Losses(lost, gone, saves)
 
     def load(self, clock: Clock, make: Callable[..., MemoryLedger] = MemoryLedger) -> MemoryLedger:

@@ -45,6 +45,8 @@ from ..node.effects import (
     ReadBlocks,
     Resume,
     SaveAddresses,
+    SaveAnchors,
+    SaveBans,
     SavePin,
     SaveTransaction,
     Send,
@@ -166,6 +168,8 @@ class Host:
         if config.transport is not Mode.PLAIN and self.disk.vault is None:
             self.disk.vault = make_vault(chance.fork("keys"))
         vault = self.disk.vault
+        if self.disk.book_key is None:
+            self.disk.book_key = chance.fork("book key").take_bytes(32)
         self.node = Node(
             config,
             self.ledger,
@@ -173,6 +177,9 @@ class Host:
             self.ledger.restore(),
             addresses,
             self.clock.now,
+            book_key=self.disk.book_key,
+            bans=self.disk.bans.values(),
+            anchors=self.disk.anchors,
             pins=pins,
             vault=vault,
             kept=self.disk.kept(self.clock.now.wall),
@@ -191,7 +198,7 @@ class Host:
         self._network.leave(self)
         self.node.stop(self.clock.now)
         self._settle()
-        self.disk.saved()
+        self.disk.all_saved()
 
     @property
     def saved(self) -> tuple[AddressRecord, ...]:
@@ -397,9 +404,13 @@ class Host:
                 if (line := self._lines.pop(conn, None)) is not None:
                     self._journal.note(time, self.number, Kind.DROP, conn)
                     self._network.close(line)
-            case SaveAddresses(records):
-                self.disk.saving(records)
-                self._world.after(self._pace.save, self._saved, len(records))
+            case SaveAddresses(changes):
+                self.disk.saving(changes)
+                self._world.after(self._pace.save, self._saved, len(changes))
+            case SaveBans(changes):
+                self.disk.keep_bans(changes)
+            case SaveAnchors(addresses):
+                self.disk.anchors = addresses
             case SavePin(address, key, first_seen):
                 self.disk.save_pin(address, NamedPin(address, key, first_seen))
             case ForgetPin(address):

@@ -50,6 +50,9 @@ class Network:
         self.resets = 0
         self.losses = 0
         self.bytes_sent = 0
+        self.distances: dict[int, Duration] = {}
+        """One way from a host to the middle of the network, by the host's number, for those that have a place of their
+        own: between two of them it takes the sum, whatever the options say."""
         self._chance: Chance = world.chance.fork("network")
         self._stations: dict[NetAddress, Station] = {}
         self._numbers: dict[NetAddress, int] = {}
@@ -183,6 +186,8 @@ class Network:
         latency = self._chance.span(options.latency_min, options.latency_max)
         target = self._stations.get(address)
         number = self._numbers.get(address)
+        if number is not None and station.number in self.distances and number in self.distances:
+            latency = Duration(self.distances[station.number] + self.distances[number])
         cut = number is not None and (number in self._cuts.dark or self._cuts.apart(station.number, number))
         if cut:
             self.world.after(timeout, station.on_dial_failed, conn, "connect-timeout")

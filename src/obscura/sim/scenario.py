@@ -118,7 +118,7 @@ class Run:
             network="memory",
             user_agent="/Obscura:sim/",
             connect=tuple(Target(host_address(peer)) for peer in peers),
-            advertise=host_address(number),
+            advertise=(host_address(number),),
             allow_local=True,
             discover=self.scenario.discover,
         )

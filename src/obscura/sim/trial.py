@@ -203,7 +203,7 @@ class Trial:
             network="memory",
             user_agent="/Obscura:sim/",
             connect=tuple(Target(host_address(peer)) for peer in named),
-            advertise=host_address(number),
+            advertise=(host_address(number),),
             allow_local=True,
             discover=self.faults.discover,
             outbound_slots=_OUTBOUND,

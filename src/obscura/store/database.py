@@ -1,4 +1,6 @@
-"""Addresses, keys, transactions that wait and state, in one SQLite file (docs/decisions/0002-store.md says why SQLite).
+"""Addresses, bans, keys, transactions that wait and state, in one SQLite file.
+
+docs/decisions/0002-store.md says why SQLite.
 
 A damaged file is set aside under another name, never overwritten, and a new one begun: everything in here can be learnt
 again, except keys, which is why the text says where the old file is. A file from a newer release is left alone.
@@ -7,6 +9,7 @@ again, except keys, which is why the text says where the old file is. A file fro
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sqlite3
 import threading
@@ -19,26 +22,34 @@ from ..base.digest import double_sha256
 from ..base.errors import StoreError
 from ..base.instant import WallTime, whole_hour
 from ..base.names import TxId
+from ..peers.bans import Ban
 from ..peers.pins import NamedPin
-from ..peers.record import AddressRecord
+from ..peers.record import AddressRecord, stored
 from ..wire.address import ADDRESS_LENGTHS, AddressError, NetAddress, Network, parse_address
 from ..wire.keytext import KEY_BYTES
 
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 _SPACE_BYTES: Final = 1 << 20
 """With less free space a disk counts as full: the log of one change takes some ten thousand bytes."""
 _WAITING: Final = """CREATE TABLE waiting (
     relay_id BLOB PRIMARY KEY, data BLOB NOT NULL, stem INTEGER NOT NULL, hour INTEGER NOT NULL) WITHOUT ROWID"""
+_BAN: Final = """CREATE TABLE ban (
+    subject TEXT PRIMARY KEY, until INTEGER NOT NULL, made INTEGER NOT NULL, kind TEXT NOT NULL) WITHOUT ROWID"""
+_ANCHOR: Final = "CREATE TABLE anchor (place INTEGER PRIMARY KEY, address TEXT NOT NULL)"
 _KEEP: Final = "INSERT INTO waiting VALUES (?, ?, ?, ?) ON CONFLICT (relay_id) DO UPDATE SET stem = excluded.stem"
 _TABLES: Final = (
     """CREATE TABLE address (
         network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
         seen INTEGER NOT NULL, source BLOB NOT NULL, succeeded INTEGER NOT NULL, failures INTEGER NOT NULL,
-        retry_at INTEGER NOT NULL, key BLOB, PRIMARY KEY (network, raw, port)) WITHOUT ROWID""",
+        retry_at INTEGER NOT NULL, key BLOB, tried INTEGER NOT NULL DEFAULT 0, attempted INTEGER NOT NULL DEFAULT 0,
+        copies BLOB NOT NULL DEFAULT x'', standing BLOB NOT NULL DEFAULT x'',
+        PRIMARY KEY (network, raw, port)) WITHOUT ROWID""",
     "CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     _WAITING,
+    _BAN,
+    _ANCHOR,
 )
 _CHANGES: Final = {
     1: (
@@ -52,8 +63,21 @@ _CHANGES: Final = {
             SELECT relay_id, data, 0, strftime('%s', 'now') / 3600 * 3600 FROM sent""",
         "DROP TABLE sent",
     ),
+    4: (
+        "ALTER TABLE address ADD COLUMN tried INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE address ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE address ADD COLUMN copies BLOB NOT NULL DEFAULT x''",
+        "ALTER TABLE address ADD COLUMN standing BLOB NOT NULL DEFAULT x''",
+        # Without a source it was named by the operator, and stands in no table.
+        "UPDATE address SET tried = 1 WHERE succeeded > 0 AND length(source) > 0",
+        _BAN,
+        _ANCHOR,
+    ),
 }
 """From each older format to the next one."""
+
+_SAVE: Final = "INSERT OR REPLACE INTO address VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NETWORKS: Final = {network.value: network for network in Network}
 
 Change: TypeAlias = tuple[TxId, bytes | None, bool]
 """A transaction's relay id, its bytes (``None``: it is kept no longer) and whether it is on its stem."""
@@ -97,24 +121,24 @@ class Store:
 
     # -- addresses
 
-    def save_addresses(self, records: Iterable[AddressRecord]) -> None:
-        """Replace all addresses, in one transaction.
+    def save_addresses(self, changes: Iterable[tuple[NetAddress, AddressRecord | None]]) -> None:
+        """Keep what is known of addresses, or forget it (``None``), in one transaction; durable on return.
 
         Raises:
-            StoreError: the disk refuses; the old ones stay.
+            StoreError: the disk refuses; nothing has changed.
         """
+        latest = dict(changes)
+        gone = [(where.network, where.raw, where.port) for where, one in latest.items() if one is None]
         rows = [
             (one.address.network, one.address.raw, one.address.port, *_signed(one.features), one.seen, one.source,
-             one.succeeded, one.failures, one.retry_at, one.key)
-            for one in records
+             one.succeeded, one.failures, one.retry_at, one.key, one.tried, one.attempted, _packed(one.copies),
+             one.standing)
+            for one in latest.values() if one is not None
         ]  # fmt: skip
-        with self._lock:
-            try:
-                with self._database:
-                    self._database.execute("DELETE FROM address")
-                    self._database.executemany("INSERT INTO address VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            except sqlite3.Error as error:
-                raise _trouble(self._path, error) from error
+        self._write(
+            ("DELETE FROM address WHERE network = ? AND raw = ? AND port = ?", gone),
+            (_SAVE, rows),
+        )
 
     def load_addresses(self) -> tuple[AddressRecord, ...]:
         """All addresses. Rows that cannot be addresses are passed over.
@@ -122,22 +146,75 @@ class Store:
         Raises:
             StoreError: the disk refuses.
         """
-        records = []
-        for network, raw, port, features, seen, source, succeeded, failures, retry_at, key in self._all("address"):
-            if ADDRESS_LENGTHS.get(network) == len(raw):
-                records.append(
-                    AddressRecord(
-                        address=NetAddress(Network(network), raw, port),
-                        features=features & (1 << 64) - 1,
-                        seen=WallTime(seen),
-                        source=source,
-                        succeeded=WallTime(succeeded),
-                        failures=failures,
-                        retry_at=WallTime(retry_at),
-                        key=key if succeeded and _is_key(key) else None,
-                    )
-                )
+        collecting = gc.isenabled()
+        # None of this is garbage, and the collector would look at all of it again and again while it grows.
+        gc.disable()
+        try:
+            records = []
+            for row in self._all("address"):
+                try:
+                    record = _record(*row)
+                except (TypeError, KeyError):
+                    continue
+                if record is not None:
+                    records.append(record)
+        finally:
+            if collecting:
+                gc.enable()
         return tuple(records)
+
+    # -- who is kept away
+
+    def load_bans(self) -> tuple[Ban, ...]:
+        """All bans, those that have ended too. Rows that cannot be bans are passed over.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        return tuple(
+            Ban(subject, WallTime(until), WallTime(made), kind)
+            for subject, until, made, kind in self._rows(
+                "SELECT subject, until, made, kind FROM ban WHERE typeof(subject) = 'text' AND typeof(kind) = 'text'"
+                " AND typeof(until) = 'integer' AND until >= 0 AND typeof(made) = 'integer' AND made >= 0"
+            )
+        )
+
+    def keep_bans(self, changes: Iterable[tuple[str, Ban | None]]) -> None:
+        """Keep who is kept away, by subject, or forget it (``None``), in one transaction; durable on return.
+
+        Raises:
+            StoreError: the disk refuses; nothing has changed.
+        """
+        latest = dict(changes)
+        gone = [(subject,) for subject, ban in latest.items() if ban is None]
+        rows = [(ban.subject, ban.until, ban.made, ban.kind) for ban in latest.values() if ban is not None]
+        self._write(
+            ("DELETE FROM ban WHERE subject = ?", gone), ("INSERT OR REPLACE INTO ban VALUES (?, ?, ?, ?)", rows)
+        )
+
+    # -- whom to dial first
+
+    def load_anchors(self) -> tuple[NetAddress, ...]:
+        """Where there were block-only links, the latest first. Rows that cannot be addresses are passed over.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        anchors = []
+        for (text,) in self._rows("SELECT address FROM anchor ORDER BY place"):
+            if isinstance(text, str):
+                with contextlib.suppress(AddressError):
+                    anchors.append(parse_address(text))
+        return tuple(anchors)
+
+    def keep_anchors(self, addresses: Sequence[NetAddress]) -> None:
+        """Keep these anchors in the place of all that were; durable on return.
+
+        Raises:
+            StoreError: the disk refuses; nothing has changed.
+        """
+        rows = [(place, one.reveal()) for place, one in enumerate(addresses)]
+        self._write(("DELETE FROM anchor", [()]), ("INSERT INTO anchor VALUES (?, ?)", rows))
 
     # -- pins of named peers
 
@@ -200,13 +277,7 @@ class Store:
         hour = whole_hour(WallTime(int(time.time())))
         gone = [(relay_id,) for relay_id, data, _ in changes if data is None]
         kept = [(relay_id, data, stem, hour) for relay_id, data, stem in changes if data is not None]
-        with self._lock:
-            try:
-                with self._database:
-                    self._database.executemany("DELETE FROM waiting WHERE relay_id = ?", gone)
-                    self._database.executemany(_KEEP, kept)
-            except sqlite3.Error as error:
-                raise _trouble(self._path, error) from error
+        self._write(("DELETE FROM waiting WHERE relay_id = ?", gone), (_KEEP, kept))
 
     # -- state
 
@@ -255,10 +326,23 @@ class Store:
             except sqlite3.Error as error:
                 raise _trouble(self._path, error) from error
 
-    def _all(self, table: str) -> list[tuple]:  # type: ignore[type-arg]
+    def _write(self, *statements: tuple[str, Sequence[tuple[str | bytes | int | None, ...]]]) -> None:
+        """Statements, each for many values, in one transaction."""
         with self._lock:
             try:
-                return self._database.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 a name of ours
+                with self._database:
+                    for statement, values in statements:
+                        self._database.executemany(statement, values)
+            except sqlite3.Error as error:
+                raise _trouble(self._path, error) from error
+
+    def _all(self, table: str) -> list[tuple]:  # type: ignore[type-arg]
+        return self._rows(f"SELECT * FROM {table}")  # noqa: S608 a name of ours
+
+    def _rows(self, query: str) -> list[tuple]:  # type: ignore[type-arg]
+        with self._lock:
+            try:
+                return self._database.execute(query).fetchall()
             except sqlite3.Error as error:
                 raise _trouble(self._path, error) from error
 
@@ -335,9 +419,59 @@ def _is_key(value: object) -> bool:
     return isinstance(value, bytes) and len(value) == KEY_BYTES
 
 
+def _record(
+    network: int, raw: bytes, port: int, features: int, seen: WallTime, source: bytes, succeeded: WallTime,
+    failures: int, retry_at: WallTime, key: bytes | None, tried: int, attempted: WallTime, copies: bytes,
+    standing: bytes,
+) -> AddressRecord | None:  # fmt: skip
+    """A row of the table of addresses; ``None`` if it cannot be one.
+
+    SQLite keeps anything in any column, and there are 81,920 rows to be read at each start: so all numbers are judged
+    at once. Their union is negative if one of them is.
+
+    Raises:
+        TypeError: something that is to be a number is none.
+        KeyError: there is no such network.
+    """
+    if (
+        type(raw) is not bytes or type(source) is not bytes or type(copies) is not bytes or type(standing) is not bytes
+        or len(source) > 255
+        or len(raw) != ADDRESS_LENGTHS[network] or port >> 16 or seen | succeeded | failures | retry_at | attempted < 0
+    ):  # fmt: skip
+        return None
+    return stored(
+        NetAddress(_NETWORKS[network], raw, port),
+        features & (1 << 64) - 1,
+        seen,
+        source,
+        succeeded,
+        failures,
+        retry_at,
+        key if _is_key(key) else None,
+        tried == 1,
+        attempted,
+        _unpacked(copies) if copies else (),
+        standing,
+    )
+
+
 def _signed(features: int) -> tuple[int]:
     """SQLite's integers are signed; the bits stay the same."""
     return (features - (1 << 64) if features >= 1 << 63 else features,)
+
+
+def _packed(groups: Sequence[bytes]) -> bytes:
+    """Network groups, each behind its length."""
+    return b"".join(bytes([len(group)]) + group for group in groups)
+
+
+def _unpacked(packed: bytes) -> tuple[bytes, ...]:
+    """What :func:`_packed` was given; what cannot be read is left out."""
+    groups = []
+    while packed and len(packed) > packed[0]:
+        groups.append(packed[1 : 1 + packed[0]])
+        packed = packed[1 + packed[0] :]
+    return tuple(groups)
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

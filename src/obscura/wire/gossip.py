@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -31,8 +32,13 @@ class Addr:
             Violation: ``list-too-long`` above 1,000 entries; ``address-too-long``.
             Malformed: truncated, leftovers, a wrong address length.
         """
-        reader = Reader(payload)
-        count = checked_count(reader, ADDR_ITEMS, ENTRY_BYTES_MIN)
-        decoded = [decode_entry(reader) for _ in range(count)]
-        reader.finish()
-        return cls(tuple(entry for entry in decoded if entry is not None))
+        return cls(tuple(entry for entry in read_entries(payload) if entry is not None))
+
+
+def read_entries(payload: bytes) -> Iterator[AddressEntry | None]:
+    """The entries of a payload one by one; ``None`` for each that is skipped. Their faults are those of
+    :meth:`Addr.from_payload`, and come when they are reached."""
+    reader = Reader(payload)
+    for _ in range(checked_count(reader, ADDR_ITEMS, ENTRY_BYTES_MIN)):
+        yield decode_entry(reader)
+    reader.finish()

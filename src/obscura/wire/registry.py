@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from ..base import limits
 from .blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
@@ -63,11 +63,26 @@ class MessageClass(Enum):
     EXPERIMENTAL = "experimental"
 
 
+class Budget(NamedTuple):
+    """Tokens that a link may spend on some messages, apart from all that it may spend."""
+
+    name: str
+    per_second: int
+    burst: int
+
+
+TALK: Final = Budget("talk", limits.TALK_PER_SECOND, limits.TALK_BURST)
+ASKING: Final = Budget("asking", limits.ASKING_PER_SECOND, limits.ASKING_BURST)
+GOSSIP: Final = Budget("gossip", limits.GOSSIP_PER_SECOND, limits.GOSSIP_BURST)
+SELDOM: Final = Budget("seldom", limits.SELDOM_PER_SECOND, limits.SELDOM_BURST)
+UNKNOWN: Final = Budget("unknown", limits.UNKNOWN_PER_SECOND, limits.UNKNOWN_BURST)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known about one message. ``price`` is in tokens, plus one for every 4,096 bytes of payload. An optional
-    one whose bits are not all in force, or that is ``sealed`` and comes in clear, is ignored like one that we do not
-    know."""
+    """What is known about one message. ``price`` is in tokens, plus one for every ``price_bytes`` of payload, unless it
+    is 0. An optional one whose bits are not all in force, or that is ``sealed`` and comes in clear, is ignored like one
+    that we do not know."""
 
     message: type[Message]
     size_max: int
@@ -78,6 +93,9 @@ class Row:
     needs: FeatureSet = NO_FEATURES
     sealed: bool = False
     """It goes over encrypted links alone."""
+    budget: Budget | None = None
+    """What of it a link may send, where it has a natural rate."""
+    price_bytes: int = limits.PRICE_BYTES
 
     def is_served(self, in_force: FeatureSet, *, secured: bool) -> bool:
         """Whether it is understood on a link where these features are in force."""
@@ -90,23 +108,23 @@ class Row:
 
 
 # Prices: an answer that was asked for is bounded by the asking, so it is free here, and the node charges the ones that
-# nobody asked for. Requests cost by what they make us do: a lookup, a read from disk.
+# nobody asked for. Requests cost by what they make us do: a lookup, a read from disk. Lists cost by their entries.
 REGISTRY: Final[tuple[Row, ...]] = (
     Row(Version, limits.PRE_HANDSHAKE_BYTES, Phase.GREETING, price=1),
     Row(Verack, 0, Phase.GREETING, price=1),
-    Row(Ping, 8, Phase.OPEN, price=1),
-    Row(Pong, 8, Phase.OPEN, price=1),
-    Row(Addr, limits.ADDR_BYTES, Phase.OPEN, price=5),
-    Row(GetAddr, 0, Phase.OPEN, price=50, direction=Direction.FROM_INITIATOR),
+    Row(Ping, 8, Phase.OPEN, price=1, budget=TALK),
+    Row(Pong, 8, Phase.OPEN, price=1, budget=TALK),
+    Row(Addr, limits.ADDR_BYTES, Phase.OPEN, price=5, budget=GOSSIP, price_bytes=limits.ADDR_PRICE_BYTES),
+    Row(GetAddr, 0, Phase.OPEN, price=50, direction=Direction.FROM_INITIATOR, budget=SELDOM),
     Row(Block, limits.BLOCK_BYTES, Phase.OPEN, price=0),
-    Row(GetBlocks, limits.LOCATOR_BYTES, Phase.OPEN, price=10),
+    Row(GetBlocks, limits.LOCATOR_BYTES, Phase.OPEN, price=10, budget=ASKING),
     Row(Headers, limits.HEADERS_BYTES, Phase.OPEN, price=0),
-    Row(GetHeaders, limits.LOCATOR_BYTES, Phase.OPEN, price=10),
-    Row(Inv, limits.INV_BYTES, Phase.OPEN, price=1),
+    Row(GetHeaders, limits.LOCATOR_BYTES, Phase.OPEN, price=10, budget=ASKING),
+    Row(Inv, limits.INV_BYTES, Phase.OPEN, price=1, price_bytes=limits.TOLD_PRICE_BYTES),
     Row(Tx, limits.TX_BYTES, Phase.OPEN, price=0),
-    Row(Mempool, 0, Phase.OPEN, price=100),
-    Row(GetData, limits.INV_BYTES, Phase.OPEN, price=1),
-    Row(NotFound, limits.INV_BYTES, Phase.OPEN, price=1),
+    Row(Mempool, 0, Phase.OPEN, price=100, budget=SELDOM),
+    Row(GetData, limits.INV_BYTES, Phase.OPEN, price=1, price_bytes=limits.ASKED_PRICE_BYTES),
+    Row(NotFound, limits.INV_BYTES, Phase.OPEN, price=1, price_bytes=limits.TOLD_PRICE_BYTES),
     Row(
         DandelionTx,
         limits.TX_BYTES,

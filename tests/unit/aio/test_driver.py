@@ -14,7 +14,7 @@ import pytest
 from aio_nodes import LOOPS, Factory, RealNode, chain, dialled, free_host, ledger_of, run, running, until
 
 from obscura.aio.clock import read_clock
-from obscura.aio.saver import AddressSaver
+from obscura.aio.saver import ChangeSaver
 from obscura.base.errors import BugError, LocalError, StoreError
 from obscura.base.instant import Instant, Now
 from obscura.base.names import ConnId
@@ -23,6 +23,7 @@ from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node
 from obscura.node.effects import DialFailed, Effect, Event, LedgerAnswer, LinkClosed, Send, TipMoved
 from obscura.peers.record import AddressRecord
+from obscura.wire.address import NetAddress
 from obscura.wire.greeting import Ping, Pong
 
 
@@ -33,10 +34,10 @@ def defects(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
 class Stumbling(Node):
     """Raises at a ping with nonce 13."""
 
-    def receive(self, conn: ConnId, data: bytes, now: Now) -> None:
+    def receive(self, conn: ConnId, data: bytes, now: Now, *, in_turns: bool = False) -> bool:
         if (13).to_bytes(8, "little") in data:
             raise RuntimeError("thirteen")
-        super().receive(conn, data, now)
+        return super().receive(conn, data, now, in_turns=in_turns)
 
 
 @LOOPS
@@ -190,12 +191,12 @@ def test_addresses_are_saved_before_the_end(factory: Factory) -> None:
     async def main() -> None:
         saved: list[int] = []
 
-        def save(records: tuple[AddressRecord, ...]) -> None:
+        def save(changes: Sequence[tuple[NetAddress, AddressRecord | None]]) -> None:
             time.sleep(0.2)
-            saved.append(len(records))
+            saved.append(len(changes))
 
         node = RealNode([free_host()])
-        node.driver._saver = AddressSaver(save)
+        node.driver._saver = ChangeSaver(save, "address")
         async with running(node):
             await until(lambda: any(isinstance(event, DialFailed) for event in node.events), "a dial")
         assert saved

@@ -14,69 +14,11 @@ from aio_nodes import LOOPS, Factory, run, until
 from obscura.aio.alarm import Alarm
 from obscura.aio.clock import read_clock
 from obscura.aio.entropy import SystemSecrets, system_chance
-from obscura.aio.saver import AddressSaver, ChangeSaver
+from obscura.aio.saver import ChangeSaver
 from obscura.base.errors import LocalError, StoreError
 from obscura.base.instant import Instant, WallTime
 from obscura.peers.pins import NamedPin
-from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress, parse_address
-
-
-def book(*ports: int) -> tuple[AddressRecord, ...]:
-    return tuple(AddressRecord(address=parse_address(f"20.1.0.1:{port}")) for port in ports)
-
-
-@LOOPS
-def test_saving_is_off_the_loop_in_order_and_skips_what_was_overtaken(factory: Factory) -> None:
-    saved: list[tuple[AddressRecord, ...]] = []
-    gate = threading.Event()
-
-    def save(records: tuple[AddressRecord, ...]) -> None:
-        assert gate.wait(10)
-        assert threading.current_thread() is not threading.main_thread()
-        saved.append(records)
-
-    async def main() -> None:
-        saver = AddressSaver(save)
-        await saver.finish()
-        saver.put(book(1))
-        await asyncio.sleep(0.01)
-        saver.put(book(2))
-        saver.put(book(3))
-        gate.set()
-        await saver.finish()
-        assert saved == [book(1), book(3)]
-        saver.put(book(4))
-        await saver.finish()
-        assert saved[-1] == book(4)
-
-    run(factory, main())
-
-
-@LOOPS
-@pytest.mark.parametrize("error", [StoreError("no room"), OSError("odd")])
-def test_a_failure_to_save_is_logged_and_forgiven(
-    factory: Factory, error: Exception, caplog: pytest.LogCaptureFixture
-) -> None:
-    saved: list[int] = []
-
-    def save(records: tuple[AddressRecord, ...]) -> None:
-        if len(records) == 1:
-            raise error
-        saved.append(len(records))
-
-    async def main() -> None:
-        saver = AddressSaver(save)
-        saver.put(book(1))
-        await saver.finish()
-        saver.put(book(1, 2))
-        await saver.finish()
-
-    with caplog.at_level(logging.ERROR, "obscura"):
-        run(factory, main())
-    assert saved == [2]
-    [record] = [record for record in caplog.records if record.getMessage() == "addresses-not-saved"]
-    assert str(error) in record.values["text"]  # type: ignore[attr-defined]
 
 
 def pin(port: int, key: bytes = b"\x01" * 32) -> NamedPin:
@@ -141,6 +83,31 @@ def test_a_pin_that_is_not_saved_is_told_and_tried_again(
     with caplog.at_level(logging.ERROR, "obscura"):
         run(factory, main())
     assert [record.getMessage() for record in caplog.records] == ["pin-not-saved"]
+
+
+@LOOPS
+def test_while_the_disk_refuses_the_oldest_changes_are_given_up(factory: Factory) -> None:
+    saved: list[list[int]] = []
+    broken = True
+
+    def save(changes: Sequence[tuple[int, int | None]]) -> None:
+        if broken:
+            raise StoreError("no room")
+        saved.append([key for key, _ in changes])
+
+    async def main() -> None:
+        nonlocal broken
+        saver = ChangeSaver[int, int](save, "address", most=3)
+        for key in range(5):
+            saver.put(key, None if key % 2 else key)
+            with pytest.raises(StoreError):
+                await saver.finish()
+        broken = False
+        saver.put(4, 5)
+        await saver.finish()
+        assert saved == [[2, 3, 4]]
+
+    run(factory, main())
 
 
 @LOOPS

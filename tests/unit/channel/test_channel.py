@@ -20,6 +20,7 @@ from obscura.base.limits import (
     PING_TIMEOUT,
     PRE_HANDSHAKE_BYTES,
     TOKENS_BURST,
+    TOKENS_REST,
 )
 from obscura.base.names import NULL_HASH
 from obscura.channel import Channel, Closed, MessageFault, Opened, Role
@@ -281,12 +282,13 @@ class TestFaults:
 
     def test_tokens_run_out_and_come_back(self) -> None:
         channel = in_state(State.OPEN, Role.RESPONDER)
-        ping = encode_message(Ping(1))
-        feed(channel, ping * (TOKENS_BURST - 100))
+        frame = encode_message(NotFound(()))
+        feed(channel, frame * (TOKENS_BURST - 100))
         assert channel.throttle(START) == 0
-        feed(channel, ping * 200)
+        feed(channel, frame * 198)  # version and verack cost one each
         wait = channel.throttle(START)
-        assert seconds(0.05) < wait <= seconds(0.2)
+        assert wait == seconds(0.1) + TOKENS_REST
+        assert 0 < channel.throttle(Instant(START + wait - 1)) <= 1
         assert channel.throttle(after(START, wait)) == 0
 
 

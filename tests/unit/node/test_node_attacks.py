@@ -12,11 +12,12 @@ from obscura.base.limits import SEND_BUFFER_BYTES
 from obscura.base.names import NULL_HASH, BlockHash
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import on_sync
+from obscura.node import state as node_state
 from obscura.node.effects import Ask, BlocksRead, Send
-from obscura.peers import burden
 from obscura.sync import download
 from obscura.sync.view import HeaderTree
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv
+from obscura.wire.identity import KeyClass
 from obscura.wire.inventory import InventoryItem
 from obscura.wire.registry import encode_message
 from obscura.wire.target import Target
@@ -290,7 +291,7 @@ def half_a_block(stranger: Stranger, size: int) -> None:
 
 def test_half_blocks_of_many_links_are_bounded_together(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who holds the most for longest without progress ends; an honest link that goes on is not touched."""
-    monkeypatch.setattr(burden, "RECEIVE_TOTAL_BYTES", 1_000_000)
+    monkeypatch.setattr(node_state, "RECEIVE_TOTAL_BYTES", 1_000_000)
     host = world.add()
     blocks = mine_chain(GENESIS, 8, bytes(200_000), 1_700_000_100)
     honest = stranger_at(world, host, 1)
@@ -302,7 +303,7 @@ def test_half_blocks_of_many_links_are_bounded_together(world: World, monkeypatc
     for number, stranger in enumerate(hostile):
         half_a_block(stranger, 400_000)
         honest.send(stream[step * number + step // 2 : step * (number + 1) + step // 2])
-        assert host.node._state.burdens.total <= 1_000_000
+        assert host.node._state.company.pools[KeyClass.CLEARNET].burdens.total <= 1_000_000
         world.check()
     assert [stranger.closed for stranger in hostile] == [True] * 5 + [False] * 2, "the oldest without progress"
     assert hostile[0].reason == "receive-total"
@@ -311,7 +312,7 @@ def test_half_blocks_of_many_links_are_bounded_together(world: World, monkeypatc
 
 
 def test_a_long_request_counts_while_it_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(burden, "RECEIVE_TOTAL_BYTES", 1_000_000)
+    monkeypatch.setattr(node_state, "RECEIVE_TOTAL_BYTES", 1_000_000)
     host = world.add()
     block = host.mine(1, bytes(SEND_BUFFER_BYTES))[0]
     asking = GetData(tuple([InventoryItem(2, name(block))] * 20_000))

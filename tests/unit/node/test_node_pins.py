@@ -20,7 +20,7 @@ from obscura.wire.target import Mode, Target
 
 OLD, NEW, SECRET = b"\x01" * 32, b"\x02" * 32, b"\x03" * 32
 A, B, C = (node_address(number) for number in (1, 2, 3))
-WALL = WallTime(1_700_000_000)
+WALL = WallTime(1_799_990_000)
 
 
 def make(*connect: Target, pins: tuple[NamedPin, ...] = (), addresses: tuple[AddressRecord, ...] = ()) -> Node:
@@ -45,7 +45,9 @@ def needs(dial: PendingDial) -> tuple[Mode | None, bytes | None, bytes | None]:
 
 def test_a_dial_carries_what_the_handshake_needs() -> None:
     named = (Target(A, Mode.VEILED, OLD, SECRET), Target(B, Mode.PLAIN))
-    node = make(*named, addresses=(AddressRecord(address=C, succeeded=WALL, seen=WALL, key=NEW),))
+    node = make(
+        *named, addresses=(AddressRecord(address=C, succeeded=WALL, seen=WALL, key=NEW, source=b"s", tried=True),)
+    )
     found = dials(node)
     assert needs(found[A]) == (Mode.VEILED, OLD, SECRET)
     assert needs(found[B]) == (Mode.PLAIN, None, None)
@@ -78,7 +80,7 @@ def test_a_new_key_is_saved_and_a_changed_one_told() -> None:
 
 
 def test_the_key_of_a_gossiped_peer_goes_into_its_record() -> None:
-    node, now = make(addresses=(AddressRecord(address=C, seen=WALL),)), World().now
+    node, now = make(addresses=(AddressRecord(address=C, seen=WALL, source=b"s"),)), World().now
     state = node._state
     assert pinning.meet(state, Target(C), OLD, now, named=False) is Verdict.NEW
     state.dialer.opened(C, now, OLD)
@@ -122,7 +124,8 @@ def test_a_peer_that_is_named_again_is_dialled_in_the_new_way() -> None:
 def test_a_pin_binds_whoever_dials() -> None:
     """An address that was named once, pinned, and is only gossiped now: no other key may answer."""
     node = make(
-        pins=(NamedPin(A, OLD, WALL),), addresses=(AddressRecord(address=A, succeeded=WALL, seen=WALL, key=NEW),)
+        pins=(NamedPin(A, OLD, WALL),),
+        addresses=(AddressRecord(address=A, succeeded=WALL, seen=WALL, key=NEW, source=b"s", tried=True),),
     )
     dial = dials(node)[A]
     assert (dial.named, dial.key, dial.strict) == (False, OLD, True)

@@ -36,6 +36,7 @@ from obscura.shaping import PadShaper, Profile
 from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.blocks import GetHeaders, Headers, Tx
 from obscura.wire.gossip import Addr
+from obscura.wire.identity import KeyClass
 from obscura.wire.target import Mode, Target
 
 
@@ -525,10 +526,10 @@ def test_a_silent_link_keeps_its_slot() -> None:
     channel.send(Tx(b"z"))
     rig.give(conn, channel.take_data(rig.now.mono) + bytes(18))
     assert rig.closed() == ["tag-wrong"]
-    assert rig.node._state.inbound_open == 1
+    assert rig.node._state.company.pools[KeyClass.CLEARNET].open == 1
     rig.run(SINK_LONGEST)
     assert rig.dropped(conn)
-    assert rig.node._state.inbound_open == 0
+    assert rig.node._state.company.pools[KeyClass.CLEARNET].open == 0
 
 
 class TestNamedAnew:

@@ -16,6 +16,7 @@ from obscura.node import NodeConfig, pinning
 from obscura.node.config import NoStem
 from obscura.node.effects import AcceptBlocks, AcceptHeaders, ReadBlocks
 from obscura.peers.pins import Verdict
+from obscura.peers.record import AddressRecord
 from obscura.sim.disk import Clock, Disk
 from obscura.sim.host import Host, host_address
 from obscura.sim.journal import Journal
@@ -23,6 +24,7 @@ from obscura.sim.keys import make_vault
 from obscura.sim.lines import LineOptions
 from obscura.sim.network import Network
 from obscura.sim.world import World
+from obscura.wire.address import NetAddress
 from obscura.wire.identity import KeyClass
 from obscura.wire.target import Mode, Target
 
@@ -86,18 +88,48 @@ def test_a_header_whose_block_is_stored_is_not_lost() -> None:
     assert list(disk.blocks) == names
 
 
+def changes(*numbers: int, features: int = 0) -> list[tuple[NetAddress, AddressRecord | None]]:
+    names = [host_address(number) for number in numbers]
+    return [(name, AddressRecord(address=name, features=features)) for name in names]
+
+
 def test_a_save_of_addresses_is_done_or_not_done() -> None:
     outcomes = {}
     for seed in range(30):
         disk = Disk()
-        disk.saving(())
+        disk.saving(changes(1, 2))
         losses = disk.crash(MemoryLedger(), [], Chance.from_seed(seed))
-        outcomes[losses.saves] = None
-    assert sorted(outcomes) == [0, 1]
+        outcomes[losses.saves, len(disk.addresses)] = None
+        disk.saved()
+        assert len(disk.addresses) in (0, 2)
+        assert disk.crash(MemoryLedger(), [], Chance.from_seed(1)).saves == 0, "nothing is left of it"
+    assert sorted(outcomes) == [(0, 2), (1, 0)]
+
+
+def test_addresses_that_wait_for_a_save_are_lost_with_it() -> None:
+    outcomes = {}
+    for seed in range(30):
+        disk = Disk()
+        disk.saving(changes(1))
+        disk.saving(changes(2))
+        losses = disk.crash(MemoryLedger(), [], Chance.from_seed(seed))
+        disk.all_saved()
+        outcomes[losses.saves, *(one.address for one in disk.addresses)] = None
+    assert sorted(outcomes) == [(1,), (1, host_address(1))]
+
+
+def test_saves_of_addresses_are_made_in_order() -> None:
     disk = Disk()
-    disk.saving(())
+    disk.saving(changes(1, 2))
+    disk.saving([*changes(2, 3, features=5), (host_address(1), None)])
+    disk.saving(changes(3, features=6))
+    assert disk.addresses == ()
     disk.saved()
-    assert disk.crash(MemoryLedger(), [], Chance.from_seed(1)).saves == 0
+    assert disk.addresses == tuple(record for _, record in changes(1, 2))
+    disk.saved()
+    assert [(one.address, one.features) for one in disk.addresses] == [(host_address(2), 5), (host_address(3), 6)]
+    disk.saved()
+    assert len(disk.addresses) == 2
 
 
 def test_times_are_not_judged_again_but_new_ones_are() -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from obscura.base.digest import double_sha256
@@ -44,6 +44,10 @@ records = st.builds(
     failures=st.integers(0, 1_000),
     retry_at=times,
     key=st.none(),
+    tried=st.booleans(),
+    attempted=times,
+    copies=st.lists(st.binary(max_size=5), max_size=8).map(tuple),
+    standing=st.binary(max_size=24),
 ) | st.builds(
     AddressRecord,
     address=addresses,
@@ -52,16 +56,52 @@ records = st.builds(
 )
 
 
-@given(st.lists(records, max_size=20, unique_by=lambda record: record.address))
-def test_addresses_come_back(tmp_path_factory: pytest.TempPathFactory, kept: list[AddressRecord]) -> None:
+lists = st.lists(records, max_size=20, unique_by=lambda record: record.address)
+
+
+def changes_of(*kept: AddressRecord) -> list[tuple[NetAddress, AddressRecord | None]]:
+    return [(one.address, one) for one in kept]
+
+
+def whole(record: AddressRecord) -> tuple[object, ...]:
+    """All of a record, what is not compared as well."""
+    return (record, record.standing)
+
+
+@settings(max_examples=40)
+@given(lists, lists, st.data())
+def test_changes_of_addresses_come_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    before: list[AddressRecord],
+    after: list[AddressRecord],
+    data: st.DataObject,
+) -> None:
     path = tmp_path_factory.mktemp("store") / "state.db"
+    gone = data.draw(st.lists(st.sampled_from(before), unique=True)) if before else []
     store = Store(path)
     store.save_addresses([])
-    store.save_addresses(kept)
+    store.save_addresses(changes_of(*before))
+    store.save_addresses([(one.address, None) for one in gone] + changes_of(*after))
     store.close()
     again = Store(path)
-    assert sorted(again.load_addresses(), key=lambda one: one.address) == sorted(kept, key=lambda one: one.address)
+    wanted = {one.address: one for one in before}
+    for one in gone:
+        del wanted[one.address]
+    wanted |= {one.address: one for one in after}
+    found = again.load_addresses()
+    assert [whole(one) for one in found] == [whole(one) for _, one in sorted(wanted.items())]
+    assert all(type(one) is AddressRecord for one in found)
     again.close()
+
+
+def test_of_two_changes_the_later_one_counts(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.db")
+    one = AddressRecord(address=NetAddress(Network.IPV4, bytes(4), 1))
+    store.save_addresses([(one.address, None), (one.address, one)])
+    assert store.load_addresses() == (one,)
+    store.save_addresses([(one.address, replace(one, failures=1)), (one.address, None)])
+    assert store.load_addresses() == ()
+    store.close()
 
 
 def test_state_is_durable(tmp_path: Path) -> None:
@@ -109,7 +149,9 @@ def test_pins_come_back(tmp_path: Path) -> None:
 def test_rows_that_cannot_be_pins_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     store = Store(path)
-    store.save_addresses([AddressRecord(address=NetAddress(Network.IPV4, bytes(4), 1), succeeded=WallTime(3))])
+    store.save_addresses(
+        changes_of(AddressRecord(address=NetAddress(Network.IPV4, bytes(4), 1), succeeded=WallTime(3)))
+    )
     store.close()
     with sqlite3.connect(path) as database:
         database.execute("INSERT INTO pin VALUES ('nowhere', zeroblob(32), 5), ('1.2.3.4:5', zeroblob(31), 5)")
@@ -129,6 +171,8 @@ CREATE TABLE address (
 CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE secret (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 INSERT INTO address VALUES (1, x'14010203', 8333, 5, 100, x'aa', 90, 2, 80);
+INSERT INTO address VALUES (1, x'14010204', 8334, 0, 100, x'aa', 0, 0, 0);
+INSERT INTO address VALUES (1, x'14010205', 8335, 0, 100, x'', 90, 0, 0);
 INSERT INTO state VALUES ('network', 'signet');
 PRAGMA user_version = 1;
 """
@@ -143,6 +187,13 @@ CREATE TABLE sent (serial INTEGER PRIMARY KEY, relay_id BLOB NOT NULL, data BLOB
 PRAGMA user_version = 3;
 """
 """That one kept its operator's transactions, and no others, in the order in which they were sent."""
+FORMAT_4 = """
+DROP TABLE sent;
+CREATE TABLE waiting (
+    relay_id BLOB PRIMARY KEY, data BLOB NOT NULL, stem INTEGER NOT NULL, hour INTEGER NOT NULL) WITHOUT ROWID;
+PRAGMA user_version = 4;
+"""
+"""Before the tables of the address book, bans and anchors."""
 
 
 def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
@@ -158,15 +209,24 @@ def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
         succeeded=WallTime(90),
         failures=2,
         retry_at=WallTime(80),
+        tried=True,
+    )
+    told = AddressRecord(
+        address=NetAddress(Network.IPV4, bytes([20, 1, 2, 4]), 8334), seen=WallTime(100), source=b"\xaa"
+    )
+    named = AddressRecord(
+        address=NetAddress(Network.IPV4, bytes([20, 1, 2, 5]), 8335), seen=WallTime(100), succeeded=WallTime(90)
     )
     for _ in range(2):
         store = Store(path)
         assert store.warnings == []
         assert store.get("network") == "signet"
-        assert store.load_addresses() == (kept,)
+        assert store.load_addresses() == (kept, told, named), "who was reached is tried, and nobody whom we named"
         assert store.load_pins() == ()
+        assert store.load_bans() == ()
+        assert store.load_anchors() == ()
         kept = replace(kept, key=b"\x05" * 32)
-        store.save_addresses([kept])
+        store.save_addresses(changes_of(kept))
         store.close()
     with sqlite3.connect(path) as database:
         tables = {row[0] for row in database.execute("SELECT sql FROM sqlite_master")}
@@ -180,11 +240,19 @@ def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
     assert len(tables) == len(fresh)
 
 
-@pytest.mark.parametrize("before", [FORMAT_1, FORMAT_1 + FORMAT_2, FORMAT_1 + FORMAT_2 + FORMAT_3])
+@pytest.mark.parametrize(
+    "before",
+    [
+        FORMAT_1,
+        FORMAT_1 + FORMAT_2,
+        FORMAT_1 + FORMAT_2 + FORMAT_3,
+        FORMAT_1 + FORMAT_2 + FORMAT_3 + FORMAT_4,
+    ],
+)
 def test_every_older_format_keeps_what_it_had(tmp_path: Path, before: str) -> None:
     path = tmp_path / "state.db"
     sent = [b"b" * 300, b"a" * 70_000, b"c" * 20]
-    kept = "sent" in before
+    kept = before.endswith(FORMAT_3)
     with sqlite3.connect(path) as database:
         database.executescript(before)
         if kept:
@@ -196,7 +264,8 @@ def test_every_older_format_keeps_what_it_had(tmp_path: Path, before: str) -> No
     rows_now = store.load_transactions()
     content = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     assert store.get("network") == "signet"
-    assert [record.address.port for record in store.load_addresses()] == [8333]
+    assert [record.address.port for record in store.load_addresses()] == [8333, 8334, 8335]
+    assert [record.tried for record in store.load_addresses()] == [True, False, False]
     store.keep_transactions([(TxId(double_sha256(data)), None, False) for data in sent])
     store.close()
     assert [data for data, _, _ in rows_now] == (sorted(sent, key=double_sha256) if kept else [])
@@ -218,7 +287,7 @@ def test_a_damaged_file_is_set_aside(tmp_path: Path, damage: str) -> None:
     store = Store(path)
     store.put("network", "regtest")
     source = [AddressRecord(address=NetAddress(Network.IPV4, os.urandom(4), port)) for port in range(2_000)]
-    store.save_addresses(source)
+    store.save_addresses(changes_of(*source))
     store.close()
     data = bytearray(path.read_bytes())
     match damage:

@@ -1,0 +1,141 @@
+"""(j) An honest peer's ping while twenty links flood, and the chain that a node syncs meanwhile.
+
+Real processes: the victim; a pinger with a veiled link to it; a source of blocks, from which the victim syncs while it
+is flooded; the flooders, which are nice, as they would not share the victim's machine. The machine has two cores for
+all of them. The idle ping is measured at each victim before its flood, and pooled. ``away`` is the same for a peer in
+another town: 20 ms are added to both.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from .pings_flood import KINDS
+from .pings_veil import BASE
+from .report import Row, Table
+
+LINKS = 20
+AWAY_S = 0.02
+BLOCKS = 4_000
+WAIT_S = 60
+"""For the chain, behind the pings."""
+
+
+class Process:
+    """A process of the benchmark: lines in, lines of JSON out. Use it in a ``with``."""
+
+    def __init__(self, module: str, *arguments: object) -> None:
+        command = [sys.executable, "-m", f"bench.{module}", *map(str, arguments)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def hear(self) -> dict[str, Any]:
+        """Its next line."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args!r} has ended")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """Its answer to a line."""
+        self.tell(line)
+        return self.hear()
+
+    def tell(self, line: str) -> None:
+        """Give it a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What one flood did. Times in seconds, sorted."""
+
+    idle: list[float]
+    flooded: list[float]
+    sync_s: float
+    state: dict[str, Any]
+    sent: int
+    opened: int
+
+    @property
+    def speed(self) -> float:
+        """Blocks synced in a second; 0 if the chain was not there a minute after the flood's measurement."""
+        return BLOCKS / self.sync_s if self.sync_s else 0.0
+
+
+def story(kind: str | None, seconds: float, blocks: int = BLOCKS, links: int = LINKS) -> Story:
+    """One flood, or none."""
+    with Process("pings_peer", "source", blocks) as source, Process("pings_peer", "victim") as victim:
+        far, port = source.hear()["port"], victim.hear()["port"]
+        with Process("pings_peer", "pinger", port) as pinger:
+            pinger.hear()
+            time.sleep(0.5)
+            idle = pinger.ask(f"measure {seconds / 2}")["times"]
+            before = victim.ask("state")
+            flood = None if kind is None else Process("pings_flood", kind, "127.0.0.1", port, links)
+            try:
+                said = {"sent": 0, "opened": 0}
+                while flood is not None and not said["opened"]:
+                    said = flood.hear()
+                pinger.tell(f"measure {seconds}")
+                victim.ask(f"dial {far} {BASE + blocks}")
+                flooded = pinger.hear()["times"]
+                state = victim.ask("state")
+                deadline = time.monotonic() + WAIT_S
+                while not state["sync_s"] and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                    state = victim.ask("state")
+                cpu = state["cpu"] - before["cpu"]
+                if flood is not None:
+                    said = flood.hear()
+            finally:
+                if flood is not None:
+                    flood.__exit__()
+            times = sorted(idle), sorted(flooded)
+            return Story(*times, state["sync_s"], state | {"cpu": cpu}, said["sent"], said["opened"])
+
+
+def at(times: list[float], share: int) -> float:
+    """The time that ``share`` of a hundred keep."""
+    return times[len(times) * share // 100]
+
+
+def run(*, quick: bool) -> Table:
+    """Measure."""
+    seconds = 2.0 if quick else 8.0
+    kinds: list[str | None] = [None, *(list(KINDS)[:2] if quick else KINDS)]
+    stories = {kind: story(kind, seconds) for kind in kinds}
+    idle = sorted(one for found in stories.values() for one in found.idle)
+    base = at(idle, 99)
+    rows = [
+        Row("idle link (baseline): 50 of 100 pings within", at(idle, 50) * 1e3, "ms", None),
+        Row("idle link (baseline): 99 of 100 pings within", base * 1e3, "ms", 1.0),
+    ]
+    for kind, found in stories.items():
+        name = "no flood, syncing" if kind is None else kind
+        worst = at(found.flooded, 99)
+        away = (worst + AWAY_S) / (base + AWAY_S)
+        rows += [
+            Row(f"{name}: 99 of 100 pings within", worst * 1e3, "ms", worst / base, "≤ 3"),
+            Row(f"{name}: the same, 20 ms away", (worst + AWAY_S) * 1e3, "ms", away, "≤ 3"),
+            Row(f"{name}: blocks synced", found.speed, "blocks/s", found.speed / stories[None].speed),
+            Row(f"{name}: peak memory of the victim", found.state["peak"] / 1e6, "MB", None),
+            Row(f"{name}: bytes that it has read", found.state["bytes_in"] / 1e6, "MB", None),
+        ]
+    title = f"(j) An honest peer's ping while {LINKS} links flood (ratio: to the idle one; of blocks: to no flood)"
+    return Table("pings", title, tuple(rows))

@@ -1,0 +1,364 @@
+"""The schedule of dials: named peers, slots by purpose, groups and classes, what is dialled beyond the slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from obscura.base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after, seconds
+from obscura.base.limits import (
+    BACKOFF_BASE,
+    BACKOFF_CAP_NAMED,
+    DIAL_INTERVAL,
+    DIALS_AT_ONCE,
+    EXTRA_MEAN,
+    FEELER_MEAN,
+    OTHER_NETWORK_WAIT,
+    STALE_LOOK,
+    STEADY_LINK,
+)
+from obscura.base.randomness import Chance
+from obscura.peers.book import AddressBook
+from obscura.peers.defences import Defences
+from obscura.peers.dialing import Dialer, Policy, Purpose, Situation, Wanted
+from obscura.peers.groups import Grouping
+from obscura.wire.address import AddressEntry, NetAddress, Network
+from obscura.wire.target import Target
+
+WALL = WallTime(1_800_000_000)
+NOW = Now(Instant(0), WALL)
+FULL, BLOCKS, FEELER, NAMED = Purpose.FULL, Purpose.BLOCKS, Purpose.FEELER, Purpose.NAMED
+KEY = bytes(range(32))
+
+
+def address(number: int, host: int = 1) -> NetAddress:
+    """A routable address; each number is a group of its own."""
+    return NetAddress(Network.IPV4, bytes([20 + number // 200, number % 200, 7, host]), 8333)
+
+
+def onion(number: int) -> NetAddress:
+    return NetAddress(Network.TORV3, bytes([number * 16]) + bytes(31), 8333)
+
+
+def later(now: Now, span: Duration | int) -> Now:
+    return Now(Instant(now.mono + span), WallTime(now.wall + span // MICROSECONDS))
+
+
+class Stage:
+    """A schedule, and what a node would tell it of its links."""
+
+    def __init__(
+        self,
+        *,
+        known: int = 60,
+        named: tuple[NetAddress, ...] = (),
+        full: int = 8,
+        blocks: int = 2,
+        reach: tuple[Network, ...] = (Network.IPV4,),
+        defences: Defences | None = None,
+        anchors: tuple[NetAddress, ...] = (),
+        refused: Callable[[NetAddress, WallTime], bool] | None = None,
+        banned: Callable[[NetAddress, WallTime], bool] | None = None,
+    ) -> None:
+        self.book = AddressBook((), Chance.from_seed(8), key=KEY)
+        for number in range(known):
+            self.know(address(number))
+        nobody: Callable[[NetAddress, WallTime], bool] = lambda where, now: False  # noqa: E731
+        self.dialer = Dialer(
+            self.book,
+            [Target(one) for one in named],
+            Policy(
+                full=full,
+                blocks=blocks,
+                reach=reach,
+                grouping=Grouping(),
+                defences=defences or Defences(),
+                allow_local=False,
+            ),
+            Chance.from_seed(9),
+            NOW.mono,
+            refused=refused or nobody,
+            banned=banned or nobody,
+            anchors=anchors,
+        )
+        self.now = NOW
+        self.links: list[Wanted] = []
+        self.inbound: list[NetAddress] = []
+        self.stale = False
+
+    def know(self, where: NetAddress) -> None:
+        self.book.learn(AddressEntry(WALL, 0, where), where.group() + where.raw[-1:], WALL)
+
+    @property
+    def situation(self) -> Situation:
+        in_use = [one.address for one in self.links] + self.inbound
+        return Situation(in_use=in_use, outbound=self.links, dialling=0, stale=self.stale)
+
+    def step(self) -> list[Wanted]:
+        """What is dialled now; each dial succeeds at once."""
+        chosen = self.dialer.due(self.now, self.situation)
+        self.links += chosen
+        return chosen
+
+    def run(self, span: Duration | int) -> list[Wanted]:
+        """All that is dialled while time passes, looking whenever the schedule says so."""
+        end = self.now.mono + span
+        made: list[Wanted] = []
+        while (at := self.dialer.next_deadline(self.situation)) is not None and at <= end:
+            self.now = later(self.now, max(0, at - self.now.mono))
+            made += self.step()
+        self.now = later(self.now, end - self.now.mono)
+        return made
+
+    def count(self, purpose: Purpose) -> int:
+        return sum(1 for one in self.links if one.purpose is purpose)
+
+    def drop(self, purpose: Purpose) -> None:
+        """End the last link of a purpose."""
+        found = [one for one in self.links if one.purpose is purpose]
+        self.links.remove(found[-1])
+
+
+class TestNamed:
+    def test_they_come_back_for_ever(self) -> None:
+        stage = Stage(known=0, named=(address(1),), full=0)
+        dialer, now, waits = stage.dialer, NOW, []
+        for _ in range(40):
+            assert dialer.due(now, Situation()) == [Wanted(address(1), NAMED)]
+            assert dialer.due(now, Situation()) == [], "it is being dialled"
+            wait = dialer.ended(address(1), Duration(0), now)
+            waits.append(wait)
+            assert dialer.next_deadline(Situation()) == now.mono + wait
+            assert wait == 0 or dialer.due(now, Situation()) == []
+            now = later(now, wait)
+        assert max(waits) <= BACKOFF_CAP_NAMED
+        assert max(waits[:2]) <= 4 * MICROSECONDS
+
+    def test_a_link_that_lived_starts_afresh(self) -> None:
+        dialer = Stage(known=0, named=(address(1),)).dialer
+        for _ in range(20):
+            dialer.ended(address(1), Duration(0), NOW)
+        assert dialer.ended(address(1), seconds(3600), NOW) <= 2 * BACKOFF_BASE
+
+    def test_they_need_neither_slot_nor_group(self) -> None:
+        stage = Stage(named=tuple(address(3, host) for host in range(1, 6)))
+        stage.run(seconds(60))
+        assert stage.count(NAMED) == 5
+        assert stage.count(FULL) == 8
+
+    def test_other_network_rests_for_a_day(self) -> None:
+        dialer = Stage(known=0, named=(address(1),)).dialer
+        assert dialer.due(NOW, Situation()) == [Wanted(address(1), NAMED)]
+        dialer.other_network(address(1), NOW)
+        day = OTHER_NETWORK_WAIT * MICROSECONDS
+        assert dialer.due(later(NOW, day - MICROSECONDS), Situation()) == []
+        assert dialer.due(later(NOW, day), Situation()) == [Wanted(address(1), NAMED)]
+
+    def test_one_that_is_linked_already_does_not_spin(self) -> None:
+        dialer = Stage(known=0, named=(address(1),)).dialer
+        assert dialer.due(NOW, Situation(in_use=[address(1)])) == []
+        assert dialer.next_deadline(Situation()) == after(NOW.mono, BACKOFF_CAP_NAMED)
+
+    def test_a_ban_holds_for_them_too_and_discouragement_does_not(self) -> None:
+        discouraged = Stage(known=0, named=(address(1),), refused=lambda where, now: True)
+        assert discouraged.step() == [Wanted(address(1), NAMED)]
+        until = WallTime(WALL + 600)
+        banned = Stage(known=0, named=(address(1),), banned=lambda where, now: now < until)
+        assert banned.run(seconds(599)) == []
+        assert banned.run(seconds(62)) == [Wanted(address(1), NAMED)]
+
+
+class TestSlots:
+    def test_full_ones_first_then_blocks_and_no_more(self) -> None:
+        stage = Stage(defences=Defences(feelers=False))
+        made = stage.run(seconds(30))
+        assert [one.purpose for one in made] == 8 * [FULL] + 2 * [BLOCKS]
+        groups = [one.address.group() for one in made]
+        assert len(dict.fromkeys(groups)) == 10, "one for each group"
+
+    def test_one_at_a_time_at_a_pace(self) -> None:
+        stage = Stage()
+        assert len(stage.step()) == 1
+        assert stage.step() == []
+        stage.now = later(stage.now, DIAL_INTERVAL - 1)
+        assert stage.step() == []
+        stage.now = later(stage.now, 1)
+        assert len(stage.step()) == 1
+
+    def test_a_bound_on_dials_at_once(self) -> None:
+        stage = Stage()
+        busy = Situation(dialling=DIALS_AT_ONCE)
+        assert stage.dialer.due(NOW, busy) == []
+        assert stage.dialer.next_deadline(busy) is None
+        assert len(stage.dialer.due(NOW, Situation(dialling=DIALS_AT_ONCE - 1))) == 1
+
+    def test_what_others_open_to_us_does_not_choose_for_us(self) -> None:
+        """An attacker who has an address in every group of honest hosts opens a link from each."""
+        stage = Stage(known=12)
+        stage.inbound = [address(number, 99) for number in range(12)]
+        stage.run(seconds(60))
+        assert stage.count(FULL) == 8
+
+    def test_without_diversity_one_group_may_have_all(self) -> None:
+        twins = [address(0, host) for host in range(1, 40)]
+        for diverse, count in ((True, 1), (False, 8)):
+            stage = Stage(known=0, defences=Defences(diverse_groups=diverse, feelers=False))
+            for where in twins:
+                stage.book.learn(AddressEntry(WALL, 0, where), where.raw[-2:], WALL)
+            stage.run(seconds(600))
+            assert stage.count(FULL) == count
+
+    def test_no_discovery_no_dials(self) -> None:
+        stage = Stage(full=0)
+        assert stage.run(seconds(86_400)) == []
+
+    def test_refused_unroutable_and_unreachable_ones_are_left(self) -> None:
+        stage = Stage(known=0, refused=lambda where, now: where.raw[1] == 5)
+        for where in (address(5), onion(1), NetAddress(Network.IPV4, bytes([10, 0, 0, 1]), 8333)):
+            stage.know(where)
+        assert stage.run(seconds(3_600)) == []
+        stage.know(address(6))
+        assert [one.address for one in stage.run(seconds(60))] == [address(6)]
+
+    def test_deadlines_are_never_for_nothing(self) -> None:
+        """With the slots full and no extra link due, the next deadline is one at which something may be dialled."""
+        stage = Stage()
+        stage.run(seconds(30))
+        while stage.count(FEELER):
+            stage.drop(FEELER)
+        looks = dials = 0
+        for _ in range(50):
+            at = stage.dialer.next_deadline(stage.situation)
+            assert at is not None
+            assert at >= stage.now.mono
+            stage.now = later(stage.now, at - stage.now.mono)
+            made = stage.step()
+            looks, dials = looks + 1, dials + len(made)
+            stage.links = [one for one in stage.links if one not in made]
+        assert dials > looks // 2
+
+
+class TestAnchors:
+    def test_they_are_dialled_first_for_blocks(self) -> None:
+        anchors = (address(50), address(51))
+        stage = Stage(anchors=anchors)
+        made = stage.run(seconds(10))
+        assert made[:2] == [Wanted(one, BLOCKS) for one in anchors]
+        assert stage.count(BLOCKS) == 2
+
+    def test_one_that_is_refused_is_passed_over(self) -> None:
+        stage = Stage(anchors=(address(50), address(51)), refused=lambda where, now: where == address(50))
+        assert stage.step() == [Wanted(address(51), BLOCKS)]
+
+    def test_without_the_defence_there_are_none(self) -> None:
+        stage = Stage(anchors=(address(50),), defences=Defences(anchors=False))
+        assert stage.step()[0].purpose is FULL
+
+    def test_they_need_no_entry_in_the_book(self) -> None:
+        stage = Stage(known=0, anchors=(address(50),))
+        assert stage.run(seconds(1)) == [Wanted(address(50), BLOCKS)]
+
+
+class TestClasses:
+    def test_each_class_has_one(self) -> None:
+        stage = Stage(known=150, reach=(Network.IPV4, Network.TORV3), defences=Defences(feelers=False))
+        stage.know(onion(3))
+        stage.run(seconds(60))
+        assert any(one.address.network is Network.TORV3 and one.purpose is FULL for one in stage.links)
+
+    def test_one_that_turns_up_later_gets_a_link_beyond_the_slots(self) -> None:
+        stage = Stage(reach=(Network.IPV4, Network.TORV3), defences=Defences(feelers=False), blocks=0)
+        stage.run(seconds(60))
+        assert stage.count(FULL) == 8
+        stage.know(onion(3))
+        made = stage.run(20 * EXTRA_MEAN)
+        assert made == [Wanted(onion(3), FULL)]
+        assert stage.run(20 * EXTRA_MEAN) == [], "and no more"
+
+
+class TestBesides:
+    def full(self, **more: object) -> Stage:
+        stage = Stage(**more)  # type: ignore[arg-type]
+        stage.run(seconds(10))
+        assert (stage.count(FULL), stage.count(BLOCKS)) == (8, 2)
+        return stage
+
+    def test_feelers_at_their_pace_one_at_a_time(self) -> None:
+        stage = self.full(blocks=2)
+        began, felt = stage.now.mono, 0
+        while felt < 300:
+            stage.run(seconds(10))
+            if stage.count(FEELER):
+                assert stage.count(FEELER) == 1
+                felt += 1
+                stage.drop(FEELER)
+            for purpose, most in ((BLOCKS, 2), (FULL, 8)):
+                while stage.count(purpose) > most:
+                    stage.drop(purpose)
+        mean = (stage.now.mono - began) / felt
+        assert FEELER_MEAN * 0.8 < mean < FEELER_MEAN * 1.3
+
+    def test_feelers_choose_what_was_never_reached(self) -> None:
+        stage = self.full(known=60)
+        for number in range(0, 60, 2):
+            stage.book.succeeded(address(number), WALL)
+        felt = []
+        for _ in range(200):
+            felt += [one.address for one in stage.run(seconds(60)) if one.purpose is FEELER]
+            if stage.count(FEELER):
+                stage.drop(FEELER)
+        assert felt
+        assert all(not record.tried for where in felt if (record := stage.book.get(where)) is not None)
+
+    def test_feelers_go_on_when_free_slots_find_nobody(self) -> None:
+        stage = Stage(known=0)
+        for host in range(1, 30):
+            stage.book.learn(AddressEntry(WALL, 0, address(0, host)), b"s%d" % host, WALL)
+        made = stage.run(20 * FEELER_MEAN)
+        assert [one.purpose for one in made].count(FEELER) == 1
+        assert stage.count(FULL) == 1, "they are all of one group"
+
+    def test_one_more_for_blocks_now_and_then(self) -> None:
+        stage = self.full(defences=Defences(feelers=False))
+        made = stage.run(20 * EXTRA_MEAN)
+        assert [one.purpose for one in made] == [BLOCKS]
+        stage.drop(BLOCKS)
+        assert [one.purpose for one in stage.run(20 * EXTRA_MEAN)] == [BLOCKS]
+
+    def test_one_more_while_the_tip_is_stale(self) -> None:
+        stage = self.full(defences=Defences(feelers=False), blocks=2)
+        stage.stale = True
+        assert [one.purpose for one in stage.step()] == [FULL]
+        assert stage.count(FULL) == 9
+        stage.drop(FULL)
+        made = [one for one in stage.run(STALE_LOOK - 1) if one.purpose is FULL]
+        assert made == []
+        assert any(one.purpose is FULL for one in stage.run(2))
+
+
+class TestEnds:
+    def test_a_full_peer_is_asked_less_and_less_often(self) -> None:
+        """One without a free slot completes every handshake and ends every link: its back-off grows all the same."""
+        stage = Stage(known=2)
+        for attempt in range(1, 6):
+            stage.dialer.opened(address(1), NOW)
+            stage.dialer.ended(address(1), Duration(1), NOW)
+            record = stage.book.get(address(1))
+            assert record is not None
+            assert record.failures == attempt
+        stage.dialer.opened(address(1), NOW)
+        stage.dialer.ended(address(1), STEADY_LINK, NOW)
+        record = stage.book.get(address(1))
+        assert record is not None
+        assert record.failures == 0, "a link that lasted clears them"
+
+    @pytest.mark.parametrize(("felt", "failures"), [(True, 0), (False, 1)])
+    def test_a_feeler_that_was_answered_is_no_failure(self, felt: bool, failures: int) -> None:
+        stage = Stage(known=2)
+        stage.dialer.opened(address(1), NOW)
+        stage.dialer.ended(address(1), Duration(0), NOW, felt=felt)
+        record = stage.book.get(address(1))
+        assert record is not None
+        assert record.failures == failures
+        assert record.tried
