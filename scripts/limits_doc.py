@@ -20,15 +20,15 @@ MEMORY_HEAD = """
 ## Memory in all
 
 What peers can make a node hold at the most, all at once, as it is configured by default: {inbound} inbound links,
-{outbound} outbound ones, {lobby} strangers, a mempool of {mempool} MB. Sizes of Python's objects are measured. It is what
-is above the node at rest; headers with more work than our tip are not in it (docs/reliability.md).
+{outbound} outbound ones, {lobby} strangers, a mempool of {mempool} MB. Sizes of Python's objects are measured. It is
+what is above the node at rest; headers with more work than our tip are not in it (docs/reliability.md).
 
 part | bound | MB
 :---|:---|---:
 """
 MEMORY_FOOT = """
-The sum is {total:,} bytes; MEMORY_TOTAL_BYTES is {bound:,}. The parts do not come together: one link cannot fill all of its
-own at the same time, and each attack of docs/reliability.md fills one or two of them.
+The sum is {total:,} bytes; MEMORY_TOTAL_BYTES is {bound:,}. The parts do not come together: one link cannot fill all
+of its own at the same time, and each attack of docs/reliability.md fills one or two of them.
 """
 LINK_OBJECTS = 40_000
 """Of a link: channel, peer, stream, timers, the loop's; tests/rig/memory_stage.py measures with the same."""
@@ -40,8 +40,6 @@ ADDRESS_OBJECTS = 600
 """Of an address in the book; a change of it that waits to be saved takes no more."""
 TRACKED_OBJECTS = 440
 """Of a transaction that one link has announced."""
-KNOWN_BYTES = 16
-"""Of a transaction that a link has or was told, in a table that is half full."""
 INTERPRETER = 24_000_000
 """Caches, arenas that are not full, one message in work."""
 OUTBOUND = at.OUTBOUND_SLOTS + at.BLOCK_ONLY_SLOTS + 1
@@ -63,7 +61,8 @@ def memory() -> tuple[Part, ...]:
     links = inbound + OUTBOUND
     largest = max(at.SERVE_BATCH_BYTES, at.BLOCK_BYTES)
     unsent_outbound = at.SEND_BUFFER_BYTES + 2 * largest
-    known = KNOWN_BYTES * (4 * at.KNOWN_IDS_GENERATION + 2 * at.STEMMED_GENERATION)
+    # Two tables of 64-bit numbers each; what a link has, what it was told, what it has stemmed.
+    known = 16 * ((2 << at.KNOWN_IDS_GENERATION.bit_length()) + (1 << at.STEMMED_GENERATION.bit_length()))
     handshake = 2 * at.GARBAGE_BYTES + 1_120 + LINK_OBJECTS + HANDSHAKE_OBJECTS
     return (
         Part("links: their own objects", f"{links} x {LINK_OBJECTS:,}", links * LINK_OBJECTS),
@@ -83,8 +82,8 @@ def memory() -> tuple[Part, ...]:
         ),
         Part(
             "read for a link and not written yet",
-            f"{inbound} x max(SERVE_BATCH_BYTES, BLOCK_BYTES)",
-            inbound * largest,
+            "2 x READS_AT_ONCE x max(SERVE_BATCH_BYTES, BLOCK_BYTES)",
+            2 * at.READS_AT_ONCE * largest,
         ),
         Part(
             "unsent: outbound",
@@ -126,7 +125,7 @@ def memory() -> tuple[Part, ...]:
         ),
         Part(
             "what links know",
-            f"{links} x {KNOWN_BYTES} x (4 x KNOWN_IDS_GENERATION + 2 x STEMMED_GENERATION)",
+            f"{links} x {known:,}: KNOWN_IDS_GENERATION, twice, and STEMMED_GENERATION",
             links * known,
         ),
         Part("frames of blocks that were served", "FRAME_HEADS_KEPT x 170", at.FRAME_HEADS_KEPT * 170),

@@ -33,6 +33,7 @@ from obscura.base.errors import LocalError
 from obscura.base.limits import (
     BLOCK_BYTES,
     BLOCKS_IN_FLIGHT,
+    ENDING_BYTES,
     ENDING_LINKS,
     LOBBY_PER_GROUP,
     READ_BYTES,
@@ -47,6 +48,7 @@ from obscura.base.names import NULL_HASH, BlockHash
 from obscura.chain import BlockReport
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node.effects import LinkClosed
+from obscura.peers.bans import parse_subject
 from obscura.wire.address import NetAddress
 from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, NotFound
 from obscura.wire.frame import encode_frame, type_field
@@ -294,15 +296,17 @@ class TestEndings:
 
     @LOOPS
     def test_slots(self, factory: Factory) -> None:
-        """Who finds no slot when its handshake is complete is closed, and a slot that is free again is given."""
+        """Who finds no slot when its handshake is complete takes another one's, and a slot that is free again is
+        given."""
 
         async def main() -> None:
             node = RealNode(inbound_slots=2)
             async with running(node):
-                async with dialled(node), dialled(node), dialled(node, greet=False) as refused:
-                    await refused.greet()
-                    assert await refused.hear() is None, "no reason is given"
-                    assert reasons(node) == ["slots-taken"]
+                async with dialled(node), dialled(node), dialled(node, greet=False) as newcomer:
+                    await newcomer.greet()
+                    assert await newcomer.hear() is not None
+                    await until(lambda: reasons(node) == ["evicted"], "one of the others has left for it")
+                    assert len(node.driver.snapshot().peers) == 2
                 await until(lambda: not node.driver.snapshot().peers, "both are gone")
                 async with dialled(node):
                     assert len(node.driver.snapshot().peers) == 1
@@ -365,6 +369,29 @@ class TestEndings:
                 for _ in range(3):
                     await peers[-1].send(b"?")
                     await asyncio.sleep(0.005)
+
+        run(factory, main())
+
+    @LOOPS
+    def test_what_dropped_links_have_not_taken(self, factory: Factory) -> None:
+        """Deaf peers with megabytes unsent are banned: all that is kept for their second is bounded."""
+
+        async def main() -> None:
+            blocks = chain(2, BLOCK_BYTES - 100)
+            ledger = MemoryLedger()
+            ledger.accept_blocks(blocks)
+            node = RealNode(ledger=ledger)
+            async with running(node), contextlib.AsyncExitStack() as stack:
+                for _ in range(3 * ENDING_BYTES // BLOCK_BYTES // 2):
+                    deaf = await stack.enter_async_context(dialled(node, receive_buffer=65_536))
+                    await deaf.say(asking_for(blocks * 2))
+                await until(
+                    lambda: node.driver.unsent > ENDING_BYTES + 2 * BLOCK_BYTES, "bytes wait for the deaf peers"
+                )
+                await node.driver.ban(parse_subject("127.0.0.0/8"), None)
+                # Far sooner than their second is over.
+                await until(lambda: node.driver.unsent <= ENDING_BYTES, "the oldest are cut", 0.3)
+                assert node.driver.unsent > 0
 
         run(factory, main())
 

@@ -5,7 +5,9 @@ A row of the table that has no test here, no test elsewhere and no reason for ha
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TypeVar
 
@@ -538,8 +540,26 @@ def test_a_jump_of_the_clock() -> None:
         assert told == (["clock-jump"] if noticed else [])
 
 
+@bounds("MEMORY_TOTAL_BYTES")
+def test_all_that_peers_can_make_grow() -> None:
+    """Each part is driven to its bound by scripts/memory.py; here is their sum, and the document that shows it."""
+    place = Path(__file__).resolve().parents[2]
+    loaded = spec_from_file_location("limits_doc", place / "scripts" / "limits_doc.py")
+    assert loaded is not None
+    assert loaded.loader is not None
+    document = module_from_spec(loaded)
+    sys.modules[loaded.name] = document  # dataclasses look their module up
+    loaded.loader.exec_module(document)
+    total = sum(part.size for part in document.memory())
+    assert total <= limits.MEMORY_TOTAL_BYTES <= total * 1.2, "and it is no idle number"
+    assert (place / "docs" / "limits.md").read_text() == document.render()
+
+
 ELSEWHERE = {
     "TURN_TOKENS": "tests/unit/channel/test_budgets.py",
+    "ENDING_BYTES": "tests/net/test_driver_hostile.py",
+    "STRANGER_READ_BYTES": "tests/unit/aio/test_sockets.py",
+    "READS_AT_ONCE": "tests/unit/aio/test_driver.py",
     "PORTION_ITEMS": "tests/unit/channel/test_budgets.py",
     "SLICE_LEAST": "tests/unit/aio/test_fair.py",
     "SLICE_BYTES": "tests/unit/aio/test_fair.py",
@@ -700,6 +720,7 @@ UNBOUNDING = {
     "NOTFOUND_ITEMS": "of a message that we would send: a portion of a getdata has fewer",
     "TURN_TIME": "work before the loop looks at its sockets: tests/unit/aio/test_fair.py",
     "SLICE_TIME": "as TURN_TIME",
+    "SWITCH_INTERVAL": "a setting of the interpreter: tests/unit/aio/test_interpreter.py",
     "DIALLED_WEIGHT": "a share of time: tests/unit/aio/test_fair.py",
     "STRANGERS_WEIGHT": "as DIALLED_WEIGHT",
     "STEM_DIFFUSERS": "a probability: tests/unit/relay/test_dandelion.py",

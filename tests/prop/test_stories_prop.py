@@ -24,17 +24,17 @@ def story(longest: int) -> st.SearchStrategy[list[Act]]:
 
 
 @settings(max_examples=120)
-@given(story(30), st.booleans())
-def test_stories(acts: list[Act], cut: bool) -> None:
-    play_out(acts, cut=cut)
+@given(story(30), st.booleans(), st.booleans())
+def test_stories(acts: list[Act], cut: bool, turns: bool) -> None:
+    play_out(acts, cut=cut, turns=turns)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @settings(max_examples=1_200)
-@given(story(90), st.booleans(), st.integers(0, 1_000))
-def test_many_long_stories(acts: list[Act], cut: bool, seed: int) -> None:
-    play_out(acts, cut=cut, seed=seed)
+@given(story(90), st.booleans(), st.integers(0, 1_000), st.booleans())
+def test_many_long_stories(acts: list[Act], cut: bool, seed: int, turns: bool) -> None:
+    play_out(acts, cut=cut, seed=seed, turns=turns)
 
 
 def test_every_verb_is_played_by_its_name() -> None:

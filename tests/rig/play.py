@@ -107,6 +107,8 @@ class Link:
     paused: bool = False
     congested: bool = False
     greeted: bool = False
+    busy: bool = False
+    """The node has more to do for it than one turn takes."""
     held: list[bytes] = field(default_factory=list)
     """What lies in the socket while the node does not read."""
     rest: bytes = b""
@@ -124,7 +126,9 @@ class Link:
 class Play:
     """A node with its chain in memory, its links and one clock. Each verb is one input to the node, or time."""
 
-    def __init__(self, *, named: int = 1, slots: int = 6, seed: int = 0, chain: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self, *, named: int = 1, slots: int = 6, seed: int = 0, chain: Sequence[bytes] = (), turns: bool = False
+    ) -> None:
         self.now = Now(Instant(5_000_000), WALL)
         self.ledger = MemoryLedger(wall=lambda: self.now.wall)
         self.ledger.accept_blocks(chain)
@@ -141,6 +145,8 @@ class Play:
             inbound_slots=slots,
         )
         self.node = Node(config, self.ledger, Chance.from_seed(seed), self.ledger.restore(), (), self.now)
+        self.turns = turns
+        """Links take turns, as with a driver that serves them by processor time."""
         self.links: list[Link] = []
         self.by_conn: dict[ConnId, Link] = {}
         self.dials: dict[ConnId, NetAddress] = {}
@@ -198,11 +204,32 @@ class Play:
 
     def feed(self, link: Link, data: bytes) -> None:
         """Bytes of a peer; they wait in the socket while the node does not read."""
-        if link.paused:
+        if link.paused or link.busy:
             link.held.append(data)
             return
-        self.node.receive(link.conn, data, self.now)
+        self._receive(link, data)
         self.settle()
+
+    def _receive(self, link: Link, data: bytes) -> None:
+        if self.turns:
+            link.busy = self.node.receive(link.conn, data, self.now, in_turns=True)
+        else:
+            self.node.receive(link.conn, data, self.now)
+
+    def take_turn(self, which: int = 0) -> bool:
+        """A link for which there is more to do has its turn."""
+        busy = [link for link in self.links if link.busy and not link.paused]
+        if not busy:
+            return False
+        self._go_on(busy[which % len(busy)])
+        self.settle()
+        return True
+
+    def _go_on(self, link: Link) -> None:
+        if self.turns:
+            self._receive(link, b"")
+        while link.held and link.live and not (link.paused or link.busy):
+            self._receive(link, link.held.pop(0))
 
     def say(self, link: Link, *messages: Message) -> None:
         """Whole messages of a peer, after what it has begun."""
@@ -219,7 +246,7 @@ class Play:
 
     def lost(self, link: Link) -> None:
         """The connection is gone; a driver may say so twice."""
-        link.paused, link.held = False, []
+        link.paused, link.busy, link.held = False, False, []
         self.node.disconnected(link.conn, self.now)
         self.settle()
         assert not link.live or link.conn not in {one.conn for one in self.node.snapshot(self.now).peers}
@@ -271,7 +298,7 @@ class Play:
 
     def answer_all(self) -> None:
         """The ledger catches up."""
-        while self.work() or self.deliver() or self.read(0):
+        while self.work() or self.deliver() or self.read(0) or self.take_turn():
             pass
 
     def submit(self, block: bytes) -> None:
@@ -343,8 +370,8 @@ class Play:
                 self._carry_out(effect, resumed)
             assert not any(link.stream for link in self.links), "frames leave whole"
             for link in resumed:
-                while link.held and not link.paused and link.live:
-                    self.node.receive(link.conn, link.held.pop(0), self.now)
+                if link.live and not link.paused:
+                    self._go_on(link)
         self._may_drop_again = None
         self.check()
 
@@ -368,7 +395,7 @@ class Play:
                     return
                 link = self.by_conn[conn]
                 assert link.live, "a link is dropped once"
-                link.live = link.paused = False
+                link.live = link.paused = link.busy = False
                 link.held.clear()
             case Pause(conn):
                 link = self.by_conn[conn]

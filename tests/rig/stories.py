@@ -402,9 +402,9 @@ def verb_of(number: int) -> Verb:
     return VERBS[number % len(VERBS)]
 
 
-def play_out(acts: Iterable[Act], *, cut: bool, seed: int = 0) -> Play:
+def play_out(acts: Iterable[Act], *, cut: bool, seed: int = 0, turns: bool = False) -> Play:
     """A whole story, from an empty node to its end."""
-    play = Play(seed=seed)
+    play = Play(seed=seed, turns=turns)
     for verb, who, a, b in acts:
         verb_of(verb)(play, who, a, b)
     play.finish(cut=cut)

@@ -174,7 +174,7 @@ async def _serve(settings: dict[str, Any]) -> None:
             "tree": len(state.tree),
             "addresses": snapshot.addresses,
             "unsent": node.driver.unsent,
-            "held": state.burdens.total,
+            "held": sum(pool.burdens.total for pool in state.company.pools.values()),
             "serve": sum(len(peer.serve) for peer in state.peers.values()),
             "buffered": state.download._buffered_bytes,
             "timers": len(state.timers._heap),

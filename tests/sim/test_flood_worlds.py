@@ -7,47 +7,70 @@ from dataclasses import replace
 import pytest
 
 from obscura.base.errors import ConfigError
-from obscura.sim.eclipse import without
-from obscura.sim.flood import CALM_KIND, KINDS, FloodOptions, flood
+from obscura.base.instant import minutes, seconds
+from obscura.node import NodeConfig
+from obscura.sim.botnet import Tactics
+from obscura.sim.crowd import CrowdOptions
+from obscura.sim.eclipse import attacker_addresses, without
+from obscura.sim.flood import CALM_KIND, KINDS, FloodOptions, Newcomer, flood
+from obscura.sim.siege import Siege
+from obscura.wire.target import Mode
 
-FEW = {"minutes": 4.0, "addresses": 60, "groups": 20, "slots": 40}
+FEW = {"minutes": 4.0, "addresses": 90, "groups": 20, "slots": 60}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_honest_links_stay_and_blocks_come(kind: str) -> None:
     outcome = flood(FloodOptions(kind=kind, **FEW), 1)  # type: ignore[arg-type]
-    assert outcome.outbound_kept == 1
+    # One beyond the slots may have been there, and have ended as the least useful.
+    assert outcome.outbound_kept >= 0.9
     assert outcome.inbound_kept >= 0.9
     assert outcome.in_time == 1
     assert 0 < outcome.ping_ms < 500
-    if kind in (CALM_KIND, "loris"):
-        assert outcome.entered == 1
-        assert outcome.entry_s < 30
 
 
 def test_calm_is_calm() -> None:
     outcome = flood(FloodOptions(kind=CALM_KIND, minutes=4), 2)
-    assert (outcome.inbound_kept, outcome.outbound_kept, outcome.outbound_honest, outcome.foreign) == (1, 1, 1, 0)
+    assert (outcome.inbound_kept, outcome.outbound_honest, outcome.foreign) == (1, 1, 0)
     assert outcome.lag_s < 5
 
 
+@pytest.mark.parametrize("kind", [CALM_KIND, "loris"])
+def test_a_newcomer_finds_a_slot_that_is_free(kind: str) -> None:
+    """Where all are taken one newcomer takes the place of another, the youngest."""
+    outcome = flood(replace(FloodOptions(kind=kind, **FEW), slots=60), 1)  # type: ignore[arg-type]
+    assert outcome.entered == 1
+    assert outcome.entry_s < 30
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "name", "measure"),
-    [
-        ("evict", "protection", "inbound_kept"),
-        ("churn", "eviction", "entered"),
-    ],
-)
-def test_what_a_defence_is_worth(kind: str, name: str, measure: str) -> None:
-    options = FloodOptions(kind=kind, **FEW)  # type: ignore[arg-type]
-    strong = sum(getattr(flood(options, seed), measure) for seed in (1, 2))
-    weak = sum(getattr(flood(replace(options, defences=without([name])), seed), measure) for seed in (1, 2))
-    assert strong > weak
+def test_protection_keeps_honest_links_in_a_storm() -> None:
+    options = FloodOptions(kind="evict", **FEW)  # type: ignore[arg-type]
+    assert flood(options, 1).inbound_kept >= 0.9
+    assert flood(replace(options, defences=without(["protection"])), 1).inbound_kept < 0.5
+
+
+@pytest.mark.parametrize("off", [[], ["eviction"]])
+def test_eviction_lets_newcomers_in_where_all_slots_are_held(off: list[str]) -> None:
+    config = NodeConfig(
+        network="memory", user_agent="/Obscura:sim/", transport=Mode.PLAIN, inbound_slots=20, defences=without(off)
+    )
+    siege = Siege(1, config, CrowdOptions(citizens=1, visit=minutes(100_000)))
+    siege.victim.start()
+    botnet = siege.besiege(attacker_addresses(10, 40), Tactics(links=20, press=seconds(0.5)))
+    siege.run(minutes(3))
+    assert len(siege.inbound) == 20
+    # He holds what he has, and does not come again: who dials on is another flood.
+    botnet.awake = False
+    newcomer = Newcomer(0, siege, siege.world.time)
+    newcomer.start()
+    siege.run(minutes(3))
+    assert (newcomer.entered is None) is bool(off)
+    assert len(siege.inbound) == 20
 
 
 def test_the_rate_of_addresses_bounds_what_a_spammer_leaves() -> None:
-    options = replace(FloodOptions(kind="spam", **FEW), minutes=1)  # type: ignore[arg-type]
+    options = replace(FloodOptions(kind="spam", **FEW), minutes=2)  # type: ignore[arg-type]
     strong = flood(options, 1).foreign
     weak = flood(replace(options, defences=without(["addr_rate"])), 1).foreign
     assert 0 < strong < weak

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from ..base.errors import BugError, LocalError
 from ..base.instant import Now, WallTime
-from ..base.limits import ADDRESSES_UNSAVED, TIMER_FAILURES
+from ..base.limits import ADDRESSES_UNSAVED, READS_AT_ONCE, TIMER_FAILURES
 from ..base.names import ConnId, TxId
 from ..node import MempoolItem, Node, Snapshot
 from ..node.effects import (
@@ -54,6 +54,7 @@ from ..wire.target import Target
 from .admission import Admission
 from .alarm import Alarm
 from .clock import read_clock
+from .interpreter import undisturbed
 from .links import Links
 from .listen import Listener
 from .saver import ChangeSaver, KeepAnchors, KeepBans, SaveAddressChanges, SavePins, SaveTransactions
@@ -112,6 +113,7 @@ class Driver:
         self._admission = None if replays is None else Admission(replays, self._admitted)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._asks: dict[asyncio.Task[None], None] = {}
         self._submitted: dict[int, asyncio.Future[Any]] = {}
         self._flush_due: asyncio.Handle | None = None
@@ -135,7 +137,8 @@ class Driver:
             if self._listening is not None:
                 acceptor = Listener(self._listening, self._links.accept)
             self._timer_input(self._node.start)
-            await self._stop.wait()
+            with undisturbed():
+                await self._stop.wait()
         finally:
             if acceptor is not None:
                 acceptor.close()
@@ -407,6 +410,14 @@ class Driver:
                 log.error("listener-failed", exc_info=error, extra={"values": {"event": type(event).__name__}})
 
     async def _ask(self, effect: Ask) -> None:
+        if effect.conn is None:
+            await self._work(effect)
+            return
+        # What is read for links and waits for their turns is in memory.
+        async with self._reads:
+            await self._work(effect)
+
+    async def _work(self, effect: Ask) -> None:
         try:
             answer = await self._worker.answer(effect.request)
         except WorkerClosed:
@@ -418,7 +429,7 @@ class Driver:
                 failure.__cause__ = error
             self._fail(failure)
             return
-        self._links.answer(effect.conn, lambda now: self._node.answered(effect.ticket, answer, now))
+        await self._links.answer(effect.conn, lambda now: self._node.answered(effect.ticket, answer, now))
 
     def _fail(self, error: Exception) -> None:
         """Stop, and have :meth:`run` raise ``error``. The first one counts."""

@@ -97,12 +97,19 @@ class Links:
             stream.read_most = READ_BYTES
         self._turns.know(conn)
 
-    def answer(self, conn: ConnId | None, given: Input) -> None:
-        """An answer of the ledger: to a link's request in that link's turn."""
-        if conn is not None and conn in self._turns:
-            self._turns.call(conn, given)
-        else:
+    async def answer(self, conn: ConnId | None, given: Input) -> None:
+        """An answer of the ledger: to a link's request in that link's turn. Returns when the node has it."""
+        if conn is None or conn not in self._turns:
             self._give(given)
+            return
+        done = asyncio.Event()
+
+        def give(now: Now) -> None:
+            done.set()
+            given(now)
+
+        self._turns.call(conn, give)
+        await done.wait()
 
     # -- the driver
 

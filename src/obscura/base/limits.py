@@ -132,6 +132,9 @@ TURN_TOKENS: Final = _limit(
     "TURN_TOKENS", 100, "tokens", "that a link may spend before others have their turn: a millisecond"
 )
 TURN_TIME: Final = _span("TURN_TIME", 0.001, "of links' turns before the loop looks at sockets and timers again")
+SWITCH_INTERVAL: Final = _span(
+    "SWITCH_INTERVAL", 0.0005, "a thread that computes keeps the loop waiting so long: a tenth of what is usual"
+)
 SLICE_TIME: Final = _span("SLICE_TIME", 0.0005, "of one link's turn, as its own bytes before let expect")
 SLICE_LEAST: Final = _limit("SLICE_LEAST", 1_024, "bytes", "in a turn, however costly they are: a call costs 50 µs")
 SLICE_BYTES: Final = _limit("SLICE_BYTES", 16_384, "bytes", "in a link's first turn: 2 ms of the smallest messages")
@@ -333,9 +336,7 @@ BACKOFF_CAP: Final = _span("BACKOFF_CAP", 3_600, "addresses from gossip: an hour
 BACKOFF_DOUBLINGS: Final = _limit("BACKOFF_DOUBLINGS", 16, "steps", "keeps the arithmetic small; the cap binds first")
 DIALS_AT_ONCE: Final = _limit("DIALS_AT_ONCE", 8, "dials", "a burst of SYN would mark the node; sockets are few")
 DIAL_INTERVAL: Final = _span("DIAL_INTERVAL", 0.5, "between dials to addresses from gossip, as Bitcoin Core")
-DEFECT_REST: Final = _span(
-    "DEFECT_REST", 1, "before a deadline is met again whose handling has failed"
-)
+DEFECT_REST: Final = _span("DEFECT_REST", 1, "before a deadline is met again whose handling has failed")
 FEELER_MEAN: Final = _span("FEELER_MEAN", 120, "between looks whether an address of the new table answers (Core)")
 EXTRA_MEAN: Final = _span(
     "EXTRA_MEAN", 300, "between links beyond the slots: one for blocks, one to a class that has none (Core)"
@@ -413,7 +414,9 @@ SECOND_HEADER_PEER: Final = _span(
 HEADER_PEER_TURN: Final = _span(
     "HEADER_PEER_TURN", 60, "a peer that gives headers slowly does not hold up the start: another is asked as well"
 )
-HEADERS_PER_TOKEN: Final = _limit("HEADERS_PER_TOKEN", 50, "headers", "of an answer cost the asker a token: 4 kB")
+HEADERS_PER_TOKEN: Final = _limit(
+    "HEADERS_PER_TOKEN", 20, "headers", "of an answer cost the asker a token; a whole one takes over a millisecond"
+)
 BLOCK_HOLDERS: Final = _limit(
     "BLOCK_HOLDERS", 8, "links", "asked for one block, each when all before are late; colluders cannot hold it back"
 )
@@ -434,6 +437,9 @@ SERVE_BATCH_BYTES: Final = _limit(
     1_000_000,
     "bytes",
     "read at once for one peer, or one block; two batches may wait on each link",
+)
+READS_AT_ONCE: Final = _limit(
+    "READS_AT_ONCE", 16, "answers", "of the store wait for their link's turn; the next are read when one has had it"
 )
 FRAME_HEADS_KEPT: Final = _limit(
     "FRAME_HEADS_KEPT", 4_096, "blocks", "whose frame's header is kept for the next peer that asks: 0.7 MB"
@@ -809,7 +815,7 @@ STEMMED_GENERATION: Final = _limit(
 
 MEMORY_TOTAL_BYTES: Final = _limit(
     "MEMORY_TOTAL_BYTES",
-    2_000_000_000,
+    1_900_000_000,
     "bytes",
     "above a node at rest, whatever peers do: the sum of all that they can make grow, at the end of docs/limits.md",
 )

@@ -32,7 +32,6 @@ from ..base.instant import Duration, Instant, after, earliest
 from ..base.limits import (
     FAULT_MALFORMED,
     HANDSHAKE_TIMEOUT,
-    PORTION_ITEMS,
     PRE_HANDSHAKE_BYTES,
     PRICE_BYTES,
     TURN_TOKENS,
@@ -425,6 +424,10 @@ class Channel:
         """There are bytes that may be more events; the beginning of one at least."""
         return self._unread > 0 or self._long is not None
 
+    def work(self, tokens: int) -> None:
+        """Count work against the turn that costs the peer no tokens: it was asked for."""
+        self._worked += tokens
+
     def begin_turn(self) -> None:
         """The owner pulls events until :attr:`turn_over` from here on, so that other links have their turn then."""
         self._turn_end = self._worked + self._spent + TURN_TOKENS
@@ -506,12 +509,15 @@ class Channel:
         if isinstance(whole, LongInventory):
             before = whole.size
             portion = whole.take()
-            self._spent += (before - whole.size) // BY_MESSAGE[type(portion)].price_bytes
+            tokens = (before - whole.size) // BY_MESSAGE[type(portion)].price_bytes
+            self._spent += tokens
+            # One portion is enough for a turn, however little it costs.
+            self.work(TURN_TOKENS - tokens)
             if not whole.size:
                 self._long = None
             return portion
         # It is paid for; it is work all the same.
-        self._worked += PORTION_ITEMS
+        self.work(TURN_TOKENS)
         try:
             message = whole.take()
         except PeerFault as fault:

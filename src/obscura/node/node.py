@@ -301,7 +301,7 @@ class Node:
         peer.channel.receive_data(data, now.mono)
         self._pump(peer, now, len(data))
         self._settle(now)
-        return peer.channel.turn_over and peer.channel.has_more and not peer.paused
+        return peer.waits_for_turn and not peer.paused
 
     def disconnected(self, conn: ConnId, now: Now) -> None:
         """The peer has ended the connection, or it is lost."""
@@ -567,12 +567,17 @@ class Node:
         while True:
             if not self._may_read(peer, now):
                 break
-            if peer.channel.turn_over and peer.channel.has_more:
+            if peer.waits_for_turn:
                 break
+            if peer.job is not None and not peer.channel.is_closed:
+                self._go_on(peer)
+                state.govern(peer, now)
+                continue
             event = peer.channel.next_event(now.mono)
             if event is None:
                 break
             if isinstance(event, Closed):
+                peer.job = None
                 links.closed(state, peer, event, now)
                 return
             try:
@@ -587,6 +592,19 @@ class Node:
         peer.channel.trim()
         state.weigh(peer, came)
         state.flush(peer, now)
+
+    def _go_on(self, peer: Peer) -> None:
+        """Work off what a link's message asks for, until it is done or the link's turn is over; one step at least."""
+        try:
+            while peer.job is not None:
+                next(peer.job)
+                if peer.channel.turn_over:
+                    return
+        except StopIteration:
+            peer.job = None
+        except PeerFault as fault:
+            peer.job = None
+            peer.channel.close(fault.rule, fault.detail, fault=True)
 
     def _may_read(self, peer: Peer, now: Now) -> bool:
         """Whether events may be pulled: an end always, others unless the link is to rest."""
@@ -626,7 +644,8 @@ class Node:
         state = self._state
         match message:
             case Headers():
-                on_sync.on_headers(state, peer, message, now)
+                peer.job = on_sync.on_headers(state, peer, message, now)
+                self._go_on(peer)
             case Block():
                 on_sync.on_block(state, peer, message, now)
             case Inv():

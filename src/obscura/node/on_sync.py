@@ -7,7 +7,7 @@ parent is with the ledger goes there in a batch → the tip moves → peers are 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 
 from ..base.errors import PeerFault, Violation
 from ..base.instant import Now, after
@@ -21,8 +21,10 @@ from ..base.limits import (
     LEDGER_BATCH_BYTES,
     LOW_WORK_PER_PEER,
     LOW_WORK_TOTAL,
+    PORTION_ITEMS,
     RETRY_SAME_PEER,
     SECOND_HEADER_PEER,
+    TURN_TOKENS,
     UNASKED_PRICE,
 )
 from ..base.names import NULL_HASH, BlockHash, ConnId
@@ -128,8 +130,9 @@ def _headers_finished(state: NodeState, peer: Peer, now: Now) -> None:
             state.flush(other, now)
 
 
-def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None:
-    """Headers, asked for or announced.
+def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> Iterator[None]:
+    """Headers, asked for or announced. A whole message takes some 20 ms, so this is work in steps, a portion each;
+    others may be served between them.
 
     Raises:
         Violation: gaps, bad work, a branch that is known to be invalid, or another network's chain.
@@ -156,7 +159,7 @@ def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None
             _headers_finished(state, peer, now)
         return
     try:
-        infos = _linked(state, message.headers)
+        infos = yield from _linked(state, peer, message.headers)
     except InvalidHeader:
         if asked and not peer.on_our_network:
             # Another chain's headers need not have work by our chain's rules: nothing is charged for them.
@@ -168,7 +171,8 @@ def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None
         _unconnected(state, peer, now, asked=asked)
         return
     peer.on_our_network = True
-    last = _hold(state, peer, parent, message.headers, infos)
+    last = yield from _hold(state, peer, parent, message.headers, infos)
+    now = state.last_now
     advanced = peer.best is None or last.work > peer.best.work
     if advanced:
         if last.work > state.tree.tip.work:
@@ -186,7 +190,7 @@ def on_headers(state: NodeState, peer: Peer, message: Headers, now: Now) -> None
     schedule(state, now)
 
 
-def _linked(state: NodeState, headers: tuple[bytes, ...]) -> list[HeaderInfo]:
+def _linked(state: NodeState, peer: Peer, headers: tuple[bytes, ...]) -> Generator[None, None, list[HeaderInfo]]:
     """Name each header, check its work, and that each is the child of the one before."""
     infos: list[HeaderInfo] = []
     for raw in headers:
@@ -194,6 +198,9 @@ def _linked(state: NodeState, headers: tuple[bytes, ...]) -> list[HeaderInfo]:
         if infos and info.previous != infos[-1].hash:
             raise Violation("headers-gap", f"after {len(infos)} of {len(headers)}")
         infos.append(info)
+        if len(infos) % PORTION_ITEMS == 0:
+            peer.channel.work(TURN_TOKENS)
+            yield
     return infos
 
 
@@ -212,7 +219,9 @@ def _other_network(state: NodeState, peer: Peer, now: Now) -> None:
     peer.channel.close("other-network")
 
 
-def _hold(state: NodeState, peer: Peer, parent: Entry, raws: tuple[bytes, ...], infos: list[HeaderInfo]) -> Entry:
+def _hold(
+    state: NodeState, peer: Peer, parent: Entry, raws: tuple[bytes, ...], infos: list[HeaderInfo]
+) -> Generator[None, None, Entry]:
     """Put headers into the tree, within the bounds of low-work branches."""
     tree = state.tree
     at = 0
@@ -230,9 +239,16 @@ def _hold(state: NodeState, peer: Peer, parent: Entry, raws: tuple[bytes, ...], 
             raise Violation("low-work-branch", f"{new} more headers with no more work than our tip")
         if not _make_low_room(state, peer, new):
             return parent
-    for raw, info in zip(raws[at:], infos[at:], strict=True):
-        parent = tree.add(raw, info)
-        if low:
+    for done, (raw, info) in enumerate(zip(raws[at:], infos[at:], strict=True)):
+        if done and done % PORTION_ITEMS == 0:
+            peer.channel.work(TURN_TOKENS)
+            yield
+            # Meanwhile others may have shown the same, or been given what room there was, or all of it was forgotten.
+            if tree.get(parent.hash) is not parent or (low and not _make_low_room(state, peer, new - done)):
+                return tree.held(parent)
+        known = tree.get(info.hash)
+        parent = known or tree.add(raw, info)
+        if low and known is None:
             parent.low = peer.conn
             peer.low_work.append(parent)
     return parent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..base.instant import Duration, Instant
 from ..base.limits import ADDR_BURST, ADDR_TOKEN
 from ..base.names import BlockHash, ConnId
@@ -69,6 +71,7 @@ class Peer:
         "headers_asked_since",
         "headers_wanted",
         "inbound",
+        "job",
         "left_alone",
         "low_work",
         "mempool_at",
@@ -129,19 +132,25 @@ class Peer:
         """Blocks that are being read from the store for it."""
         self.continue_at: BlockHash | None = None
         """The last hash of a full answer to ``getblocks``: asking for it calls for the next part."""
-        self.congested = False
-        self.paused = False
+        self.congested = self.paused = False
         self.paused_since = now
+        self.job: Iterator[None] | None = None
+        """A message of it that is being dealt with in steps; nothing more of it is, meanwhile."""
         self.emitted = 0
         """Bytes in effects that the driver has not taken yet."""
         self.mempool_at: Instant | None = None
         # -- gossip
         self.gossips = purpose is not None and purpose.relays
         """It is told addresses: one that we have opened to relay everything, or who has told some or asked for some."""
-        self.asked_addresses = False
-        self.answered_addresses = False
+        self.asked_addresses = self.answered_addresses = False
         self.addr_tokens = 1
         self.addr_since = now
+
+    @property
+    def waits_for_turn(self) -> bool:
+        """There is more to do for the link, and its turn is over. The end of a link waits for nothing."""
+        channel = self.channel
+        return channel.turn_over and not channel.is_closed and (channel.has_more or self.job is not None)
 
     @property
     def is_open(self) -> bool:

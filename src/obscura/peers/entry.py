@@ -47,52 +47,35 @@ class Entry:
         "tried",
     )
 
-    def __init__(
-        self,
-        address: NetAddress,
-        features: int,
-        seen: WallTime,
-        source: bytes,
-        succeeded: WallTime = NEVER,
-        failures: int = 0,
-        retry_at: WallTime = NEVER,
-        key: bytes | None = None,
-        attempted: WallTime = NEVER,
-        *,
-        saved: bool = False,
-    ) -> None:
+    def __init__(self, address: NetAddress, features: int, seen: WallTime, source: bytes) -> None:
         self.address = address
         self.features = features
         self.seen = seen
         self.source = source
-        self.succeeded = succeeded
-        self.failures = failures
-        self.retry_at = retry_at
-        self.key = key
-        self.attempted = attempted
+        self.succeeded = NEVER
+        self.failures = 0
+        self.retry_at = NEVER
+        self.key: bytes | None = None
         self.tried = False
+        self.attempted = NEVER
         self.copies: tuple[bytes, ...] = ()
         self.places: tuple[int, ...] = ()
         self.at = -1
         """Its index among those that may be told; -1 if it is not to be."""
-        self.saved = saved
+        self.saved = False
         """The store has a row of it."""
 
     @classmethod
-    def of(cls, one: AddressRecord) -> Entry:
+    def of(cls, record: AddressRecord) -> Entry:
         """An entry that stands nowhere yet, as the store knows it."""
-        return cls(
-            one.address,
-            one.features,
-            one.seen,
-            one.source,
-            one.succeeded,
-            one.failures,
-            one.retry_at,
-            one.key,
-            one.attempted,
-            saved=True,
-        )
+        entry = cls(record.address, record.features, record.seen, record.source)
+        entry.succeeded = record.succeeded
+        entry.failures = record.failures
+        entry.retry_at = record.retry_at
+        entry.key = record.key
+        entry.attempted = record.attempted
+        entry.saved = True
+        return entry
 
     def record(self, stamp: bytes) -> AddressRecord:
         """What the store is to keep. Of a named address it does not keep that gossip has told it, too. ``stamp`` is

@@ -73,9 +73,9 @@ class Table:
         """An entry takes an empty place."""
         assert self.places[place] is None, "who stood there was taken away"
         self.places[place] = entry
-        network = entry.address.network
-        for rows in (self._all, self._rows[network]):
-            rows.add(place // BUCKET_PLACES, entry)
+        bucket, network = place // BUCKET_PLACES, entry.address.network
+        self._all.add(bucket, entry)
+        self._rows[network].add(bucket, entry)
         self._taken[network] += 1
 
     def take(self, place: int) -> Entry:

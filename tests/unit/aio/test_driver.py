@@ -15,8 +15,10 @@ from aio_nodes import LOOPS, Factory, RealNode, chain, dialled, free_host, ledge
 
 from obscura.aio.clock import read_clock
 from obscura.aio.saver import ChangeSaver
+from obscura.base.digest import double_sha256
 from obscura.base.errors import BugError, LocalError, StoreError
 from obscura.base.instant import Instant, Now
+from obscura.base.limits import READS_AT_ONCE
 from obscura.base.names import ConnId
 from obscura.chain import BlockReport
 from obscura.ledgers.memory import MemoryLedger
@@ -24,7 +26,9 @@ from obscura.node import Node
 from obscura.node.effects import DialFailed, Effect, Event, LedgerAnswer, LinkClosed, Send, TipMoved
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress
+from obscura.wire.blocks import Block, GetData
 from obscura.wire.greeting import Ping, Pong
+from obscura.wire.inventory import KIND_BLOCK, InventoryItem
 
 
 def defects(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -125,6 +129,38 @@ def test_a_timer_that_always_fails_stops_the_node(factory: Factory) -> None:
 
     with pytest.raises(BugError, match="10 times in a row"):
         run(factory, main())
+
+
+@LOOPS
+def test_only_so_many_answers_of_the_store_wait_for_turns(factory: Factory) -> None:
+    async def main() -> None:
+        node = RealNode(ledger=ledger_of(1))
+        block = chain(1)[0]
+        waiting, most, gate = 0, 0, asyncio.Event()
+        give = node.driver._links.answer
+
+        async def held_back(conn: ConnId | None, given: Any) -> None:
+            nonlocal waiting, most
+            if conn is not None:
+                waiting += 1
+                most = max(most, waiting)
+                await gate.wait()
+                waiting -= 1
+            await give(conn, given)
+
+        node.driver._links.answer = held_back  # type: ignore[method-assign]
+        async with running(node), contextlib.AsyncExitStack() as stack:
+            peers = [await stack.enter_async_context(dialled(node)) for _ in range(READS_AT_ONCE + 8)]
+            for peer in peers:
+                await peer.say(GetData((InventoryItem(KIND_BLOCK, double_sha256(block[:80])),)))
+            await until(lambda: waiting == READS_AT_ONCE, "as many as may")
+            await asyncio.sleep(0.05)
+            gate.set()
+            for peer in peers:
+                assert (await peer.hear_a(Block)).data == block
+        assert most == READS_AT_ONCE
+
+    run(factory, main())
 
 
 class Unstoppable(Node):

@@ -19,7 +19,7 @@ from obscura.aio.listen import Listener, open_listener
 from obscura.aio.stream import Stream, adopt_socket
 from obscura.base.errors import ConfigError
 from obscura.base.instant import Duration, seconds
-from obscura.base.limits import JOIN_BYTES, READ_BYTES
+from obscura.base.limits import JOIN_BYTES, READ_BYTES, STRANGER_READ_BYTES
 from obscura.base.names import ConnId
 from obscura.channel.pieces import joined
 from obscura.wire.address import NetAddress, Network, parse_address
@@ -32,12 +32,14 @@ class Owner:
         self.shared_buffer = memoryview(bytearray(READ_BYTES))
         self.log: list[str] = []
         self.data = b""
+        self.sizes: list[int] = []
 
     def stream_made(self, stream: Stream) -> None:
         self.log.append("made")
 
     def stream_data(self, stream: Stream, data: bytes) -> None:
         self.data += data
+        self.sizes.append(len(data))
 
     def stream_eof(self, stream: Stream) -> None:
         self.log.append("eof")
@@ -227,6 +229,31 @@ class TestStream:
                 assert owner.data == b"early"
                 await until(lambda owner=owner: "gone" in owner.log, "the socket is closed")  # type: ignore[misc]
                 assert ("eof" in owner.log) is not reset
+            sock.close()
+
+        run(factory, main())
+
+    @LOOPS
+    def test_a_stranger_is_read_in_small_pieces(self, factory: Factory) -> None:
+        async def main() -> None:
+            sock = open_listener(free_host())
+            owner = Owner()
+            stream = await adopt_socket(owner, await connect(at(sock), seconds(5), None), STRANGER_READ_BYTES)
+            stream.adopt(ConnId(1))
+            link, _ = sock.accept()
+            link.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(link, bytes(10 * STRANGER_READ_BYTES))
+            await until(lambda: len(owner.data) == 10 * STRANGER_READ_BYTES, "all of it")
+            assert max(owner.sizes) == STRANGER_READ_BYTES
+            stream.read_most = READ_BYTES
+            for _ in range(20):
+                await loop.sock_sendall(link, bytes(10 * STRANGER_READ_BYTES))
+            await until(lambda: len(owner.data) == 210 * STRANGER_READ_BYTES, "all of it")
+            assert STRANGER_READ_BYTES < max(owner.sizes) <= READ_BYTES
+            stream.cut()
+            await until(lambda: "gone" in owner.log, "the socket is closed")
+            link.close()
             sock.close()
 
         run(factory, main())
