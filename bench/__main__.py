@@ -11,7 +11,7 @@ from pathlib import Path
 
 from obscura.aio.allocator import keep_memory
 
-from . import book, codec, floods, idle, links, relay, start, sync, transport, world
+from . import book, codec, floods, idle, links, pings, relay, start, sync, transport, world
 from .report import Table
 
 ALL: dict[str, Callable[..., Table]] = {
@@ -24,6 +24,7 @@ ALL: dict[str, Callable[..., Table]] = {
     "transport": transport.run,
     "relay": relay.run,
     "floods": floods.run,
+    "pings": pings.run,
     "book": book.run,
 }
 

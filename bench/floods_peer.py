@@ -34,6 +34,7 @@ from obscura.channel import Channel, Opened, Role
 from obscura.ledgers.memory import MemoryLedger
 from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction
 from obscura.node import Node, NodeConfig
+from obscura.node.config import NoStem
 from obscura.wire.address import parse_address
 from obscura.wire.blocks import Inv, Tx
 from obscura.wire.features import Feature, FeatureSet
@@ -63,6 +64,8 @@ def driver(connect: int | None, *, listens: bool) -> tuple[Driver, int]:
         connect=() if connect is None else (Target(parse_address(f"127.0.0.1:{connect}")),),
         allow_local=True,
         discover=False,
+        # What is looked at is the open: nothing waits for a stem peer.
+        no_stem=NoStem.NOW,
         relay_inbound_mean=seconds(_MEAN_S) if _MEAN_S else TRICKLE_INBOUND,
         relay_outbound_mean=seconds(_MEAN_S) if _MEAN_S else TRICKLE_OUTBOUND,
     )

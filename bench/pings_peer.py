@@ -75,9 +75,9 @@ class _Events:
             self.synced = time.perf_counter()
 
 
-def _peak() -> int:
+def _memory(key: str) -> int:
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(key):
             return int(line.split()[1]) * 1_024
     return 0
 
@@ -124,7 +124,8 @@ def _tell_state(driver: Driver, events: _Events) -> None:
         height=picture.height,
         sync_s=max(0.0, events.synced - events.began) if events.synced else 0.0,
         cpu=usage.ru_utime + usage.ru_stime,
-        peak=_peak(),
+        memory=_memory("VmRSS:"),
+        peak=_memory("VmHWM:"),
         bytes_in=picture.bytes_in,
         opened=events.opened,
         closed=events.closed,

@@ -89,7 +89,7 @@ def test_the_list_reveals_and_has_both_kinds() -> None:
     ban(driver, subject="203.0.113.7")
     assert [(row["subject"], row["kind"], row["left_s"]) for row in requests.listing(driver, NOW)] == [
         ("203.0.113.7/32", "operator", DAY),
-        ("2001:db8::/64", "discouraged", DAY),
+        ("2001:db8::7/128", "discouraged", DAY),
     ]
     assert requests.listing(driver, WallTime(NOW + 2 * DAY))[0]["left_s"] == 0, "a clock that jumps between two reads"
 
