@@ -25,7 +25,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
 from typing import Any
@@ -96,23 +96,26 @@ def trace(run: Callable[[bytes], None], data: bytes) -> set[Step]:
     return {(*step, min(count.bit_length(), 5)) for step, count in counts.items()}
 
 
-def entered(run: Callable[[bytes], None], inputs: list[bytes]) -> set[str]:
-    """The functions of the product that inputs get into, as ``channel.channel.Channel.send``."""
-    codes: set[CodeType] = set()
+def missed(run: Callable[[bytes], None], inputs: list[bytes], wanted: Collection[str]) -> set[str]:
+    """Run all inputs; which of the product's functions, as ``channel.channel.Channel.send``, none of them gets into."""
+    left = set(wanted)
+    seen: set[CodeType] = set()
 
     def enter(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call":
-            codes.add(frame.f_code)
+        if frame.f_code not in seen:
+            seen.add(frame.f_code)
+            left.discard(qualified(frame.f_code) or "")
 
-    before = sys.getprofile()
+    before = sys.gettrace()
     try:
-        for data in inputs:
-            # Set anew each time: an input that exhausts the stack switches it off.
-            sys.setprofile(enter)
+        for data in sorted(inputs, key=len, reverse=True):
+            # Set anew each time: an input that exhausts the stack switches it off. Not longer than it is of use: it
+            # makes everything several times slower.
+            sys.settrace(enter if left else before)
             run(data)
     finally:
-        sys.setprofile(before)
-    return {name for code in codes if (name := qualified(code)) is not None}
+        sys.settrace(before)
+    return left
 
 
 def qualified(code: CodeType) -> str | None:

@@ -23,6 +23,7 @@ from obscura.base.limits import (
     SMALL_IN_FLIGHT,
     TOKENS_BURST,
     TOKENS_PER_SECOND,
+    TOKENS_REST,
 )
 from obscura.base.names import NULL_HASH, BlockHash, ConnId
 from obscura.base.randomness import Chance
@@ -411,7 +412,7 @@ class AccountsMachine(RuleBasedStateMachine):
         self.now = START
         self.budget, self.bucket, self.alive = FaultBudget(START), TokenBucket(START), Keepalive(START)
         self.points, self.forgiven_at = 0, START
-        self.level = TOKENS_BURST * MICROSECONDS
+        self.level, self.resting = TOKENS_BURST * MICROSECONDS, False
         self.sent: tuple[int, Instant] | None = None
         self.due = START
 
@@ -434,7 +435,14 @@ class AccountsMachine(RuleBasedStateMachine):
     def pay(self, tokens: int) -> None:
         self.bucket.take(tokens, self.now)
         self.level -= tokens * MICROSECONDS
-        assert self.bucket.wait(self.now) == max(0, -(self.level // TOKENS_PER_SECOND))
+        self.look()
+
+    @rule()
+    def look(self) -> None:
+        # Who has gone below zero rests until the bucket holds what comes in TOKENS_REST.
+        enough = TOKENS_PER_SECOND * TOKENS_REST
+        self.resting = self.level < enough if self.resting else self.level < 0
+        assert self.bucket.wait(self.now) == (-((self.level - enough) // TOKENS_PER_SECOND) if self.resting else 0)
 
     @rule(right=st.booleans())
     def pong(self, right: bool) -> None:

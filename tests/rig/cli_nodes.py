@@ -22,7 +22,9 @@ GENESIS = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
 
 def environment() -> dict[str, str]:
     """Our own, without settings that the person who runs the tests may have."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("OBSCURA_")} | {"COLUMNS": "200"}
+    # Without compiled files each process compiles the package anew, which takes as long as what most of them are for.
+    left_out = ("OBSCURA_", "PYTHONDONTWRITEBYTECODE")
+    return {key: value for key, value in os.environ.items() if not key.startswith(left_out)} | {"COLUMNS": "200"}
 
 
 def obscura(*arguments: object, timeout: float = 60) -> subprocess.CompletedProcess[str]:

@@ -117,6 +117,8 @@ def judge(kind: type[Flooder], honest: int) -> None:
     assert flooded.memory <= MEMPOOL_BYTES
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_flood_of_conflicts() -> None:
     judge(Conflicts, honest=15)
 

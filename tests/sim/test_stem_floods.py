@@ -132,6 +132,8 @@ def judge(kind: type[Flooder], honest: int) -> None:
     assert flooded.flood_passed <= 2 * (STEM_OUT_TIME / 150 * flooded.span_s + 1_000)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_flood_that_pays() -> None:
     judge(by_stem(Paying), honest=10)
 

@@ -3,6 +3,9 @@
 Without one of those a block cannot be stored, and the node would have to end: anybody could stop it by connecting often
 enough. So the system's limit is raised as far as it goes. If it is still too low, fewer connections may wait for their
 handshake, and then there are fewer inbound slots.
+
+Each class of networks has slots and a lobby of its own (:mod:`obscura.node.inbound`). At an IPv4 address one class
+arrives; at an IPv6 address it can be two, as CJDNS's are IPv6 addresses (fc00::/8).
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Final
 
 from ..base.errors import ConfigError
 from ..base.limits import FD_RESERVE, LOBBY_LINKS, LOBBY_PER_GROUP
+from ..wire.address import Network
 from .settings import Settings
 
 log = logging.getLogger("obscura")
@@ -23,14 +27,17 @@ _UNLIMITED: Final = 1 << 20
 
 
 def fitted(settings: Settings) -> tuple[Settings, int]:
-    """``settings`` with no more inbound slots than there are descriptors for, and how many connections may wait for
-    their handshake: LOBBY_LINKS, or what is left, but one network group's at least (those few the reserve can bear).
+    """``settings`` with no more inbound slots than there are descriptors for, and how many connections of a class may
+    wait for their handshake: LOBBY_LINKS, or what is left, but one network group's at least (those few the reserve can
+    bear).
 
     Raises:
         ConfigError: the limit is too low for a node without any.
     """
     own = FD_RESERVE + settings.outbound + len(settings.peers())
-    wanted = own + settings.inbound + LOBBY_LINKS
+    listening = settings.listen_address()
+    classes = 2 if listening is not None and listening.network in (Network.IPV6, Network.CJDNS) else 1
+    wanted = own + classes * (settings.inbound + LOBBY_LINKS)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft, hard = (_UNLIMITED if one == resource.RLIM_INFINITY else one for one in limits)
     if soft < wanted:
@@ -41,8 +48,9 @@ def fitted(settings: Settings) -> tuple[Settings, int]:
     if soft < own:
         msg = f"{soft} open files are allowed here (ulimit -n), a node needs {own}, and one more for each inbound link"
         raise ConfigError(msg)
-    if soft >= own + settings.inbound:
-        return settings, max(LOBBY_PER_GROUP, soft - own - settings.inbound)
-    text = f"{soft} open files are allowed (ulimit -n): {soft - own} inbound links instead of {settings.inbound}"
+    each = (soft - own) // classes
+    if each >= settings.inbound:
+        return settings, max(LOBBY_PER_GROUP, each - settings.inbound)
+    text = f"{soft} open files are allowed (ulimit -n): {each} inbound links instead of {settings.inbound}"
     log.warning("few-descriptors", extra={"values": {"text": text}})
-    return replace(settings, inbound=soft - own), LOBBY_PER_GROUP
+    return replace(settings, inbound=each), LOBBY_PER_GROUP

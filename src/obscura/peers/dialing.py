@@ -5,7 +5,8 @@ slots, one link for each network group, whatever others have opened to us:
 
 * *anchors*: where the last run had block-only links, first of all; nobody can have put them there since.
 * *full* links relay everything. A class of networks that is reachable and has none comes first, every other time.
-* *blocks* links carry blocks alone, so that neither addresses nor transactions show that they are there.
+* *blocks* links carry blocks alone, so that neither addresses nor transactions show that they are there. They go to
+  addresses of the tried table where it has any: who fills the new one with his own does not get these as well.
 * With all slots full, now and then: a *feeler*, which only looks whether an address of the new table answers (or one
   that stands in the way of another in the tried table); one more blocks link, to compare what is known there with what
   we know; one more full link, to a class that has none, or because our tip has not moved for long. What is one too many
@@ -223,6 +224,8 @@ class Dialer:
         if wanted is None:
             lacking = self._lacking(situation) if purpose is Purpose.FULL and self._chance.below(2) else ()
             picked = self._book.pick(now.wall, usable, networks=lacking) if lacking else None
+            if picked is None and purpose is Purpose.BLOCKS and self._policy.defences.tried_blocks:
+                picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach)
             if picked is None:
                 picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
             wanted = None if picked is None else Wanted(picked, purpose)
@@ -250,7 +253,8 @@ class Dialer:
             self._blocks_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
             if not self._extra(situation, Purpose.BLOCKS):
                 purpose = Purpose.BLOCKS
-                picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
+                tried = True if self._policy.defences.tried_blocks else None
+                picked = self._book.pick(now.wall, usable, tried=tried, networks=self._policy.reach)
         return self._feel(now, situation) if picked is None else Wanted(picked, purpose)
 
     def _feel(self, now: Now, situation: Situation) -> Wanted | None:

@@ -59,6 +59,18 @@ def test_a_low_one_costs_inbound_slots(limits: list[int], left: int) -> None:
     assert limits[0] == OWN + left
 
 
+@pytest.mark.parametrize(("listen", "classes"), [("0.0.0.0:5", 1), ("[::]:5", 2), ("[fc00::1]:5", 2)])
+def test_each_class_that_may_come_has_its_own(limits: list[int], listen: str, classes: int) -> None:
+    settings = Settings(connect=("1.2.3.4:5",), listen=listen)
+    limits[:] = [20, 100_000]
+    assert fitted(settings) == (settings, LOBBY_LINKS)
+    assert limits[0] == OWN + classes * (114 + LOBBY_LINKS)
+    limits[:] = [20, OWN + classes * (114 + 20)]
+    assert fitted(settings) == (settings, 20)
+    limits[:] = [20, OWN + classes * 7]
+    assert fitted(settings)[0].inbound == 7
+
+
 def test_too_low_a_one_is_refused(limits: list[int]) -> None:
     limits[:] = [20, OWN - 1]
     with pytest.raises(ConfigError, match=f"{OWN - 1} open files are allowed.*needs {OWN}"):

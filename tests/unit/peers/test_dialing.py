@@ -321,10 +321,36 @@ class TestBesides:
 
     def test_one_more_for_blocks_now_and_then(self) -> None:
         stage = self.full(defences=Defences(feelers=False))
+        for number in range(60):
+            stage.book.succeeded(address(number), WALL)
         made = stage.run(20 * EXTRA_MEAN)
         assert [one.purpose for one in made] == [BLOCKS]
         stage.drop(BLOCKS)
         assert [one.purpose for one in stage.run(20 * EXTRA_MEAN)] == [BLOCKS]
+
+    def test_links_for_blocks_go_to_tried_addresses(self) -> None:
+        stage, tried = Stage(known=120, defences=Defences(feelers=False), full=2), set(range(0, 120, 12))
+        for number in tried:
+            stage.book.succeeded(address(number), WALL)
+        met = []
+        for _ in range(200):
+            met += [one.address for one in stage.run(EXTRA_MEAN) if one.purpose is BLOCKS]
+            stage.links = [one for one in stage.links if one.purpose is not BLOCKS]
+        assert len(met) > 100
+        assert set(met) <= {address(number) for number in tried}
+
+    def test_without_tried_addresses_slots_for_blocks_take_new_ones_and_nothing_is_compared(self) -> None:
+        stage = self.full(defences=Defences(feelers=False))
+        assert stage.run(20 * EXTRA_MEAN) == []
+
+    def test_without_the_defence_links_for_blocks_go_anywhere(self) -> None:
+        stage = Stage(known=120, defences=Defences(feelers=False, tried_blocks=False), full=2)
+        stage.book.succeeded(address(0), WALL)
+        met = set()
+        for _ in range(50):
+            met |= {one.address for one in stage.run(EXTRA_MEAN) if one.purpose is BLOCKS}
+            stage.links = [one for one in stage.links if one.purpose is not BLOCKS]
+        assert len(met) > 20
 
     def test_one_more_while_the_tip_is_stale(self) -> None:
         stage = self.full(defences=Defences(feelers=False), blocks=2)
