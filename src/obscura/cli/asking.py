@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..control.client import NoNodeError, ask
+from .columns import columns
 from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, peer_text
 
 _STOP_S = 10
@@ -63,24 +64,23 @@ def peers(
         for row in rows:
             typer.echo(f"{row['address']}  {row['session'] if row['encrypted'] else 'in clear'}")
         return
-    table = Table()
-    for column in ("address", "way", "link", "state", "height", "ping", "in", "out", "agent"):
-        table.add_column(column, no_wrap=column != "agent", overflow="ellipsis")
+    shown = [("address", "way", "link", "state", "height", "ping", "in", "out", "agent")]
     for row in rows:
-        ping = "-" if row["ping_ms"] is None else f"{row['ping_ms']:.1f} ms"
-        table.add_row(
-            row["address"],
-            "in" if row["inbound"] else _WAYS.get(row["purpose"], "out"),
-            row["transport"] if row["encrypted"] else "clear",
-            row["state"],
-            str(max(row["known_height"], row["claimed_height"])),
-            ping,
-            show_bytes(row["bytes_in"]),
-            show_bytes(row["bytes_out"]),
-            # A peer chose this text: only what can be shown safely is shown.
-            "".join(char if char.isprintable() else "?" for char in row["user_agent"])[:40].replace("[", "("),
+        shown.append(
+            (
+                row["address"],
+                "in" if row["inbound"] else _WAYS.get(row["purpose"], "out"),
+                row["transport"] if row["encrypted"] else "clear",
+                row["state"],
+                str(max(row["known_height"], row["claimed_height"])),
+                "-" if row["ping_ms"] is None else f"{row['ping_ms']:.1f} ms",
+                show_bytes(row["bytes_in"]),
+                show_bytes(row["bytes_out"]),
+                # A peer chose this text: only what can be shown safely is shown.
+                "".join(char if char.isprintable() else "?" for char in row["user_agent"])[:40],
+            )
         )
-    Console(highlight=False).print(table)
+    typer.echo(columns(shown))
 
 
 def add(

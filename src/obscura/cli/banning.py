@@ -12,6 +12,7 @@ from ..base.errors import ConfigError, LocalError
 from ..control.client import ask
 from ..peers.bans import parse_subject
 from ..wire.address import AddressError
+from .columns import columns
 from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, peer_text
 
 _HOUR_S = 3_600
@@ -91,10 +92,7 @@ def bans(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False) 
         ends = row["until"] is not None
         until, left = (_moment(row["until"]), _span(row["left_s"])) if ends else ("obscura unban", "-")
         shown.append((row["subject"], row["kind"], until, left))
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for line in shown:
-        # Not a table of the terminal's width: an onion host that is cut off cannot be given to obscura unban.
-        typer.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    typer.echo(columns(shown))
 
 
 def _canonical(argument: str) -> str:

@@ -7,13 +7,12 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ..base.errors import ConfigError
 from ..base.limits import TX_BYTES
 from ..control.client import RefusedError, ask
 from .asking import show_bytes
+from .columns import columns
 from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, is_elsewhere, read_elsewhere
 
 _TEXT_BYTES = 2 * TX_BYTES + 2
@@ -102,15 +101,12 @@ def mempool(
         f"{answer['own']} of them your own; least fee {answer['floor']} satoshis for 1,000 vB"
     )
     if every and answer["transactions"]:
-        table = Table()
-        for column in ("id", "vB", "fee", "for 1,000 vB", "age", ""):
-            table.add_column(column, no_wrap=True)
-        for row in answer["transactions"]:
-            mark = "own" if row["own"] else ""
-            figures = (row["size"], row["fee"], row["rate"], f"{row['age_s']} s")
-            table.add_row(row["txid"], *map(str, figures), mark)
         # Ids are to be copied whole, however narrow the terminal.
-        Console(highlight=False, width=max(120, Console().width)).print(table)
+        shown = [("id", "vB", "fee", "for 1,000 vB", "age", "")]
+        for row in answer["transactions"]:
+            figures = (row["size"], row["fee"], row["rate"], f"{row['age_s']} s")
+            shown.append((row["txid"], *map(str, figures), "own" if row["own"] else ""))
+        typer.echo(columns(shown))
 
 
 def transaction_text(argument: str) -> str:
