@@ -16,13 +16,25 @@ CORPUS_BYTES = 1_000_000
 """What the repository carries at most, over all targets."""
 
 
-@pytest.mark.parametrize("name", rig.NAMES)
+LONG = "node"
+"""Each of its inputs is a whole life of a node."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == LONG else name for name in rig.NAMES]
+)
 def test_replay(name: str) -> None:
     target = rig.load(name)
     inputs = rig.kept(name)
     assert inputs, f"no kept inputs: scripts/fuzz.py --target {name} --keep"
     missed = rig.missed(target.run, inputs, target.REACHES)
     assert not missed, f"the kept inputs of {name} no longer get into {sorted(missed)}"
+
+
+def test_replay_of_some_long_ones() -> None:
+    target = rig.load(LONG)
+    for data in rig.kept(LONG)[::5]:
+        target.run(data)
 
 
 @pytest.mark.parametrize("name", rig.NAMES)

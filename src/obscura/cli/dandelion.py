@@ -7,28 +7,24 @@ The laboratory is imported where it is needed: it takes a tenth of a second, and
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..base.errors import StoreError
 from ..base.instant import MICROSECONDS, seconds
 from ..base.limits import STEM_DIFFUSERS
 from .options import JsonOption
+from .working import JobsOption, SeedOption, working
 
 if TYPE_CHECKING:
     from ..lab.findings import Finding
     from ..lab.statistics import Estimate
-    from ..lab.workers import Workers
 
 EXIT_OUTSIDE: Final = 13
 _NODES: Final = 1_000
@@ -36,10 +32,6 @@ _NODES_MOST: Final = 100_000
 _HOPS: Final = (0.3, 0.1)  # seconds: what embargoes are made for, and a fast network
 _ESTIMATE_HEAD: Final = ("measure", "mean", "SE")
 
-SeedOption = Annotated[int, typer.Option(min=0, help="Draws everything.")]
-JobsOption = Annotated[
-    int, typer.Option(min=0, max=1_024, help="Processes; 0: one a core. No number depends on it.", show_default=False)
-]
 NodesOption = Annotated[int, typer.Option(min=10, max=_NODES_MOST, help="Honest ones and spies.")]
 SpiesOption = Annotated[float, typer.Option(help="Share of spies among all nodes, from 0 to below 1.")]
 DiffusersOption = Annotated[float, typer.Option(help="Share of nodes that spread what others stem, from 0 to 1.")]
@@ -77,7 +69,7 @@ def reproduce(
     _check_files(html, csv)
     started = time.monotonic()
     found: list[Finding] = []
-    with _workers(seed, jobs, quiet=as_json) as (workers, about):
+    with working(seed, jobs, quiet=as_json) as (workers, about):
         for number in numbers:
             row = experiments.ROWS[number]
             about(f"row {number}: {(row.__doc__ or '').partition(':')[0]}")
@@ -128,7 +120,7 @@ def run(
 
     setup = attacks.Setup(topology, rule, spies, nodes, diffusers)
     _check_files(html)
-    with _workers(seed, jobs, quiet=as_json) as (workers, about):
+    with working(seed, jobs, quiet=as_json) as (workers, about):
         about(str(setup))
         (outcomes,) = workers.each(attacks.attack, [setup], graphs)
     values = _estimates(attacks.Outcome._fields, outcomes)
@@ -179,7 +171,7 @@ def blackhole(
     else:
         measures = ("early", "looped")
         holes = {f"hops of {hop:g} s": Hole(setup, seconds(hop), restems=True) for hop in _HOPS}
-    with _workers(seed, jobs, quiet=as_json) as (workers, about):
+    with working(seed, jobs, quiet=as_json) as (workers, about):
         about("swallowing" if spies else "nobody swallows")
         results = workers.each(swallow, list(holes.values()), graphs)
     found = {name: _estimates(measures, one) for name, one in zip(holes, results, strict=True)}
@@ -217,7 +209,7 @@ def whole(
     from ..lab.whole import WholeOutcome, WholeSetup, play
 
     setup = WholeSetup(nodes, spies, diffusers, swallow)
-    with _workers(seed, jobs, quiet=as_json) as (workers, about):
+    with working(seed, jobs, quiet=as_json) as (workers, about):
         about("whole nodes")
         (outcomes,) = workers.each(play, [setup], worlds)
     values = _estimates(WholeOutcome._fields, outcomes)
@@ -227,23 +219,6 @@ def whole(
         return
     how = "spies that swallow stems" if swallow else "spies that do as all do"
     _print(f"4-regular, q={diffusers:g}, p={spies:g}, {how}: {nodes} whole nodes, {worlds} worlds, seed {seed}", values)
-
-
-@contextlib.contextmanager
-def _workers(seed: int, jobs: int, *, quiet: bool) -> Iterator[tuple[Workers, Callable[[str], None]]]:
-    """Workers, and how to say what they are about: with a bar on standard error if that is a terminal."""
-    from ..lab.workers import Workers
-
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-
-        def about(text: str) -> None:
-            bar.update(task, description=text, completed=0.0)
-
-        with Workers(seed, jobs or os.cpu_count() or 1, lambda share: bar.update(task, completed=share)) as workers:
-            yield workers, about
 
 
 def _estimates(measures: Sequence[str], results: Sequence[Any]) -> dict[str, Estimate]:
