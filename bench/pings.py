@@ -1,9 +1,9 @@
 """(j) An honest peer's ping while twenty links flood, and the chain that a node syncs meanwhile.
 
 Real processes: the victim; a pinger with a veiled link to it; a source of blocks, from which the victim syncs while it
-is flooded; the flooders, which are nice, as they would not share the victim's machine. The machine has two cores for
-all of them. The idle ping is measured at each victim before its flood, and pooled. ``away`` is the same for a peer in
-another town: 20 ms are added to both.
+is flooded; and one with all the flooders, which has a core when nobody else wants it, as they would not share the
+victim's machine. The machine has two cores for all of them. The idle ping is measured at each victim before its flood,
+and pooled. ``away`` is the same for a peer in another town: 20 ms are added to both.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Its links come from network groups of their own and do what the protocol allows, or forbids, as fast as the node takes
 it. A link that is closed is opened anew at once. What is sent is made beforehand, but for the encryption. The process
-is nice: a flooder's own machine would not take the node's core.
+has a core when nobody else wants it: a flooder's own machine would not take the node's.
 
 Each second a line of JSON says what was done so far: ``opened`` links, ``sent`` bytes (all in the last kind of
 ``KINDS``, nothing but handshakes).
@@ -38,7 +38,6 @@ from obscura.wire.registry import Message, encode_message
 
 from .pings_veil import BASE, Veil, grown
 
-NICE: Final = 10
 _CHUNK: Final = 262_144
 
 
@@ -285,5 +284,5 @@ async def _run(kind: str, host: str, port: int, links: int) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(NICE)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     uvloop.run(_run(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

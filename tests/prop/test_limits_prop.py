@@ -720,6 +720,7 @@ UNBOUNDING = {
     "NOTFOUND_ITEMS": "of a message that we would send: a portion of a getdata has fewer",
     "TURN_TIME": "work before the loop looks at its sockets: tests/unit/aio/test_fair.py",
     "SLICE_TIME": "as TURN_TIME",
+    "IDLE_CREDIT": "as TURN_TIME",
     "SWITCH_INTERVAL": "a setting of the interpreter: tests/unit/aio/test_interpreter.py",
     "DIALLED_WEIGHT": "a share of time: tests/unit/aio/test_fair.py",
     "STRANGERS_WEIGHT": "as DIALLED_WEIGHT",

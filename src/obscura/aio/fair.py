@@ -9,6 +9,8 @@ floods waits for itself, and an honest link's ping waits for one slice of anothe
   reads, tiny messages by a kilobyte. What a slice can cost beyond that is bounded by the node, which ends a link's turn
   by its prices (limits: TURN_TOKENS) and says that there is more to do.
 - After TURN_TIME the event loop looks at sockets and timers again.
+- Who needs less than its share saves up to IDLE_CREDIT of it, so that an answer which was dear for once (what others
+  have waiting is written with it) does not make its next one wait until all the others have had as much.
 - Not all that a link costs comes with its bytes: the ledger's answers to its requests, and its congestion's end, are
   inputs here too, before its bytes. What is written for it is on its account as well.
 - Links that we have dialled weigh DIALLED_WEIGHT: they bring our chain, and nobody else can make himself one of them.
@@ -32,6 +34,7 @@ from typing import Final, Protocol, TypeAlias
 from ..base.instant import Now
 from ..base.limits import (
     DIALLED_WEIGHT,
+    IDLE_CREDIT,
     READ_BYTES,
     SLICE_BYTES,
     SLICE_LEAST,
@@ -201,7 +204,7 @@ class Turns:
         self._flush = flush
         self._soon = soon
         self._clock = clock
-        self._shares = Shares(SLICE_TIME * _NS)
+        self._shares = Shares(IDLE_CREDIT * _NS)
         self._shares.open(STRANGERS, STRANGERS_WEIGHT)
         self._lines: dict[ConnId, _Line] = {}
         self._strangers: dict[ConnId, None] = {}

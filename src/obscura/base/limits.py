@@ -136,6 +136,9 @@ SWITCH_INTERVAL: Final = _span(
     "SWITCH_INTERVAL", 0.0005, "a thread that computes keeps the loop waiting so long: a tenth of what is usual"
 )
 SLICE_TIME: Final = _span("SLICE_TIME", 0.0005, "of one link's turn, as its own bytes before let expect")
+IDLE_CREDIT: Final = _span(
+    "IDLE_CREDIT", 0.005, "of the loop's time that a link which was idle is ahead of others: some dear answers to pings"
+)
 SLICE_LEAST: Final = _limit("SLICE_LEAST", 1_024, "bytes", "in a turn, however costly they are: a call costs 50 µs")
 SLICE_BYTES: Final = _limit("SLICE_BYTES", 16_384, "bytes", "in a link's first turn: 2 ms of the smallest messages")
 DIALLED_WEIGHT: Final = _limit(

@@ -32,7 +32,8 @@ def knock(state: NodeState, peer: Peer, now: Now) -> None:
 
 
 def answer_due(state: NodeState, now: Now) -> None:
-    """Answer whom the rations and the guard allow, in the order of their turns."""
+    """Answer one of those whom the rations and the guard allow, whose turn it is. The next one soon: links must not
+    wait for a crowd that has come at once."""
     while state.door.knocking and not _guard_is_busy(state):
         conn, group = state.door.knocking.first()
         peer = state.peers.get(conn)
@@ -40,12 +41,14 @@ def answer_due(state: NodeState, now: Now) -> None:
             state.door.knocking.leave(conn)
             continue
         fresh = state.door.knocking.is_fresh(group, now.mono)
-        if not state.door.rations.take(now.mono, fresh=fresh):
+        if state.door.rations.take(now.mono, fresh=fresh):
+            state.door.knocking.leave(conn)
+            _answer(state, peer, now)
+            state.wake(conn)
+            state.timers.set(("knock", 0), now.mono)
+        else:
             state.timers.set(("knock", 0), state.door.rations.next_at())
-            return
-        state.door.knocking.leave(conn)
-        _answer(state, peer, now)
-        state.wake(conn)
+        return
 
 
 def admitted(state: NodeState, conn: ConnId, *, new: bool, trouble: str, now: Now) -> None:

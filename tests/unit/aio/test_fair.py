@@ -443,6 +443,22 @@ class TestTurns:
             in_front = stage.log[: stage.log.index((honest, bytes(60)))]
             assert sum(100 * len(data) for _, data in in_front) <= 2 * SLICE_TIME * 1_000  # type: ignore[arg-type]
 
+    def test_one_dear_answer_does_not_make_the_next_one_wait_for_all_others(self) -> None:
+        """What a light link has not used lately pays for it."""
+        stage = Stage(cost=lambda name, data: 100 * len(data))
+        for number in range(1, 21):
+            stage.turns.put(stage.open(number), bytes(READ_BYTES))
+        honest = stage.open(99)
+        for _ in range(200):
+            stage.step()
+        stage.turns.charge(honest, 4 * MS)
+        stage.log.clear()
+        stage.turns.put(honest, bytes(60))
+        while (honest, bytes(60)) not in stage.log:
+            stage.step()
+        in_front = stage.log[: stage.log.index((honest, bytes(60)))]
+        assert sum(100 * len(data) for _, data in in_front) <= 2 * SLICE_TIME * 1_000  # type: ignore[arg-type]
+
     def test_strangers_share_one_account(self) -> None:
         stage = Stage(cost=lambda name, data: SLICE_TIME * 1_000)
         known = [stage.open(number) for number in (1, 2)]

@@ -9,7 +9,7 @@ from veil import STATIC, SeededKeys, secure_channel
 from veiled_node import OTHER, START, WALL, Rig, address, opened
 
 from obscura.base.errors import BugError
-from obscura.base.instant import Duration, Now, seconds
+from obscura.base.instant import Duration, Now, after, seconds
 from obscura.base.limits import (
     HANDSHAKE_TIMEOUT,
     HANDSHAKES_BURST,
@@ -180,6 +180,21 @@ class TestRations:
         rig.run(Duration(3 * 1_000_000 // HANDSHAKES_PER_SECOND))
         late = [one.conn for one in rig.effects if isinstance(one, Send)]
         assert list(dict.fromkeys(late)) == waiting, "in their order"
+
+    def test_of_a_crowd_one_is_answered_in_each_turn_of_the_loop(self) -> None:
+        """An answer costs a millisecond, and links are served between two."""
+        rig = Rig()
+        for number in range(HANDSHAKES_BURST + 5):
+            rig.give(rig.accept(number % 250, group=number % 50), Chance.from_seed(number).take_bytes(40))
+        rig.now = Now(after(rig.now.mono, seconds(1)), rig.now.wall)
+        for _ in range(5):
+            rig.effects.clear()
+            rig.node.handle_deadline(rig.now)
+            rig.drain()
+            assert len({one.conn for one in rig.effects if isinstance(one, Send)}) == 1
+            deadline = rig.node.next_deadline()
+            assert deadline is not None
+            assert deadline <= rig.now.mono, "and the next one at once"
 
 
 class TestKeyed:
