@@ -27,8 +27,9 @@ class Defences:
     """Only links that we opened say that an address is good. Off: inbound ones say it too (Monero, until 2025)."""
     block_only: bool = True
     """Two outbound links that carry blocks alone, so that gossip does not show them."""
-    tried_blocks: bool = True
-    """Block-only links go to addresses of the tried table where it has any. Off: to those of either table."""
+    tried_first: bool = True
+    """Block-only links, and half of the full ones, go to addresses of the tried table where it has any. Off: a coin
+    decides between the tables."""
     eviction: bool = True
     """A full node lets a newcomer in at the cost of the link with least to say for itself. Off: newcomers are
     refused."""

@@ -5,8 +5,9 @@ slots, one link for each network group, whatever others have opened to us:
 
 * *anchors*: where the last run had block-only links, first of all; nobody can have put them there since.
 * *full* links relay everything. A class of networks that is reachable and has none comes first, every other time.
-* *blocks* links carry blocks alone, so that neither addresses nor transactions show that they are there. They go to
-  addresses of the tried table where it has any: who fills the new one with his own does not get these as well.
+* *blocks* links carry blocks alone, so that neither addresses nor transactions show that they are there.
+* Of full links, half go to addresses of the tried table, and of blocks links all, where it has any: who fills the new
+  one with his own, and never hangs up, does not get these as well.
 * With all slots full, now and then: a *feeler*, which only looks whether an address of the new table answers (or one
   that stands in the way of another in the tried table); one more blocks link, to compare what is known there with what
   we know; one more full link, to a class that has none, or because our tip has not moved for long. What is one too many
@@ -144,6 +145,8 @@ class Dialer:
         self._chance = chance
         self._named: dict[NetAddress, _Named] = {}
         self._anchors = list(anchors) if policy.defences.anchors else []
+        self._unproven: dict[NetAddress, None] = {}
+        """Dials and links to addresses that were of the new table when they were picked."""
         self._next_pick = now
         self._empty = False
         """The last look for a free slot has found nothing."""
@@ -192,6 +195,9 @@ class Dialer:
         self._book.resolve(now.wall, situation.reached)
         wanted = self._for_slots(now, situation) or self._besides(now, situation)
         if wanted is not None:
+            known = self._book.get(wanted.address)
+            if known is None or not known.tried:
+                self._unproven[wanted.address] = None
             self._book.attempted(wanted.address, now.wall)
             chosen.append(wanted)
         return chosen
@@ -224,7 +230,7 @@ class Dialer:
         if wanted is None:
             lacking = self._lacking(situation) if purpose is Purpose.FULL and self._chance.below(2) else ()
             picked = self._book.pick(now.wall, usable, networks=lacking) if lacking else None
-            if picked is None and purpose is Purpose.BLOCKS and self._policy.defences.tried_blocks:
+            if picked is None and self._wants_tried(purpose, situation):
                 picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach)
             if picked is None:
                 picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
@@ -234,6 +240,15 @@ class Dialer:
             # Nothing is ready: waits end after seconds at the soonest, so looking more often wakes us for nothing.
             self._next_pick = after(now.mono, Duration(10 * DIAL_INTERVAL))
         return wanted
+
+    def _wants_tried(self, purpose: Purpose, situation: Situation) -> bool:
+        """Whether a slot is for an address of the tried table."""
+        if not self._policy.defences.tried_first:
+            return False
+        if purpose is Purpose.BLOCKS:
+            return True
+        full = [one.address for one in situation.outbound if one.purpose is Purpose.FULL]
+        return 2 * sum(address in self._unproven for address in full) >= self._policy.full
 
     def _besides(self, now: Now, situation: Situation) -> Wanted | None:
         """A dial beyond the slots, when there is no other one to be made."""
@@ -253,7 +268,7 @@ class Dialer:
             self._blocks_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
             if not self._extra(situation, Purpose.BLOCKS):
                 purpose = Purpose.BLOCKS
-                tried = True if self._policy.defences.tried_blocks else None
+                tried = True if self._policy.defences.tried_first else None
                 picked = self._book.pick(now.wall, usable, tried=tried, networks=self._policy.reach)
         return self._feel(now, situation) if picked is None else Wanted(picked, purpose)
 
@@ -348,6 +363,7 @@ class Dialer:
         Returns:
             The wait before the next dial.
         """
+        self._unproven.pop(address, None)
         state = self._named.get(address)
         if lived >= STEADY_LINK:
             self._book.lasted(address)
@@ -366,6 +382,7 @@ class Dialer:
 
     def other_network(self, address: NetAddress, now: Now) -> None:
         """This address serves another chain, or is ourselves: leave it for 24 h (design §3.1)."""
+        self._unproven.pop(address, None)
         self._book.avoid(address, WallTime(now.wall + OTHER_NETWORK_WAIT))
         state = self._named.get(address)
         if state is not None:

@@ -183,15 +183,16 @@ def calls(of: Callable[[], object]) -> int:
 
 
 def test_a_look_costs_the_same_among_many() -> None:
-    bans = Bans()
+    bans, where = Bans(), parse_address("9.9.9.9:1")
+    bans.is_banned(where, NOW)  # what is looked up once in a process is found now
     steps = []
     for number in range(2_000):
         bans.ban(subject_of(ipv4(number << 16)), None, NOW)
         if number in (0, 1_999):
-            steps.append(calls(lambda: bans.is_banned(parse_address("9.9.9.9:1"), NOW)))
+            steps.append(calls(lambda: bans.is_banned(where, NOW)))
     assert steps[0] == steps[1]
     bans.ban(parse_subject("172.16.0.0/12"), None, NOW)
-    assert calls(lambda: bans.is_banned(parse_address("9.9.9.9:1"), NOW)) > steps[0], "one more length, more steps"
+    assert calls(lambda: bans.is_banned(where, NOW)) > steps[0], "one more length, more steps"
 
 
 def test_what_is_discouraged() -> None:

@@ -339,12 +339,47 @@ class TestBesides:
         assert len(met) > 100
         assert set(met) <= {address(number) for number in tried}
 
+    def test_at_most_half_of_full_links_go_to_new_addresses(self) -> None:
+        stage = Stage(known=120, defences=Defences(feelers=False), blocks=0)
+        tried = set(range(0, 120, 6))
+        for number in tried:
+            stage.book.succeeded(address(number), WALL)
+        proven = {address(number) for number in tried}
+        for _ in range(100):
+            stage.run(seconds(20))
+            assert stage.count(FULL) == 8
+            assert sum(one.address not in proven for one in stage.links) <= 4
+            # Only links to tried addresses end: whoever was new stays, and has half of them for good.
+            leaving = next((one for one in stage.links if one.address in proven), None)
+            assert leaving is not None
+            stage.links.remove(leaving)
+            stage.dialer.ended(leaving.address, STEADY_LINK, stage.now)
+
+    def test_without_the_defence_new_addresses_get_more_and_more(self) -> None:
+        stage = Stage(known=120, defences=Defences(feelers=False, tried_first=False), blocks=0)
+        proven = {address(number) for number in range(0, 120, 6)}
+        for one in proven:
+            stage.book.succeeded(one, WALL)
+        stage.run(seconds(20))
+        for _ in range(100):
+            leaving = next((one for one in stage.links if one.address in proven), None)
+            if leaving is None:
+                break
+            stage.links.remove(leaving)
+            stage.dialer.ended(leaving.address, STEADY_LINK, stage.now)
+            stage.run(seconds(20))
+        assert not any(one.address in proven for one in stage.links)
+
+    def test_where_nothing_was_tried_all_slots_are_filled(self) -> None:
+        stage = self.full(defences=Defences(feelers=False))
+        assert stage.count(FULL) == 8
+
     def test_without_tried_addresses_slots_for_blocks_take_new_ones_and_nothing_is_compared(self) -> None:
         stage = self.full(defences=Defences(feelers=False))
         assert stage.run(20 * EXTRA_MEAN) == []
 
     def test_without_the_defence_links_for_blocks_go_anywhere(self) -> None:
-        stage = Stage(known=120, defences=Defences(feelers=False, tried_blocks=False), full=2)
+        stage = Stage(known=120, defences=Defences(feelers=False, tried_first=False), full=2)
         stage.book.succeeded(address(0), WALL)
         met = set()
         for _ in range(50):
