@@ -29,6 +29,9 @@ part | bound | MB
 MEMORY_FOOT = """
 The sum is {total:,} bytes; MEMORY_TOTAL_BYTES is {bound:,}. The parts do not come together: one link cannot fill all
 of its own at the same time, and each attack of docs/reliability.md fills one or two of them.
+
+One class of networks is counted. A node at which two arrive (listening at an IPv6 address that CJDNS reaches as well)
+has slots, a lobby and sums for each: some 420 MB more, if both are filled.
 """
 LINK_OBJECTS = 40_000
 """Of a link: channel, peer, stream, timers, the loop's; tests/rig/memory_stage.py measures with the same."""

@@ -36,7 +36,9 @@ def test_a_flood(kind: str) -> None:
     found = story(kind, SECONDS, BLOCKS)
     judge(found)
     assert found.opened >= LINKS
-    if kind != "handshakes":
+    if kind == "handshakes":
+        assert found.opened >= 100, "which were answered, of some 200 a second"
+    else:
         assert found.sent > LINKS * 10_000, "it floods"
         honest = BLOCKS * 1_300
         assert found.state["bytes_in"] - honest > LINKS * 5_000, "and the node has read it"

@@ -713,6 +713,10 @@ ELSEWHERE = {
     "DISCOURAGE_TIME": "tests/unit/peers/test_bans.py",
     "DISCOURAGED_KEPT": "tests/unit/peers/test_bans.py",
     "DISCOURAGED_PER_GROUP": "tests/unit/peers/test_bans.py",
+    "TRIED_ENOUGH": "tests/unit/peers/test_dialing.py:TRIED_ENOUGH - 1",
+    "TRIED_MISSES": "tests/unit/peers/test_dialing.py:met[:TRIED_MISSES]",
+    "COUNTED_LINKS": "tests/unit/peers/test_dialing.py:COUNTED_LINKS - 1",
+    "UNCOUNTED_WAIT": "tests/unit/peers/test_dialing.py:<= UNCOUNTED_WAIT",
 }
 """Rows whose two sides another file tests; it exists, and a text behind the colon says where to look in it."""
 UNBOUNDING = {
@@ -721,6 +725,7 @@ UNBOUNDING = {
     "TURN_TIME": "work before the loop looks at its sockets: tests/unit/aio/test_fair.py",
     "SLICE_TIME": "as TURN_TIME",
     "IDLE_CREDIT": "as TURN_TIME",
+    "IDLE_CREDIT_TOTAL": "as TURN_TIME",
     "SWITCH_INTERVAL": "a setting of the interpreter: tests/unit/aio/test_interpreter.py",
     "DIALLED_WEIGHT": "a share of time: tests/unit/aio/test_fair.py",
     "STRANGERS_WEIGHT": "as DIALLED_WEIGHT",

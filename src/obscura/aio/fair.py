@@ -3,7 +3,8 @@
 Streams do not give the node what they have read; it waits here, one read of each link, and the link's socket is not
 read while it does. Links are served by start-time fair queueing (Goyal, Vin, Cheng 1996) over *measured* processor time
 of the loop's thread: who has used least lately is next, and who was idle begins where the others are. So a link that
-floods waits for itself, and an honest link's ping waits for one slice of another's at most.
+floods waits for itself, and an honest link's ping waits for one slice of another's at most, or for one slice of each
+that was idle as long and comes at the same moment.
 
 - A slice is a part of what was read, SLICE_TIME long as far as the link's own bytes have told: blocks go on by whole
   reads, tiny messages by a kilobyte. What a slice can cost beyond that is bounded by the node, which ends a link's turn
@@ -35,6 +36,7 @@ from ..base.instant import Now
 from ..base.limits import (
     DIALLED_WEIGHT,
     IDLE_CREDIT,
+    IDLE_CREDIT_TOTAL,
     READ_BYTES,
     SLICE_BYTES,
     SLICE_LEAST,
@@ -67,14 +69,16 @@ class Shares:
     """Start-time fair queueing, by itself: who is next, by what each has cost.
 
     Args:
-        credit: an account that was idle begins so much before the others, so that it is next even if many of them are
-            as far as the one that is served; in the units of :meth:`charge`.
+        credit: an account that was idle may have so much before the others that are busy, in the units of
+            :meth:`charge`, so that it is next even if many of them are as far as the one that is served.
+        total: of the credits of all; those who are busy wait no longer for those who were idle.
     """
 
-    __slots__ = ("_accounts", "_credit", "_heap", "_serial", "_virtual", "_waiting")
+    __slots__ = ("_accounts", "_credit", "_heap", "_serial", "_total", "_virtual", "_waiting")
 
-    def __init__(self, credit: int = 0) -> None:
+    def __init__(self, credit: int = 0, total: int | None = None) -> None:
         self._credit = credit * _SCALE
+        self._total = None if total is None else total * _SCALE
         self._accounts: dict[ConnId, _Account] = {}
         self._heap: list[tuple[int, int, ConnId]] = []
         """Start, serial and name of each that waits; passed over where it waits no more, put back where its start has
@@ -104,7 +108,7 @@ class Shares:
             self._serial += 1
             account.serial = self._serial
             self._waiting += 1
-            account.start = max(account.start, self._virtual - self._credit)
+            account.start = max(account.start, self._virtual - self._ahead(account))
             heapq.heappush(self._heap, (account.start, account.serial, name))
 
     def next(self) -> ConnId | None:
@@ -128,7 +132,13 @@ class Shares:
         """An account has cost so much, in any unit that is the same for all."""
         account = self._accounts.get(name)
         if account is not None:
-            account.start = max(account.start, self._virtual - self._credit) + cost * _SCALE // account.weight
+            account.start = max(account.start, self._virtual - self._ahead(account)) + cost * _SCALE // account.weight
+
+    def _ahead(self, account: _Account) -> int:
+        credit = self._credit
+        if self._total is not None:
+            credit = min(credit, self._total // len(self._accounts))
+        return credit // account.weight
 
     def check(self) -> None:
         """Walk the invariants; for tests."""
@@ -204,7 +214,7 @@ class Turns:
         self._flush = flush
         self._soon = soon
         self._clock = clock
-        self._shares = Shares(IDLE_CREDIT * _NS)
+        self._shares = Shares(IDLE_CREDIT * _NS, IDLE_CREDIT_TOTAL * _NS)
         self._shares.open(STRANGERS, STRANGERS_WEIGHT)
         self._lines: dict[ConnId, _Line] = {}
         self._strangers: dict[ConnId, None] = {}

@@ -139,6 +139,9 @@ SLICE_TIME: Final = _span("SLICE_TIME", 0.0005, "of one link's turn, as its own 
 IDLE_CREDIT: Final = _span(
     "IDLE_CREDIT", 0.005, "of the loop's time that a link which was idle is ahead of others: some dear answers to pings"
 )
+IDLE_CREDIT_TOTAL: Final = _span(
+    "IDLE_CREDIT_TOTAL", 0.1, "of that over all links: those who are busy wait so long if all others come at once"
+)
 SLICE_LEAST: Final = _limit("SLICE_LEAST", 1_024, "bytes", "in a turn, however costly they are: a call costs 50 µs")
 SLICE_BYTES: Final = _limit("SLICE_BYTES", 16_384, "bytes", "in a link's first turn: 2 ms of the smallest messages")
 DIALLED_WEIGHT: Final = _limit(
@@ -339,6 +342,16 @@ BACKOFF_CAP: Final = _span("BACKOFF_CAP", 3_600, "addresses from gossip: an hour
 BACKOFF_DOUBLINGS: Final = _limit("BACKOFF_DOUBLINGS", 16, "steps", "keeps the arithmetic small; the cap binds first")
 DIALS_AT_ONCE: Final = _limit("DIALS_AT_ONCE", 8, "dials", "a burst of SYN would mark the node; sockets are few")
 DIAL_INTERVAL: Final = _span("DIAL_INTERVAL", 0.5, "between dials to addresses from gossip, as Bitcoin Core")
+TRIED_ENOUGH: Final = _limit(
+    "TRIED_ENOUGH", 16, "addresses", "of tried, besides those in use, before links must go there: fewer are no choice"
+)
+TRIED_MISSES: Final = _limit(
+    "TRIED_MISSES", 10, "dials", "to tried addresses that fail in a row before any address will do: all may be gone"
+)
+COUNTED_LINKS: Final = _limit(
+    "COUNTED_LINKS", 2, "links", "we have opened and hold: with fewer a failed dial may be our own line's fault (Core)"
+)
+UNCOUNTED_WAIT: Final = _span("UNCOUNTED_WAIT", 60, "at most, before an address that was dialled then is again")
 DEFECT_REST: Final = _span("DEFECT_REST", 1, "before a deadline is met again whose handling has failed")
 FEELER_MEAN: Final = _span("FEELER_MEAN", 120, "between looks whether an address of the new table answers (Core)")
 EXTRA_MEAN: Final = _span(

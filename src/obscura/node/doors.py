@@ -27,8 +27,10 @@ def knock(state: NodeState, peer: Peer, now: Now) -> None:
     if in_turn and state.door.rations.take(now.mono, fresh=fresh):
         _answer(state, peer, now)
     else:
+        if not knocking:
+            # Where somebody waits already, the time of the next answer is set, and may be sooner.
+            state.timers.set(("knock", 0), state.door.rations.next_at())
         knocking.enter(peer.conn, group)
-        state.timers.set(("knock", 0), state.door.rations.next_at())
 
 
 def answer_due(state: NodeState, now: Now) -> None:

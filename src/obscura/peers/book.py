@@ -44,6 +44,7 @@ from ..base.limits import (
     NEW_COPIES,
     PICK_TRIES,
     TESTED_TIME,
+    UNCOUNTED_WAIT,
 )
 from ..base.randomness import Chance
 from ..wire.address import AddressEntry, NetAddress, Network
@@ -308,6 +309,15 @@ class AddressBook:
         wait = backoff(1 if entry is None else entry.failures + 1, cap, self._chance)
         if entry is not None:
             entry.failures += 1
+            entry.retry_at = WallTime(now + -(-wait // MICROSECONDS))
+            self._dirty[entry] = None
+        return wait
+
+    def unanswered(self, address: NetAddress, now: WallTime) -> Duration:
+        """A dial came to nothing, and we may have had no network at all: a wait, but no failure."""
+        wait = self._chance.span(Duration(0), UNCOUNTED_WAIT)
+        entry = self._entries.get(address)
+        if entry is not None:
             entry.retry_at = WallTime(now + -(-wait // MICROSECONDS))
             self._dirty[entry] = None
         return wait

@@ -138,6 +138,10 @@ class AddressBooks:
         """See :meth:`AddressBook.failed`."""
         return self._of(address).failed(address, now, cap)
 
+    def unanswered(self, address: NetAddress, now: WallTime) -> Duration:
+        """See :meth:`AddressBook.unanswered`."""
+        return self._of(address).unanswered(address, now)
+
     def avoid(self, address: NetAddress, until: WallTime) -> None:
         """See :meth:`AddressBook.avoid`."""
         self._of(address).avoid(address, until)

@@ -6,8 +6,11 @@ slots, one link for each network group, whatever others have opened to us:
 * *anchors*: where the last run had block-only links, first of all; nobody can have put them there since.
 * *full* links relay everything. A class of networks that is reachable and has none comes first, every other time.
 * *blocks* links carry blocks alone, so that neither addresses nor transactions show that they are there.
-* Of full links, half go to addresses of the tried table, and of blocks links all, where it has any: who fills the new
-  one with his own, and never hangs up, does not get these as well.
+* Of full links, half go to addresses of the tried table, and of blocks links all: who fills the new one with his own,
+  and never hangs up, does not get these as well. This holds while the tried table has some choice, and while not all
+  that are dialled there fail: then any address will do until a tried one answers.
+* With next to no link of ours open a failed dial counts for nothing, or an hour without network would leave no tried
+  address that may be dialled, and all slots to whoever fills the new table.
 * With all slots full, now and then: a *feeler*, which only looks whether an address of the new table answers (or one
   that stands in the way of another in the tried table); one more blocks link, to compare what is known there with what
   we know; one more full link, to a class that has none, or because our tip has not moved for long. What is one too many
@@ -25,6 +28,7 @@ from enum import Enum
 from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after, earliest
 from ..base.limits import (
     BACKOFF_CAP_NAMED,
+    COUNTED_LINKS,
     DIAL_INTERVAL,
     DIALS_AT_ONCE,
     EXTRA_MEAN,
@@ -32,6 +36,8 @@ from ..base.limits import (
     OTHER_NETWORK_WAIT,
     STALE_LOOK,
     STEADY_LINK,
+    TRIED_ENOUGH,
+    TRIED_MISSES,
 )
 from ..base.randomness import Chance
 from ..wire.address import NetAddress, Network
@@ -146,7 +152,11 @@ class Dialer:
         self._named: dict[NetAddress, _Named] = {}
         self._anchors = list(anchors) if policy.defences.anchors else []
         self._unproven: dict[NetAddress, None] = {}
-        """Dials and links to addresses that were of the new table when they were picked."""
+        """Dials and links to addresses that were of the new table when they were picked, or are a new peer's."""
+        self._misses = 0
+        """Dials to tried addresses that have failed since the last one that did not."""
+        self._established = 0
+        """Automatic links that were open at the last look."""
         self._next_pick = now
         self._empty = False
         """The last look for a free slot has found nothing."""
@@ -189,6 +199,7 @@ class Dialer:
 
     def due(self, now: Now, situation: Situation) -> list[Wanted]:
         """The dials to be made now."""
+        self._look(situation)
         chosen = self._named_due(now, situation)
         if situation.dialling + len(chosen) >= DIALS_AT_ONCE or not self._policy.full:
             return chosen
@@ -201,6 +212,12 @@ class Dialer:
             self._book.attempted(wanted.address, now.wall)
             chosen.append(wanted)
         return chosen
+
+    def _look(self, situation: Situation) -> None:
+        own = [one.address for one in situation.outbound if one.purpose in (Purpose.FULL, Purpose.BLOCKS)]
+        self._established = sum(address in situation.reached for address in own)
+        if self._unproven:
+            self._unproven = {address: None for address in self._unproven if address in situation.in_use}
 
     def _named_due(self, now: Now, situation: Situation) -> list[Wanted]:
         chosen: list[Wanted] = []
@@ -229,11 +246,7 @@ class Dialer:
                     wanted = Wanted(address, Purpose.BLOCKS)
         if wanted is None:
             lacking = self._lacking(situation) if purpose is Purpose.FULL and self._chance.below(2) else ()
-            picked = self._book.pick(now.wall, usable, networks=lacking) if lacking else None
-            if picked is None and self._wants_tried(purpose, situation):
-                picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach)
-            if picked is None:
-                picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
+            picked = self._pick_lacking(now, usable, lacking) or self._pick(now, usable, purpose, situation)
             wanted = None if picked is None else Wanted(picked, purpose)
         self._empty = wanted is None
         if self._empty:
@@ -241,14 +254,38 @@ class Dialer:
             self._next_pick = after(now.mono, Duration(10 * DIAL_INTERVAL))
         return wanted
 
+    def _pick(
+        self, now: Now, usable: Callable[[NetAddress], bool], purpose: Purpose, situation: Situation
+    ) -> NetAddress | None:
+        """An address for a link of this purpose."""
+        tried = True if self._wants_tried(purpose, situation) else None
+        picked = self._book.pick(now.wall, usable, tried=tried, networks=self._policy.reach)
+        if tried and picked is None:
+            # All of them wait. So does the slot for a while, or a bad minute would fill it from the new table.
+            self._misses += 1
+        return picked
+
+    def _pick_lacking(
+        self, now: Now, usable: Callable[[NetAddress], bool], lacking: Sequence[Network]
+    ) -> NetAddress | None:
+        """An address of a class to which no link relays."""
+        if not lacking:
+            return None
+        first = (True, None) if self._policy.defences.tried_first else (None,)
+        found = (self._book.pick(now.wall, usable, tried=tried, networks=lacking) for tried in first)
+        return next((address for address in found if address is not None), None)
+
     def _wants_tried(self, purpose: Purpose, situation: Situation) -> bool:
-        """Whether a slot is for an address of the tried table."""
-        if not self._policy.defences.tried_first:
+        """Whether a link is for an address of the tried table."""
+        if not self._policy.defences.tried_first or self._misses >= TRIED_MISSES:
             return False
-        if purpose is Purpose.BLOCKS:
-            return True
-        full = [one.address for one in situation.outbound if one.purpose is Purpose.FULL]
-        return 2 * sum(address in self._unproven for address in full) >= self._policy.full
+        if purpose is Purpose.FULL:
+            full = [one.address for one in situation.outbound if one.purpose is Purpose.FULL]
+            if 2 * (sum(address in self._unproven for address in full) + 1) <= self._policy.full:
+                return False
+        counts = self._book.counts()
+        tried = sum(counts[network][1] for network in self._policy.reach)
+        return tried >= TRIED_ENOUGH + len(situation.outbound)
 
     def _besides(self, now: Now, situation: Situation) -> Wanted | None:
         """A dial beyond the slots, when there is no other one to be made."""
@@ -259,11 +296,10 @@ class Dialer:
         purpose = Purpose.FULL
         if situation.stale and now.mono >= self._stale_at and not self._extra(situation, Purpose.FULL):
             self._stale_at = after(now.mono, STALE_LOOK)
-            picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
+            picked = self._pick(now, usable, Purpose.FULL, situation)
         if picked is None and now.mono >= self._class_at and not self._extra(situation, Purpose.FULL):
             self._class_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
-            lacking = self._lacking(situation)
-            picked = self._book.pick(now.wall, usable, networks=lacking) if lacking else None
+            picked = self._pick_lacking(now, usable, self._lacking(situation))
         if picked is None and self._policy.blocks and now.mono >= self._blocks_at:
             self._blocks_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
             if not self._extra(situation, Purpose.BLOCKS):
@@ -346,6 +382,12 @@ class Dialer:
     def opened(self, address: NetAddress, now: Now, key: bytes | None = None) -> None:
         """The handshake on a link that we dialled is complete; ``key`` is the static key that it has shown, if any. The
         pin of a named peer is not the book's (see :mod:`obscura.peers.pins`)."""
+        known = None if address in self._named else self._book.get(address)
+        if known is not None and not known.tried:
+            # It may have been tried when it was picked: with another key it is a new peer.
+            self._unproven[address] = None
+        elif known is not None:
+            self._misses = 0
         self._book.succeeded(address, now.wall, None if address in self._named else key)
 
     def ended(
@@ -363,6 +405,7 @@ class Dialer:
         Returns:
             The wait before the next dial.
         """
+        proven = address not in self._unproven
         self._unproven.pop(address, None)
         state = self._named.get(address)
         if lived >= STEADY_LINK:
@@ -370,7 +413,15 @@ class Dialer:
             if told:
                 self._book.sighted(address, now.wall)
         if state is None:
-            return Duration(0) if lived >= STEADY_LINK or felt else self._book.failed(address, now.wall)
+            if lived >= STEADY_LINK or felt:
+                return Duration(0)
+            known = self._book.get(address)
+            if lived == 0 and (known is None or known.succeeded < known.attempted):
+                # Nobody has answered this dial.
+                self._misses += proven
+                if self._established < COUNTED_LINKS:
+                    return self._book.unanswered(address, now.wall)
+            return self._book.failed(address, now.wall)
         state.busy = False
         if lived >= STEADY_LINK:
             state.failures = 0
@@ -382,7 +433,6 @@ class Dialer:
 
     def other_network(self, address: NetAddress, now: Now) -> None:
         """This address serves another chain, or is ourselves: leave it for 24 h (design §3.1)."""
-        self._unproven.pop(address, None)
         self._book.avoid(address, WallTime(now.wall + OTHER_NETWORK_WAIT))
         state = self._named.get(address)
         if state is not None:

@@ -138,6 +138,31 @@ def test_an_idle_one_is_served_next(data: st.DataObject) -> None:
         assert shares.next() == 99
 
 
+@pytest.mark.parametrize("weight", [1, 8])
+@pytest.mark.parametrize("idle", [1, 10, 114])
+def test_a_busy_one_waits_for_all_that_were_idle_no_longer_than_their_total(idle: int, weight: int) -> None:
+    credit, total = 50, 1_000
+    shares = Shares(credit, total)
+    shares.open(conn(999))
+    for number in range(idle):
+        shares.open(conn(number + 1), weight)
+    for _ in range(500):
+        shares.wait(conn(999))
+        assert shares.next() == 999
+        shares.charge(conn(999), 10)
+    shares.wait(conn(999))
+    for number in range(idle):
+        shares.wait(conn(number + 1))
+    before = 0
+    while (name := shares.next()) != 999:
+        assert name is not None
+        before += 10
+        shares.charge(name, 10)
+        shares.wait(name)
+    # Besides, each has its share beside one piece of the busy one's, and its last piece may be begun with little left.
+    assert before <= min(total, credit * idle) + (10 * weight + 10) * idle
+
+
 # -- the turns
 
 

@@ -195,6 +195,10 @@ class TestRations:
             deadline = rig.node.next_deadline()
             assert deadline is not None
             assert deadline <= rig.now.mono, "and the next one at once"
+        rig.give(rig.accept(251, group=51), Chance.from_seed(9_999).take_bytes(40))
+        deadline = rig.node.next_deadline()
+        assert deadline is not None
+        assert deadline <= rig.now.mono, "whoever comes meanwhile"
 
 
 class TestKeyed:

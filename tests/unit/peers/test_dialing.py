@@ -10,6 +10,7 @@ from obscura.base.instant import MICROSECONDS, Duration, Instant, Now, WallTime,
 from obscura.base.limits import (
     BACKOFF_BASE,
     BACKOFF_CAP_NAMED,
+    COUNTED_LINKS,
     DIAL_INTERVAL,
     DIALS_AT_ONCE,
     EXTRA_MEAN,
@@ -17,6 +18,9 @@ from obscura.base.limits import (
     OTHER_NETWORK_WAIT,
     STALE_LOOK,
     STEADY_LINK,
+    TRIED_ENOUGH,
+    TRIED_MISSES,
+    UNCOUNTED_WAIT,
 )
 from obscura.base.randomness import Chance
 from obscura.peers.book import AddressBook
@@ -93,7 +97,7 @@ class Stage:
     @property
     def situation(self) -> Situation:
         in_use = [one.address for one in self.links] + self.inbound
-        return Situation(in_use=in_use, outbound=self.links, dialling=0, stale=self.stale)
+        return Situation(in_use=in_use, outbound=self.links, reached=in_use, dialling=0, stale=self.stale)
 
     def step(self) -> list[Wanted]:
         """What is dialled now; each dial succeeds at once."""
@@ -118,6 +122,7 @@ class Stage:
         """End the last link of a purpose."""
         found = [one for one in self.links if one.purpose is purpose]
         self.links.remove(found[-1])
+        self.dialer.ended(found[-1].address, STEADY_LINK, self.now, felt=purpose is FEELER)
 
 
 class TestNamed:
@@ -329,7 +334,7 @@ class TestBesides:
         assert [one.purpose for one in stage.run(20 * EXTRA_MEAN)] == [BLOCKS]
 
     def test_links_for_blocks_go_to_tried_addresses(self) -> None:
-        stage, tried = Stage(known=120, defences=Defences(feelers=False), full=2), set(range(0, 120, 12))
+        stage, tried = Stage(known=120, defences=Defences(feelers=False), full=2), set(range(0, 120, 3))
         for number in tried:
             stage.book.succeeded(address(number), WALL)
         met = []
@@ -341,7 +346,7 @@ class TestBesides:
 
     def test_at_most_half_of_full_links_go_to_new_addresses(self) -> None:
         stage = Stage(known=120, defences=Defences(feelers=False), blocks=0)
-        tried = set(range(0, 120, 6))
+        tried = set(range(0, 120, 3))
         for number in tried:
             stage.book.succeeded(address(number), WALL)
         proven = {address(number) for number in tried}
@@ -355,9 +360,37 @@ class TestBesides:
             stage.links.remove(leaving)
             stage.dialer.ended(leaving.address, STEADY_LINK, stage.now)
 
+    @pytest.mark.parametrize(("full", "most"), [(1, 0), (2, 1), (3, 1), (5, 2), (8, 4)])
+    def test_half_is_never_more_than_half(self, full: int, most: int) -> None:
+        stage = Stage(known=120, defences=Defences(feelers=False), full=full, blocks=0)
+        proven = {address(number) for number in range(0, 120, 3)}
+        for one in proven:
+            stage.book.succeeded(one, WALL)
+        stage.stale = True
+        for _ in range(60):
+            stage.run(STALE_LOOK)
+            assert sum(one.address not in proven for one in stage.links) <= most
+            leaving = next(one for one in stage.links if one.address in proven)
+            stage.links.remove(leaving)
+            stage.dialer.ended(leaving.address, STEADY_LINK, stage.now)
+
+    def test_a_key_that_has_changed_makes_a_tried_address_new(self) -> None:
+        stage = Stage(known=120, defences=Defences(feelers=False), full=2, blocks=0)
+        for number in range(0, 120, 3):
+            stage.book.succeeded(address(number), WALL, bytes(32))
+        for _ in range(40):
+            stage.run(seconds(20))
+            for one in stage.links:
+                stage.book.meet(one.address, b"\1" * 32)
+                stage.dialer.opened(one.address, stage.now, b"\1" * 32)
+            leaving = stage.links[0]
+            stage.links.remove(leaving)
+            stage.dialer.ended(leaving.address, STEADY_LINK, stage.now)
+        assert len(stage.dialer._unproven) <= 2, "and what has ended is forgotten"
+
     def test_without_the_defence_new_addresses_get_more_and_more(self) -> None:
         stage = Stage(known=120, defences=Defences(feelers=False, tried_first=False), blocks=0)
-        proven = {address(number) for number in range(0, 120, 6)}
+        proven = {address(number) for number in range(0, 120, 3)}
         for one in proven:
             stage.book.succeeded(one, WALL)
         stage.run(seconds(20))
@@ -396,6 +429,113 @@ class TestBesides:
         made = [one for one in stage.run(STALE_LOOK - 1) if one.purpose is FULL]
         assert made == []
         assert any(one.purpose is FULL for one in stage.run(2))
+
+
+class TestTrouble:
+    """The network, or all whom we knew, are gone for a while."""
+
+    def story(self, stage: Stage, span: Duration | int, alive: Callable[[NetAddress], bool]) -> None:
+        """Who is alive answers and stays, another dial fails two seconds later."""
+        end = stage.now.mono + span
+        failing: list[tuple[Instant, Wanted]] = []
+        while stage.now.mono < end:
+            for at, one in list(failing):
+                if at <= stage.now.mono:
+                    failing.remove((at, one))
+                    stage.links.remove(one)
+                    stage.dialer.ended(one.address, Duration(0), stage.now)
+            for one in stage.dialer.due(stage.now, self.situation(stage, failing)):
+                stage.links.append(one)
+                if alive(one.address):
+                    stage.dialer.opened(one.address, stage.now)
+                else:
+                    failing.append((after(stage.now.mono, seconds(2)), one))
+            stage.now = later(stage.now, seconds(1))
+        for _, one in failing:
+            stage.links.remove(one)
+            stage.dialer.ended(one.address, Duration(0), stage.now)
+
+    def situation(self, stage: Stage, failing: list[tuple[Instant, Wanted]]) -> Situation:
+        waiting = [one for _, one in failing]
+        opened = {one.address: None for one in stage.links if one not in waiting}
+        in_use = {one.address: None for one in stage.links}
+        return Situation(in_use=in_use, outbound=stage.links, reached=opened, dialling=len(waiting))
+
+    def test_after_an_outage_tried_addresses_are_still_there(self) -> None:
+        """Thousands of the attacker's were told; without the network every dial fails."""
+        stage = Stage(known=2_000, defences=Defences(feelers=False))
+        proven = {address(number) for number in range(0, 2_000, 20)}
+        for one in proven:
+            stage.book.succeeded(one, WALL)
+        self.story(stage, seconds(20 * 60), lambda where: False)
+        assert stage.links == []
+        self.story(stage, seconds(60), lambda where: True)
+        assert stage.count(FULL) == 8
+        assert stage.count(BLOCKS) in (2, 3), "there may be one too many, to compare with"
+        assert sum(one.address in proven for one in stage.links) >= 4
+        assert all(one.address in proven for one in stage.links if one.purpose is BLOCKS)
+
+    def test_where_all_that_were_tried_are_gone_new_ones_will_do(self) -> None:
+        stage = Stage(known=400, defences=Defences(feelers=False))
+        gone = {address(number) for number in range(0, 400, 4)}
+        for one in gone:
+            stage.book.succeeded(one, WALL)
+        self.story(stage, seconds(120), lambda where: where not in gone)
+        assert (stage.count(FULL), stage.count(BLOCKS)) == (8, 2)
+
+    def with_tried(self, count: int) -> tuple[Stage, set[NetAddress]]:
+        stage = Stage(known=120, defences=Defences(feelers=False), full=1, blocks=0)
+        tried = {address(number) for number in range(count)}
+        for one in tried:
+            stage.book.succeeded(one, WALL)
+        assert stage.book.counts()[Network.IPV4][1] == count
+        return stage, tried
+
+    @pytest.mark.parametrize(("count", "bound"), [(TRIED_ENOUGH, True), (TRIED_ENOUGH - 1, False)])
+    def test_a_small_tried_table_is_no_choice(self, count: int, bound: bool) -> None:
+        stage, tried = self.with_tried(count)
+        met = set()
+        for _ in range(40):
+            met |= {one.address for one in stage.run(seconds(20))}
+            stage.drop(FULL)
+        assert (met <= tried) == bound
+
+    def test_dials_that_nobody_answers_end_the_rule(self) -> None:
+        stage, tried = self.with_tried(40)
+        stage.now = later(stage.now, seconds(1))
+        met: list[NetAddress] = []
+        for _ in range(60):
+            met += [one.address for one in stage.step()]
+            stage.links.clear()
+            stage.dialer.ended(met[-1], Duration(0), stage.now)
+            stage.now = later(stage.now, seconds(1))
+        assert set(met[:TRIED_MISSES]) <= tried
+        assert not set(met) <= tried, "then any address will do"
+        stage.dialer.opened(next(iter(tried)), stage.now)
+        assert stage.step()[0].address in tried, "until one of them answers"
+
+    @pytest.mark.parametrize(("links", "failures"), [(COUNTED_LINKS, 1), (COUNTED_LINKS - 1, 0)])
+    def test_a_dial_fails_if_we_have_a_network(self, links: int, failures: int) -> None:
+        stage = Stage(known=60, defences=Defences(feelers=False))
+        while len(stage.links) < links:
+            stage.step()
+            stage.now = later(stage.now, seconds(1))
+        [one] = stage.step()
+        stage.links.remove(one)
+        wait = stage.dialer.ended(one.address, Duration(0), stage.now)
+        assert wait <= UNCOUNTED_WAIT
+        record = stage.book.get(one.address)
+        assert record is not None
+        assert record.failures == failures
+        assert record.retry_at <= stage.now.wall + UNCOUNTED_WAIT // MICROSECONDS
+
+    def test_failures_count_while_links_stand(self) -> None:
+        stage = Stage(known=400, defences=Defences(feelers=False))
+        alive = {address(number) for number in range(0, 400, 100)}
+        for one in alive:
+            stage.book.succeeded(one, WALL)
+        self.story(stage, seconds(600), lambda where: where in alive)
+        assert sum(record.failures > 0 for record in stage.book.records()) > 20
 
 
 class TestEnds:
