@@ -37,7 +37,8 @@ def test_a_flood(kind: str) -> None:
     judge(found)
     assert found.opened >= LINKS
     if kind == "handshakes":
-        assert found.opened >= 100, "which were answered, of some 200 a second"
+        # Some 200 a second are answered on an idle machine; the flooders have what is left of a busy one.
+        assert found.opened >= 2 * LINKS
     else:
         assert found.sent > LINKS * 10_000, "it floods"
         honest = BLOCKS * 1_300
