@@ -30,8 +30,10 @@ from obscura.base.limits import (
     LOW_WORK_TOTAL,
     PRE_HANDSHAKE_BYTES,
     READ_BYTES,
+    READS_AT_ONCE,
     RECEIVE_TOTAL_BYTES,
     SEND_BUFFER_BYTES,
+    SEND_TOTAL_BYTES,
     SERVE_BATCH_BYTES,
     SYNC_BUFFER_BYTES,
 )
@@ -130,8 +132,9 @@ def slow_readers(*, full: bool) -> Result:
         _unread(stage, links, 40)
         state = stage.settle()
         assert state["unsent"] > links * SEND_BUFFER_BYTES
-        # Besides what waits on each link: one batch for all, read and framed.
-        bound = links * _unsent_bound(size) + 3 * SERVE_BATCH_BYTES
+        # Besides what waits on each link: batches that are read and framed, and wait for their link's turn.
+        together = SEND_TOTAL_BYTES + links * (SEND_BUFFER_BYTES + LINK_OBJECTS) + 2 * size
+        bound = min(links * _unsent_bound(size), together) + 2 * READS_AT_ONCE * size
         return stage.done(bound, f"{links} links, {state['unsent'] / MB:.0f} MB unsent", new_block=False)
 
 
