@@ -38,7 +38,7 @@ def test_a_flood(kind: str) -> None:
     assert found.opened >= LINKS
     if kind == "handshakes":
         # Some 200 a second are answered on an idle machine; the flooders have what is left of a busy one.
-        assert found.opened >= 2 * LINKS
+        assert found.opened >= 4 * LINKS
     else:
         assert found.sent > LINKS * 10_000, "it floods"
         honest = BLOCKS * 1_300
