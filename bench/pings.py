@@ -51,7 +51,8 @@ LINK_BYTES = (
     + 440 * TRACKED_PER_PEER
 )
 """What a link can make a node hold (docs/limits.md, "Memory in all")."""
-STRANGERS_BYTES = LOBBY_LINKS * (2 * GARBAGE_BYTES + 61_120)
+STRANGERS_BYTES = LOBBY_LINKS * (2 * GARBAGE_BYTES + 1_120 + 60_000)
+"""Handshakes: both garbages, the ciphertext, objects."""
 ALLOWANCE_BYTES = 24_000_000
 """For the interpreter and the allocator, as in tests/rig/memory_stage.py."""
 

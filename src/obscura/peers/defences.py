@@ -28,8 +28,8 @@ class Defences:
     block_only: bool = True
     """Two outbound links that carry blocks alone, so that gossip does not show them."""
     tried_first: bool = True
-    """Block-only links, and half of the full ones, go to addresses of the tried table where it has any. Off: a coin
-    decides between the tables."""
+    """Block-only links, and half of the full ones, go to addresses of the tried table, while it has a choice of them.
+    Off: a coin decides between the tables."""
     eviction: bool = True
     """A full node lets a newcomer in at the cost of the link with least to say for itself. Off: newcomers are
     refused."""

@@ -154,7 +154,7 @@ class Dialer:
         self._unproven: dict[NetAddress, None] = {}
         """Dials and links to addresses that were of the new table when they were picked, or are a new peer's."""
         self._misses = 0
-        """Dials to tried addresses that have failed since the last one that did not."""
+        """Dials to tried addresses that nobody answered, and looks that found none ready, since one was answered."""
         self._established = 0
         """Automatic links that were open at the last look."""
         self._next_pick = now
@@ -382,13 +382,14 @@ class Dialer:
     def opened(self, address: NetAddress, now: Now, key: bytes | None = None) -> None:
         """The handshake on a link that we dialled is complete; ``key`` is the static key that it has shown, if any. The
         pin of a named peer is not the book's (see :mod:`obscura.peers.pins`)."""
-        known = None if address in self._named else self._book.get(address)
+        named = address in self._named
+        known = None if named else self._book.get(address)
         if known is not None and not known.tried:
             # It may have been tried when it was picked: with another key it is a new peer.
             self._unproven[address] = None
         elif known is not None:
             self._misses = 0
-        self._book.succeeded(address, now.wall, None if address in self._named else key)
+        self._book.succeeded(address, now.wall, None if named else key)
 
     def ended(
         self, address: NetAddress, lived: Duration, now: Now, *, felt: bool = False, told: bool = False
