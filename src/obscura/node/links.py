@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..base.instant import Duration, Now, WallTime, after
-from ..base.limits import ANCHORS, CONNECT_TIMEOUT, SAVE_DELAY, VERSION_ROUNDING
+from ..base.limits import ANCHORS, CONNECT_TIMEOUT, SAVE_AT_ONCE, SAVE_DELAY, SAVE_PAUSE, VERSION_ROUNDING
 from ..base.names import ConnId
 from ..channel import Channel, Closed, Opened, Role
 from ..channel.transport import PlainTransport, Transport
@@ -280,9 +280,11 @@ def _mark_self(state: NodeState, peer: Peer, now: Now) -> None:
 
 
 def save_due(state: NodeState, now: Now) -> None:
-    """Hand changed addresses to the store."""
+    """Hand changed addresses to the store: a portion at a time, as a flood changes tens of thousands in a minute and
+    nobody is answered meanwhile; all of them when the node stops."""
     if state.book.changed:
-        state.emit(SaveAddresses(state.book.take_changes()))
+        state.emit(SaveAddresses(state.book.take_changes(None if state.stopping else SAVE_AT_ONCE)))
     state.company.bans.expire(now.wall)
     state.save_bans()
-    state.timers.set(("save", 0), None if state.stopping else after(now.mono, SAVE_DELAY))
+    delay = SAVE_PAUSE if state.book.changed else SAVE_DELAY
+    state.timers.set(("save", 0), None if state.stopping else after(now.mono, delay))

@@ -21,8 +21,9 @@ Everything is bounded by the tables (limits: BOOK_ENTRIES) and by what the opera
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Sized
+from itertools import islice
+from typing import Final, TypeVar
 
 from ..base.instant import MICROSECONDS, NEVER, Duration, WallTime, whole_hour
 from ..base.limits import (
@@ -57,6 +58,7 @@ from .placing import Placing
 from .record import AddressRecord
 from .table import Table
 
+K = TypeVar("K")
 _NETWORKS: Final = tuple(Network)
 _STAMP_BYTES: Final = 8
 _LESS_PICKY: Final = 1.2
@@ -394,14 +396,23 @@ class AddressBook:
         """Whether there is something to save."""
         return bool(self._dirty or self._forgotten or self._unnamed)
 
-    def take_changes(self) -> tuple[tuple[NetAddress, AddressRecord | None], ...]:
-        """What has changed since the last call, each address once; ``None``: it is forgotten."""
-        changes: dict[NetAddress, AddressRecord | None] = dict.fromkeys((*self._forgotten, *self._unnamed))
-        for entry in self._dirty:
-            changes[entry.address] = entry.record(self._stamp)
+    def take_changes(self, most: int | None = None) -> tuple[tuple[NetAddress, AddressRecord | None], ...]:
+        """What has changed since the last call, each address once; ``None``: it is forgotten. With ``most``, so many
+        at most, and the others by later calls."""
+        changes: list[tuple[NetAddress, AddressRecord | None]] = []
+        for gone in (self._forgotten, self._unnamed):
+            for address in _first(gone, most, changes):
+                del gone[address]
+                if (again := self._entries.get(address)) is not None:
+                    # Told since it was loaded: its row is this entry's now.
+                    again.saved = True
+                else:
+                    changes.append((address, None))
+        for entry in _first(self._dirty, most, changes):
+            del self._dirty[entry]
             entry.saved = True
-        self._forgotten, self._unnamed, self._dirty = {}, {}, {}
-        return tuple(changes.items())
+            changes.append((entry.address, entry.record(self._stamp)))
+        return tuple(changes)
 
     def rebase(self, shift: int) -> None:
         """The wall clock jumped by ``shift`` seconds: deadlines keep their distance (design §10)."""
@@ -675,6 +686,11 @@ class AddressBook:
         """Whether who has a place gives it up. Security: rows come in the order of addresses, so that neither the
         first nor the last may win."""
         return self._chance.below(2) == 1
+
+
+def _first(keys: Iterable[K], most: int | None, taken: Sized) -> list[K]:
+    """The first of ``keys``, as many as there is room for beside what was taken."""
+    return list(islice(keys, None if most is None else max(0, most - len(taken))))
 
 
 def _believable(seen: WallTime, now: WallTime) -> WallTime:

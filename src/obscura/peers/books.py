@@ -163,9 +163,12 @@ class AddressBooks:
         """Whether there is something to save."""
         return any(book.changed for book in self._books.values())
 
-    def take_changes(self) -> tuple[tuple[NetAddress, AddressRecord | None], ...]:
+    def take_changes(self, most: int | None = None) -> tuple[tuple[NetAddress, AddressRecord | None], ...]:
         """See :meth:`AddressBook.take_changes`."""
-        return tuple(change for book in self._books.values() for change in book.take_changes())
+        changes: list[tuple[NetAddress, AddressRecord | None]] = []
+        for book in self._books.values():
+            changes += book.take_changes(None if most is None else most - len(changes))
+        return tuple(changes)
 
     def rebase(self, shift: int) -> None:
         """See :meth:`AddressBook.rebase`."""

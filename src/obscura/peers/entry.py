@@ -16,7 +16,7 @@ from ..base.limits import (
     TERRIBLE_UNREACHED,
 )
 from ..wire.address import NetAddress
-from .record import AddressRecord
+from .record import AddressRecord, stored
 
 _ODDS: Final = tuple(0.66**failures for failures in range(9))
 """That an address is taken when it was drawn, after so many failures, as in Bitcoin Core."""
@@ -80,19 +80,19 @@ class Entry:
     def record(self, stamp: bytes) -> AddressRecord:
         """What the store is to keep. Of a named address it does not keep that gossip has told it, too. ``stamp`` is
         that of :class:`~obscura.peers.placing.Placing`."""
-        return AddressRecord(
-            address=self.address,
-            features=self.features,
-            seen=self.seen,
-            source=self.source if self.places else b"",
-            succeeded=self.succeeded,
-            failures=self.failures,
-            retry_at=self.retry_at,
-            key=self.key,
-            tried=self.tried,
-            attempted=self.attempted,
-            copies=self.copies,
-            standing=stamp + b"".join([place.to_bytes(2, "big") for place in self.places]),
+        return stored(
+            self.address,
+            self.features,
+            self.seen,
+            self.source if self.places else b"",
+            self.succeeded,
+            self.failures,
+            self.retry_at,
+            self.key,
+            self.tried,
+            self.attempted,
+            self.copies,
+            stamp + b"".join([place.to_bytes(2, "big") for place in self.places]),
         )
 
     def sources(self) -> tuple[bytes, ...]:

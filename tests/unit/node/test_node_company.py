@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from nodes import Host, World, mine_chain, node_address
 from stranger import Stranger
@@ -17,7 +19,9 @@ from obscura.base.limits import (
     EXTRA_MEAN,
     OTHER_CLASS_SHARE,
     REVIEW_EVERY,
+    SAVE_AT_ONCE,
     SAVE_DELAY,
+    SAVE_PAUSE,
     SEEDS_BELOW,
     SEND_TOTAL_BYTES,
     STALE_LOOK,
@@ -404,6 +408,34 @@ class TestTelling:
         host.node.ban(parse_subject("127.64.0.0/10"), None, world.now)
         [answer] = [one for one in Stranger(world, host, "127.50.1.1:1").say(GetAddr()) if isinstance(one, Addr)][:1]
         assert all(one.address.raw[1] < 64 for one in answer.entries)
+
+
+class TestSaving:
+    def test_a_whole_book_is_saved_in_portions_and_by_the_end_at_once(self, world: World) -> None:
+        host = world.add(outbound_slots=0)
+        world.advance(SAVE_DELAY)
+        book = host.node._state.book
+
+        def flood(age: int) -> None:
+            for number in range(5 * SAVE_AT_ONCE):
+                where = NetAddress(Network.IPV4, (0x0B00_0000 + 977 * number).to_bytes(4, "big"), 8333)
+                book.learn(
+                    AddressEntry(WallTime(world.now.wall - age), 0, where), bytes([4, number % 251]), world.now.wall
+                )
+
+        flood(9_000)
+        assert len(book) > 4 * SAVE_AT_ONCE
+        saved = [0]
+        for _ in range((SAVE_DELAY // SAVE_PAUSE) + 10):
+            world.advance(SAVE_PAUSE)
+            saved.append(len(host.saved))
+        assert max(b - a for a, b in itertools.pairwise(saved)) == SAVE_AT_ONCE
+        assert host.saved == {record.address: record for record in book.records()}
+        flood(0)
+        assert host.saved != {record.address: record for record in book.records()}
+        host.node.stop(world.now)
+        world.run()
+        assert host.saved == {record.address: record for record in book.records()}
 
 
 class TestSeeds:

@@ -64,6 +64,26 @@ def test_changes_are_all_that_has_changed() -> None:
     assert book.take_changes() == ()
 
 
+def test_changes_come_in_portions_and_are_the_same() -> None:
+    book, rows = lived()
+    for number in range(0, 3_000, 7):
+        book.hide(spread(number))
+    book.rebase(100)
+    before = len(book)
+    portions = []
+    while book.changed:
+        portions.append(book.take_changes(10))
+        book.check()
+    assert {len(one) for one in portions[:-1]} == {10}
+    assert 0 < len(portions[-1]) <= 10
+    assert len({address for one in portions for address, _ in one}) == sum(map(len, portions)), "each of them once"
+    for one in portions:
+        apply(one, rows)
+    assert len(rows) == before
+    assert rows == {record.address: record for record in book.records()}
+    assert book.take_changes(10) == ()
+
+
 def test_each_address_is_handed_out_once() -> None:
     book = make_book()
     book.learn(told(v4(1)), SOURCE, WALL)
@@ -270,8 +290,14 @@ class TestNamed:
     def test_who_is_not_named_again_may_be_told(self) -> None:
         book = make_book(1, AddressRecord(address=v4(1), seen=WALL, failures=3))
         assert book.learn(told(v4(1)), SOURCE, WALL)
+        assert book.take_changes(0) == ()
         assert book.take_changes() == ((v4(1), book.get(v4(1))),)
         book.check()
+        # Told, and forgotten again before anything was saved: the store has a row of it all the same.
+        book = make_book(1, AddressRecord(address=v4(1), seen=WALL, failures=3))
+        book.learn(told(v4(1)), SOURCE, WALL)
+        book.hide(v4(1))
+        assert book.take_changes() == ((v4(1), None),)
 
     def test_that_gossip_told_them_is_not_kept(self) -> None:
         book = make_book()
