@@ -89,6 +89,7 @@ def test_what_a_book_begins_with() -> None:
         (LiveOptions, {"groups": 1, "addresses": 4, "hours": 0}, "hours"),
         (LiveOptions, {"groups": 1, "addresses": 4, "taint": 1.0}, "shares"),
         (LiveOptions, {"groups": 1, "addresses": 4, "session": 0.0}, "links of"),
+        (LiveOptions, {"groups": 1, "addresses": 4, "visit": -1.0}, "links of"),
         (RestartOptions, {"groups": 1, "addresses": 4, "days": 61}, "days"),
         (RestartOptions, {"groups": 1, "addresses": 4, "honest": 0}, "strangers"),
         (DiversityOptions, {"share": 1.0}, "share"),

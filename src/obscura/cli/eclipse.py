@@ -77,6 +77,12 @@ def live(
     addresses: Annotated[int, typer.Option(min=1, help="The attacker's, over all groups.")] = 1_020,
     groups: Annotated[int, typer.Option(min=1, help="Network groups (/16) in which they are.")] = 16,
     hours: Annotated[float, typer.Option(help="Virtual hours of attack.")] = 1.0,
+    visit: Annotated[
+        float,
+        typer.Option(
+            help="Mean seconds after which he ends the first link to each of his addresses; 0: he never does."
+        ),
+    ] = 0.0,
     honest: HonestOption = 300,
     runs: RunsOption = 100,
     without: WithoutOption = "",
@@ -95,7 +101,9 @@ def live(
     from ..lab.eclipses import lived, variants
     from ..sim.eclipse import LiveOptions
 
-    options = LiveOptions(groups=groups, addresses=addresses, honest=honest, hours=hours, defences=defences(without))
+    options = LiveOptions(
+        groups=groups, addresses=addresses, honest=honest, hours=hours, visit=visit, defences=defences(without)
+    )
     setups = variants(options) if each else {called(without): options}
     started = time.monotonic()
     with working(seed, jobs, quiet=as_json) as (workers, about):
@@ -186,6 +194,7 @@ def diversity(
 _RESTART: Final = {"share": "his links", "links": "links", "book": "his book", "tried": "his tried"}
 _LIVE: Final = {
     "peak": "his most", "share": "his in the end", "inbound": "his inbound", "book": "his book",
+    "tried": "his tried",
 }  # fmt: skip
 
 

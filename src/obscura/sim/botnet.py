@@ -61,6 +61,9 @@ class Tactics:
     """How long it keeps a link before another address takes a turn."""
     service: Service = Service.GOOD
     """For whom the victim dials."""
+    visit: Duration | None = None
+    """How long the first link that the victim opens to each of its addresses lasts before it hangs up; later ones
+    stay. So many more of its addresses are dialled, and reached."""
     mute: bool = False
     """Its own links are black holes as well: nothing is said after the handshake."""
     loris: int = 0
@@ -257,6 +260,8 @@ class Bot(Adversary):
         self.own_link: Link | None = None
         """The link that it has dialled."""
         self._mind = mind
+        self._visited = False
+        """The victim has opened a link to it before."""
         self._crawling = False
         self._raw_lines: dict[ConnId, Line] = {}
         """Connections on which it does not shake hands."""
@@ -324,6 +329,9 @@ class Bot(Adversary):
         if link.outbound:
             self.own_link = link
             self._mind.came_in(self, link)
+        elif tactics.visit is not None and not self._visited:
+            self._visited = True
+            self.after(self._mind.chance.exponential(tactics.visit), self.drop, link)
 
     def learned(self) -> None:
         """There is a new block, and nobody has shown it yet."""

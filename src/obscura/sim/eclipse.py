@@ -31,6 +31,7 @@ from .siege import Siege
 
 _INTERVAL: Final = minutes(10)  # between blocks
 _DAY_S: Final = 86_400
+_HOUR_S: Final = 3_600
 _FIRST_STALE: Final = 4_000  # groups of honest addresses that nobody is at any more
 _SETTLE: Final = minutes(15)  # of quiet before an attack
 _TOLD: Final = 30  # addresses at a time and link, every ten minutes: half of what is taken
@@ -101,11 +102,15 @@ class LiveOptions(EclipseOptions):
     """The attack without a restart."""
 
     hours: float = 1.0
+    visit: float = 0.0
+    """Mean seconds after which he ends the first link that the victim opens to each of his addresses; 0: none."""
 
     def __post_init__(self) -> None:
         EclipseOptions.__post_init__(self)
         if not 0 < self.hours <= 240:
             raise ConfigError(f"{self.hours:g} hours: more than 0, at most 240")
+        if not 0 <= self.visit <= _HOUR_S:
+            raise ConfigError(f"links of {self.visit:g} seconds: 0 to {_HOUR_S}")
 
 
 class RestartOutcome(NamedTuple):
@@ -140,6 +145,8 @@ class LiveOutcome(NamedTuple):
     """His share of those that others had opened, in the end."""
     book: float
     """His share of the addresses that the victim has saved."""
+    tried: float
+    """His share of those among them that stand in its tried table."""
 
 
 def without(names: Sequence[str]) -> Defences:
@@ -176,10 +183,7 @@ def restart(options: RestartOptions, seed: int) -> RestartOutcome:
     )
     siege.run(span)
     # What is changed is on the disk within a minute.
-    records = siege.victim.saved
-    reached = [record for record in records if record.tried]
-    book = siege.book_share()
-    tried = sum(siege.is_evil(record.address) for record in reached) / max(1, len(reached))
+    book, tried = siege.book_share(), siege.tried_share()
     siege.victim.node.check()
     siege.crash(power=False)
     siege.run(_DOWN)
@@ -210,6 +214,7 @@ def live(options: LiveOptions, seed: int) -> LiveOutcome:
             storm=greedy,
             # Where inbound links make an address good, all of them are to have been there.
             hold=minutes(10) if options.defences.own_links else minutes(2),
+            visit=seconds(options.visit) if options.visit else None,
             tell=seconds(5),
             told=100 if options.defences.addr_rate else 1_000,
         ),
@@ -226,6 +231,7 @@ def live(options: LiveOptions, seed: int) -> LiveOutcome:
         share=sum(tie.evil for tie in outbound) / max(1, len(outbound)),
         inbound=sum(tie.evil for tie in inbound) / max(1, len(inbound)),
         book=siege.book_share(),
+        tried=siege.tried_share(),
     )
 
 

@@ -237,7 +237,13 @@ class Siege:
 
     def book_share(self) -> float:
         """The attacker's share of the addresses that the victim has saved."""
-        records = self.victim.saved
+        return self._share(self.victim.saved)
+
+    def tried_share(self) -> float:
+        """The attacker's share of those among them that stand in the tried table."""
+        return self._share([record for record in self.victim.saved if record.tried])
+
+    def _share(self, records: Sequence[AddressRecord]) -> float:
         return sum(self.is_evil(record.address) for record in records) / max(1, len(records))
 
     def run(self, span: Duration) -> None:

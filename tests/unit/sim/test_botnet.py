@@ -64,6 +64,19 @@ def test_it_serves_whoever_dials_it() -> None:
     assert siege.book_share() == 1.0
 
 
+def test_a_visitor_hangs_up_once_at_each_address_and_stays_the_next_time() -> None:
+    siege = besieged(Tactics(visit=seconds(5)), dialled=True)
+    siege.run(minutes(2))
+    assert siege.closed["peer-closed"] > 10
+    siege.run(minutes(180))
+    ended = siege.closed["peer-closed"]
+    assert ended <= len(MINE)
+    assert len(siege.outbound) >= 8, "the others stay"
+    assert siege.tried_share() == 1.0
+    siege.run(minutes(10))
+    assert siege.closed["peer-closed"] <= ended + 2
+
+
 def test_a_black_hole_says_nothing_after_the_handshake() -> None:
     siege = besieged(Tactics(service=Service.BLACK_HOLE), dialled=True)
     siege.run(minutes(10))
