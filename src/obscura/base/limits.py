@@ -368,7 +368,7 @@ BEHIND_SPARED: Final = _limit(
     "BEHIND_SPARED", 4, "links", "that once had our tip stay: a chain that only some know must not cost all (Core)"
 )
 SAVE_DELAY: Final = _span("SAVE_DELAY", 60, "changed addresses begin to reach the disk: a kill loses what came since")
-SAVE_AT_ONCE: Final = _limit("SAVE_AT_ONCE", 1_000, "addresses", "are handed to the store in one step: some 5 ms")
+SAVE_AT_ONCE: Final = _limit("SAVE_AT_ONCE", 1_000, "addresses", "are handed to the store in one step: 5 to 10 ms")
 SAVE_PAUSE: Final = _span("SAVE_PAUSE", 0.1, "before the next portion: a whole book that changed is saved in 8 s")
 OTHER_NETWORK_WAIT: Final = _limit("OTHER_NETWORK_WAIT", 86_400, "s", "design §3.1: not dialled for 24 h")
 
