@@ -716,6 +716,7 @@ ELSEWHERE = {
     "DISCOURAGED_PER_GROUP": "tests/unit/peers/test_bans.py",
     "TRIED_ENOUGH": "tests/unit/peers/test_dialing.py:TRIED_ENOUGH - 1",
     "TRIED_MISSES": "tests/unit/peers/test_dialing.py:met[:TRIED_MISSES]",
+    "SENIOR_DRAWS": "tests/unit/peers/test_dialing.py:SENIOR_DRAWS",
     "COUNTED_LINKS": "tests/unit/peers/test_dialing.py:COUNTED_LINKS - 1",
     "UNCOUNTED_WAIT": "tests/unit/peers/test_dialing.py:<= UNCOUNTED_WAIT",
 }

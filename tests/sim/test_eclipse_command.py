@@ -62,6 +62,7 @@ def test_live(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert row["defences"] == "without anchors,feelers"
     assert (row["surrounded"]["hits"], row["surrounded"]["total"]) == (0, 2)
     assert 0 <= row["his book"]["mean"] <= 1
+    assert row["time held"]["mean"] == 0
 
 
 def test_a_node_with_all_defences_that_is_surrounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +110,7 @@ def test_flood(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         (("flood", "--kind", "sybil", "--minutes", "0"), "minutes"),
         (("eclipse", "live", "--without", "moat"), "no defence is called 'moat'"),
         (("eclipse", "live", "--groups", "9", "--addresses", "8"), "at least one in each"),
+        (("eclipse", "live", "--aged", "1"), "shares"),
         (("eclipse", "restart", "--days", "0"), "days"),
         (("eclipse", "coverage", "--groups", "8,many"), "numbers of groups"),
         (("eclipse", "coverage", "--groups", "0"), "numbers of groups"),

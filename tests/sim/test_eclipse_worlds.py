@@ -39,6 +39,12 @@ def test_live_without_any_defence_he_wins() -> None:
     outcomes = [live(LiveOptions(session=10, defences=NONE, **FEW), seed) for seed in range(2)]
     assert any(one.taken for one in outcomes)
     assert all(0 <= one.after_s <= 3_600 for one in outcomes if one.taken)
+    assert all((one.held > 0) == one.taken and one.held <= 1 for one in outcomes)
+
+
+def test_an_attacker_who_was_there_early() -> None:
+    late, early = (live(LiveOptions(hours=0.05, aged=aged, **FEW), 1) for aged in (0.0, 0.5))
+    assert late.tried < 0.2 < 0.4 < early.tried < 0.6
 
 
 @pytest.mark.slow

@@ -348,6 +348,12 @@ TRIED_ENOUGH: Final = _limit(
 TRIED_MISSES: Final = _limit(
     "TRIED_MISSES", 10, "dials", "to tried addresses that fail in a row before any address will do: all may be gone"
 )
+SENIOR_DRAWS: Final = _limit(
+    "SENIOR_DRAWS",
+    8,
+    "draws",
+    "from tried, of which the one that stands there longest is dialled: late ones who have half of it get 1 in 256",
+)
 COUNTED_LINKS: Final = _limit(
     "COUNTED_LINKS", 2, "links", "we have opened and hold: with fewer a failed dial may be our own line's fault (Core)"
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 EXIT_UNSAFE: Final = 10
 EXIT_OUTSIDE: Final = 13
+_MINUTE_S: Final = 60
 
 RunsOption = Annotated[int, typer.Option(min=1, max=100_000, help="Worlds, each with a seed of its own.")]
 WithoutOption = Annotated[str, typer.Option(help="Defences to switch off, with commas; see docs/sim.md.")]
@@ -83,6 +84,9 @@ def live(
             help="Mean seconds after which he ends the first link to each of his addresses; 0: he never does."
         ),
     ] = 0.0,
+    aged: Annotated[
+        float, typer.Option(help="His share of the addresses that the node has reached before: 0 to below 1.")
+    ] = 0.0,
     honest: HonestOption = 300,
     runs: RunsOption = 100,
     without: WithoutOption = "",
@@ -94,6 +98,9 @@ def live(
     """Surround a node that goes on running, as Monero's were in 2025: hold its inbound slots, be told of by everybody,
     and wait for the places of its honest links, which end by themselves.
 
+    Surrounded: at some moment all links that it has opened are his; often that is over a second later, when the next
+    one opens, so it is also counted who was for a minute.
+
     Exit code 10 if a node with all defences was surrounded.
 
     Example: obscura sim eclipse live --addresses 1020 --groups 16 --runs 100
@@ -102,7 +109,13 @@ def live(
     from ..sim.eclipse import LiveOptions
 
     options = LiveOptions(
-        groups=groups, addresses=addresses, honest=honest, hours=hours, visit=visit, defences=defences(without)
+        groups=groups,
+        addresses=addresses,
+        honest=honest,
+        hours=hours,
+        visit=visit,
+        aged=aged,
+        defences=defences(without),
     )
     setups = variants(options) if each else {called(without): options}
     started = time.monotonic()
@@ -113,6 +126,7 @@ def live(
         {
             "defences": name,
             "surrounded": counted([one.taken for one in outcomes]),
+            "for a minute": counted([one.longest_s >= _MINUTE_S for one in outcomes]),
             "wholly": counted([one.wholly for one in outcomes]),
         }
         | _means(outcomes, _LIVE)
@@ -193,7 +207,7 @@ def diversity(
 
 _RESTART: Final = {"share": "his links", "links": "links", "book": "his book", "tried": "his tried"}
 _LIVE: Final = {
-    "peak": "his most", "share": "his in the end", "inbound": "his inbound", "book": "his book",
+    "held": "time held", "peak": "his most", "share": "his in the end", "inbound": "his inbound", "book": "his book",
     "tried": "his tried",
 }  # fmt: skip
 

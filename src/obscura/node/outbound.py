@@ -2,7 +2,7 @@
 
 *One too many.* The schedule of dials opens links beyond the slots (:mod:`obscura.peers.dialing`). Of full ones the one
 that has shown us nothing new for longest ends, never the last of its class; of block-only ones the younger of the two
-youngest, unless it has brought a block later than the other.
+youngest, unless it has brought a block later than the other, and never the one that was picked for its seniority.
 
 *Behind.* A peer that we chose, and that has not shown our tip's work in BEHIND_WAIT, is asked once more, and ends when
 it does not show it in BEHIND_ANSWER: it would say nothing new. BEHIND_SPARED full ones that once had our tip are
@@ -89,12 +89,14 @@ def _least_useful(state: NodeState, full: list[Peer], now: Now) -> Peer | None:
 
 
 def _less_useful(state: NodeState, blocks: list[Peer], now: Now) -> Peer | None:
-    next_youngest, youngest = blocks[-2:]
+    # Security: an attacker who has the slots, and every block first, would otherwise be worth more than any newcomer.
+    *_, leaving = others = [peer for peer in blocks if not state.dialer.is_senior(peer.address)]
 
     def brought(peer: Peer) -> int:
         return -1 if peer.worth.block_at is None else peer.worth.block_at
 
-    leaving = next_youngest if brought(youngest) > brought(next_youngest) else youngest
+    if len(others) > 1 and brought(leaving) > brought(others[-2]):
+        leaving = others[-2]
     return leaving if _is_ripe(state, leaving, now) else None
 
 

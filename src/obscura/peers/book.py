@@ -11,6 +11,8 @@ reached. It answers these attacks:
 - Pushing out what works: an address that was reached and finds its place in tried taken waits in new until whoever has
   the place was dialled again (*test before evict*): who answers, stays.
 - Filling buckets to be picked: each bucket that is not empty is as likely as another.
+- Coming late: one of the links for blocks goes to an address that has stood in tried for long (*seniority*); it loses
+  that with its key, and when another takes its place.
 - Poisoning tried: only :meth:`AddressBook.succeeded` puts an address there; it is for links that we opened.
 
 Addresses that our operator named stand in no table: nobody pushes them out, they are dialled on a schedule of their
@@ -21,6 +23,7 @@ Everything is bounded by the tables (limits: BOOK_ENTRIES) and by what the opera
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Sized
 from itertools import islice
 from typing import Final, TypeVar
@@ -199,6 +202,7 @@ class AddressBook:
         *,
         tried: bool | None = None,
         networks: Collection[Network] | None = None,
+        draws: int = 1,
     ) -> NetAddress | None:
         """A random address that may be dialled now.
 
@@ -210,6 +214,7 @@ class AddressBook:
             usable: whether an address is wanted.
             tried: from which table; ``None``: from either, by a fair coin, and then from the other.
             networks: only addresses of these; ``None``: of all.
+            draws: so many are drawn, and the one that has stood in tried for longest is taken.
 
         Returns:
             ``None`` if a bounded number of draws has found none; with few addresses, only if there is none.
@@ -222,7 +227,7 @@ class AddressBook:
             tables.reverse()
         tables = [table for table in tables if table.taken(wanted)]
         for table in tables:
-            found = self._pick_from(table, wanted, now, usable, PICK_TRIES // len(tables))
+            found = self._pick_from(table, wanted, now, usable, PICK_TRIES // len(tables), draws)
             if found is not None:
                 return found
         return None
@@ -436,6 +441,7 @@ class AddressBook:
             assert all(table.places[place] is entry for place in entry.places), "it stands where it says"
             assert len(set(entry.places)) == len(entry.places) <= (1 if entry.tried else NEW_COPIES), "few copies"
             assert not (entry.tried and entry.copies), "who was tried stands in no other table"
+            assert entry.tried or entry.since == NEVER, "seniority is of those in tried"
             assert not entry.places or entry.tried or len(entry.sources()) == len(entry.places), (
                 "each copy has a source"
             )
@@ -549,6 +555,7 @@ class AddressBook:
             self._counts[entry.address.network][entry.tried] -= 1
             entry.places = entry.copies = ()
             entry.tried = False
+            entry.since = NEVER
         self._collisions.pop(entry, None)
 
     def _forget(self, entry: Entry) -> None:
@@ -577,6 +584,7 @@ class AddressBook:
 
     def _stand_tried(self, entry: Entry, place: int) -> None:
         entry.tried = True
+        entry.since = entry.since or entry.succeeded
         entry.places = (place,)
         self._tried.put(place, entry)
         self._counts[entry.address.network][1] += 1
@@ -599,8 +607,10 @@ class AddressBook:
         now: WallTime,
         usable: Callable[[NetAddress], bool],
         tries: int,
+        draws: int,
     ) -> NetAddress | None:
         second_best: NetAddress | None = None
+        found: list[Entry] = []
         ease = 1.0
         taken = table.taken(networks)
         for _ in range(min(tries, 4 * taken)):
@@ -609,9 +619,15 @@ class AddressBook:
                 continue
             odds = ease * entry.odds(now)
             if odds >= 1 or self._chance.uniform() < odds:
-                return entry.address
+                found.append(entry)
+                if len(found) == draws:
+                    break
+                ease = 1.0
+                continue
             ease *= _LESS_PICKY
             second_best = second_best or entry.address
+        if found:
+            return min(found, key=_standing).address
         if second_best is None and taken <= tries:
             ready = [one for one in table.every(networks) if one.may_retry(now) and usable(one.address)]
             return self._chance.choice(ready).address if ready else None
@@ -652,6 +668,7 @@ class AddressBook:
         holder = self._tried.places[place]
         if holder is not None:
             if not self._yields():
+                entry.since = NEVER
                 losers.append(entry)
                 return
             self._leave(holder)
@@ -691,6 +708,11 @@ class AddressBook:
 def _first(keys: Iterable[K], most: int | None, taken: Sized) -> list[K]:
     """The first of ``keys``, as many as there is room for beside what was taken."""
     return list(islice(keys, None if most is None else max(0, most - len(taken))))
+
+
+def _standing(entry: Entry) -> WallTime | float:
+    """Since when it stands in tried; of whom that is not known counts as the latest."""
+    return entry.since or math.inf
 
 
 def _believable(seen: WallTime, now: WallTime) -> WallTime:

@@ -96,6 +96,7 @@ class AddressBooks:
         *,
         tried: bool | None = None,
         networks: Collection[Network] | None = None,
+        draws: int = 1,
     ) -> NetAddress | None:
         """An address to dial; see :meth:`AddressBook.pick`. Security: where ``networks`` are of several classes, each
         class of which something is known is as likely as another, or who floods one would be met in proportion."""
@@ -103,7 +104,7 @@ class AddressBooks:
         classes = [of for of in KeyClass if any(class_of(one) is of for one in wanted) and len(self._books[of])]
         self._chance.shuffle(classes)
         for of in classes:
-            picked = self._books[of].pick(now, usable, tried=tried, networks=wanted)
+            picked = self._books[of].pick(now, usable, tried=tried, networks=wanted, draws=draws)
             if picked is not None:
                 return picked
         return None

@@ -9,6 +9,9 @@ slots, one link for each network group, whatever others have opened to us:
 * Of full links, half go to addresses of the tried table, and of blocks links all: who fills the new one with his own,
   and never hangs up, does not get these as well. This holds while the tried table has some choice, and while not all
   that are dialled there fail: then any address will do until a tried one answers.
+* One of the blocks links goes to whoever has stood in tried for longest among several that are drawn. An attacker who
+  came lately, and would have all links in the end, does not get this one; when it ends another is dialled at once,
+  beyond the slots if they are taken. Only one is chosen so: one who came before everybody else would get it.
 * With next to no link of ours open a failed dial counts for nothing, or an hour without network would leave no tried
   address that may be dialled, and all slots to whoever fills the new table.
 * With all slots full, now and then: a *feeler*, which only looks whether an address of the new table answers (or one
@@ -34,6 +37,7 @@ from ..base.limits import (
     EXTRA_MEAN,
     FEELER_MEAN,
     OTHER_NETWORK_WAIT,
+    SENIOR_DRAWS,
     STALE_LOOK,
     STEADY_LINK,
     TRIED_ENOUGH,
@@ -153,6 +157,8 @@ class Dialer:
         self._anchors = list(anchors) if policy.defences.anchors else []
         self._unproven: dict[NetAddress, None] = {}
         """Dials and links to addresses that were of the new table when they were picked, or are a new peer's."""
+        self._senior: NetAddress | None = None
+        """The link for blocks, or the dial, that was picked for its seniority."""
         self._misses = 0
         """Dials to tried addresses that nobody answered, and looks that found none ready, since one was answered."""
         self._established = 0
@@ -190,6 +196,10 @@ class Dialer:
         """Whether the operator named a peer on this host, at whatever port."""
         return any(one.raw == address.raw and one.network is address.network for one in self._named)
 
+    def is_senior(self, address: NetAddress) -> bool:
+        """Whether the link to this address is the one for blocks that was picked for its seniority."""
+        return address == self._senior
+
     def target(self, address: NetAddress) -> Target:
         """How to dial an address: as the operator named it, else in the node's own mode."""
         state = self._named.get(address)
@@ -199,7 +209,7 @@ class Dialer:
 
     def due(self, now: Now, situation: Situation) -> list[Wanted]:
         """The dials to be made now."""
-        self._look(situation)
+        self._look(now.mono, situation)
         chosen = self._named_due(now, situation)
         if situation.dialling + len(chosen) >= DIALS_AT_ONCE or not self._policy.full:
             return chosen
@@ -213,9 +223,13 @@ class Dialer:
             chosen.append(wanted)
         return chosen
 
-    def _look(self, situation: Situation) -> None:
+    def _look(self, now: Instant, situation: Situation) -> None:
         own = [one.address for one in situation.outbound if one.purpose in (Purpose.FULL, Purpose.BLOCKS)]
         self._established = sum(address in situation.reached for address in own)
+        if self._senior is not None and not any(one.address == self._senior for one in situation.outbound):
+            # Security: until there is another one, all others may be one attacker's; so it is dialled beyond the slots.
+            self._senior = None
+            self._blocks_at = min(self._blocks_at, after(now, DIAL_INTERVAL))
         if self._unproven:
             self._unproven = {address: None for address in self._unproven if address in situation.in_use}
 
@@ -258,11 +272,21 @@ class Dialer:
         self, now: Now, usable: Callable[[NetAddress], bool], purpose: Purpose, situation: Situation
     ) -> NetAddress | None:
         """An address for a link of this purpose."""
-        tried = True if self._wants_tried(purpose, situation) else None
-        picked = self._book.pick(now.wall, usable, tried=tried, networks=self._policy.reach)
-        if tried and picked is None:
+        if not self._wants_tried(purpose, situation):
+            return self._book.pick(now.wall, usable, networks=self._policy.reach)
+        picked = self._pick_tried(now, usable, purpose)
+        if picked is None:
             # All of them wait. So does the slot for a while, or a bad minute would fill it from the new table.
             self._misses += 1
+        return picked
+
+    def _pick_tried(self, now: Now, usable: Callable[[NetAddress], bool], purpose: Purpose) -> NetAddress | None:
+        """An address of the tried table."""
+        senior = purpose is Purpose.BLOCKS and self._senior is None and self._policy.defences.seniority
+        draws = SENIOR_DRAWS if senior else 1
+        picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach, draws=draws)
+        if senior:
+            self._senior = picked
         return picked
 
     def _pick_lacking(
@@ -304,8 +328,10 @@ class Dialer:
             self._blocks_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
             if not self._extra(situation, Purpose.BLOCKS):
                 purpose = Purpose.BLOCKS
-                tried = True if self._policy.defences.tried_first else None
-                picked = self._book.pick(now.wall, usable, tried=tried, networks=self._policy.reach)
+                if self._policy.defences.tried_first:
+                    picked = self._pick_tried(now, usable, Purpose.BLOCKS)
+                else:
+                    picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
         return self._feel(now, situation) if picked is None else Wanted(picked, purpose)
 
     def _feel(self, now: Now, situation: Situation) -> Wanted | None:

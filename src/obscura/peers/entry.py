@@ -42,6 +42,7 @@ class Entry:
         "retry_at",
         "saved",
         "seen",
+        "since",
         "source",
         "succeeded",
         "tried",
@@ -58,6 +59,8 @@ class Entry:
         self.key: bytes | None = None
         self.tried = False
         self.attempted = NEVER
+        self.since = NEVER
+        """Since when it stands in tried."""
         self.copies: tuple[bytes, ...] = ()
         self.places: tuple[int, ...] = ()
         self.at = -1
@@ -74,6 +77,7 @@ class Entry:
         entry.retry_at = record.retry_at
         entry.key = record.key
         entry.attempted = record.attempted
+        entry.since = record.since if record.tried else NEVER
         entry.saved = True
         return entry
 
@@ -93,6 +97,7 @@ class Entry:
             self.attempted,
             self.copies,
             stamp + b"".join([place.to_bytes(2, "big") for place in self.places]),
+            self.since,
         )
 
     def sources(self) -> tuple[bytes, ...]:

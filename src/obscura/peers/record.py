@@ -37,6 +37,7 @@ class AddressRecord:
     attempted: WallTime = NEVER
     copies: tuple[bytes, ...] = ()
     standing: bytes = field(default=b"", repr=False, compare=False)
+    since: WallTime = NEVER
 
     def __post_init__(self) -> None:
         if self.key is not None and self.succeeded == NEVER:
@@ -61,6 +62,7 @@ class _Blank:
     attempted: WallTime
     copies: tuple[bytes, ...]
     standing: bytes
+    since: WallTime
 
 
 def stored(
@@ -76,6 +78,7 @@ def stored(
     attempted: WallTime,
     copies: tuple[bytes, ...],
     standing: bytes,
+    since: WallTime,
 ) -> AddressRecord:
     """The record of a row that is known to be one. A start makes 81,920 of them, and to fill a frozen object by its
     constructor takes six times as long. A key without a success is not refused but left out."""
@@ -92,5 +95,6 @@ def stored(
     record.attempted = attempted
     record.copies = copies
     record.standing = standing
+    record.since = since
     record.__class__ = AddressRecord  # type: ignore[assignment]
     return record  # type: ignore[return-value]

@@ -32,6 +32,7 @@ from .siege import Siege
 _INTERVAL: Final = minutes(10)  # between blocks
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600
+_KNOWN_S: Final = 30 * _DAY_S  # within which a reached address was reached first
 _FIRST_STALE: Final = 4_000  # groups of honest addresses that nobody is at any more
 _SETTLE: Final = minutes(15)  # of quiet before an attack
 _TOLD: Final = 30  # addresses at a time and link, every ten minutes: half of what is taken
@@ -61,6 +62,9 @@ class EclipseOptions:
     """Share of honest strangers whose slots are taken when they are dialled, by the attacker or by others."""
     session: float = 30.0
     """Mean life of a link with an honest stranger, in minutes."""
+    aged: float = 0.0
+    """The attacker's share of the addresses that the victim has reached before all begins: he was there early. As far
+    as he has addresses."""
     slots: int = 114
     """Inbound ones of the victim."""
     defences: Defences = ALL
@@ -72,7 +76,7 @@ class EclipseOptions:
             )
         if not 1 <= self.honest <= _MOST_HONEST:
             raise ConfigError(f"{self.honest} honest strangers: 1 to {_MOST_HONEST}")
-        if not (0 <= self.taint < 1 and 0 <= self.full < 1):
+        if not all(0 <= share < 1 for share in (self.taint, self.full, self.aged)):
             raise ConfigError("shares are from 0 to below 1")
         if self.session <= 0:
             raise ConfigError(f"links of {self.session:g} minutes: more than 0")
@@ -137,6 +141,10 @@ class LiveOutcome(NamedTuple):
     """At some moment all of its links were."""
     after_s: float
     """Seconds until the former; -1 if never."""
+    held: float
+    """The share of the time from then on in which it was so; 0 if never."""
+    longest_s: float
+    """The most seconds without a break in which it was so."""
     peak: float
     """His largest share of the links that the victim had opened."""
     share: float
@@ -227,6 +235,10 @@ def live(options: LiveOptions, seed: int) -> LiveOutcome:
         taken=seen.outbound_taken >= 0,
         wholly=seen.all_taken >= 0,
         after_s=seen.outbound_taken,
+        held=seen.taken_for / max(1.0, options.hours * _HOUR_S - seen.outbound_taken)
+        if seen.outbound_taken >= 0
+        else 0.0,
+        longest_s=seen.longest,
         peak=seen.peak,
         share=sum(tie.evil for tie in outbound) / max(1, len(outbound)),
         inbound=sum(tie.evil for tie in inbound) / max(1, len(inbound)),
@@ -256,7 +268,24 @@ def honest_records(honest: int, now: WallTime, chance: Chance) -> list[AddressRe
                 source=public_address(chance.below(honest)).group(),
                 succeeded=seen if reached else NEVER,
                 tried=reached,
+                since=WallTime(seen - chance.below(_KNOWN_S)) if reached else NEVER,
             )
+        )
+    return records
+
+
+def _aged_records(
+    mine: Sequence[NetAddress], honest: int, share: float, now: WallTime, chance: Chance
+) -> list[AddressRecord]:
+    """Such of the attacker's, reached as early as the honest ones, that ``share`` of all reached ones are his."""
+    count = min(len(mine), round(honest * share / (1 - share)))
+    records: list[AddressRecord] = []
+    for address in chance.sample(mine, count):
+        seen = WallTime(now - chance.below(5 * _DAY_S) - 1)
+        since = WallTime(seen - chance.below(_KNOWN_S))
+        source = public_address(chance.below(honest)).group()
+        records.append(
+            AddressRecord(address=address, seen=seen, source=source, succeeded=seen, tried=True, since=since)
         )
     return records
 
@@ -343,7 +372,10 @@ def _siege(options: EclipseOptions, seed: int) -> Siege:
         crowd,
         rumours=chance.sample(mine, lies),
         interval=_INTERVAL,
-        records=lambda now: honest_records(options.honest, now, chance),
+        records=lambda now: [
+            *honest_records(options.honest, now, chance),
+            *_aged_records(mine, options.honest, options.aged, now, chance),
+        ],
     )
     siege.victim.start()
     return siege

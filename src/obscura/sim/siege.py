@@ -61,10 +61,13 @@ class Watch:
     """So do all links whatever."""
     taken_for: float = 0.0
     """Seconds in which the former held."""
+    longest: float = 0.0
+    """The most of them without a break."""
     peak: float = 0.0
     """The attacker's largest share of the links that the victim has opened."""
     _last: Instant = field(default=Instant(0))
     _taken: bool = False
+    _spell: float = 0.0
 
 
 class Siege:
@@ -213,9 +216,14 @@ class Siege:
         now = self.world.time
         since = (now - seen.since) / MICROSECONDS
         if seen._taken:
-            seen.taken_for += (now - seen._last) / MICROSECONDS
+            passed = (now - seen._last) / MICROSECONDS
+            seen.taken_for += passed
+            seen._spell += passed
+            seen.longest = max(seen.longest, seen._spell)
         outbound = [tie.evil for tie in self.outbound]
         seen._taken = bool(outbound) and all(outbound)
+        if not seen._taken:
+            seen._spell = 0.0
         seen._last = now
         if outbound:
             seen.peak = max(seen.peak, sum(outbound) / len(outbound))

@@ -28,7 +28,7 @@ from ..peers.record import AddressRecord, stored
 from ..wire.address import ADDRESS_LENGTHS, AddressError, NetAddress, Network, parse_address
 from ..wire.keytext import KEY_BYTES
 
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 _SPACE_BYTES: Final = 1 << 20
 """With less free space a disk counts as full: the log of one change takes some ten thousand bytes."""
 _WAITING: Final = """CREATE TABLE waiting (
@@ -42,7 +42,7 @@ _TABLES: Final = (
         network INTEGER NOT NULL, raw BLOB NOT NULL, port INTEGER NOT NULL, features INTEGER NOT NULL,
         seen INTEGER NOT NULL, source BLOB NOT NULL, succeeded INTEGER NOT NULL, failures INTEGER NOT NULL,
         retry_at INTEGER NOT NULL, key BLOB, tried INTEGER NOT NULL DEFAULT 0, attempted INTEGER NOT NULL DEFAULT 0,
-        copies BLOB NOT NULL DEFAULT x'', standing BLOB NOT NULL DEFAULT x'',
+        copies BLOB NOT NULL DEFAULT x'', standing BLOB NOT NULL DEFAULT x'', since INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (network, raw, port)) WITHOUT ROWID""",
     "CREATE TABLE pin (address TEXT PRIMARY KEY, key BLOB NOT NULL, first_seen INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -73,10 +73,15 @@ _CHANGES: Final = {
         _BAN,
         _ANCHOR,
     ),
+    5: (
+        "ALTER TABLE address ADD COLUMN since INTEGER NOT NULL DEFAULT 0",
+        # Nobody has noted the first time; the last one is all that is known.
+        "UPDATE address SET since = succeeded WHERE tried = 1",
+    ),
 }
 """From each older format to the next one."""
 
-_SAVE: Final = "INSERT OR REPLACE INTO address VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SAVE: Final = "INSERT OR REPLACE INTO address VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _NETWORKS: Final = {network.value: network for network in Network}
 
 Change: TypeAlias = tuple[TxId, bytes | None, bool]
@@ -132,7 +137,7 @@ class Store:
         rows = [
             (one.address.network, one.address.raw, one.address.port, *_signed(one.features), one.seen, one.source,
              one.succeeded, one.failures, one.retry_at, one.key, one.tried, one.attempted, _packed(one.copies),
-             one.standing)
+             one.standing, one.since)
             for one in latest.values() if one is not None
         ]  # fmt: skip
         self._write(
@@ -422,7 +427,7 @@ def _is_key(value: object) -> bool:
 def _record(
     network: int, raw: bytes, port: int, features: int, seen: WallTime, source: bytes, succeeded: WallTime,
     failures: int, retry_at: WallTime, key: bytes | None, tried: int, attempted: WallTime, copies: bytes,
-    standing: bytes,
+    standing: bytes, since: WallTime,
 ) -> AddressRecord | None:  # fmt: skip
     """A row of the table of addresses; ``None`` if it cannot be one.
 
@@ -436,7 +441,8 @@ def _record(
     if (
         type(raw) is not bytes or type(source) is not bytes or type(copies) is not bytes or type(standing) is not bytes
         or len(source) > 255
-        or len(raw) != ADDRESS_LENGTHS[network] or port >> 16 or seen | succeeded | failures | retry_at | attempted < 0
+        or len(raw) != ADDRESS_LENGTHS[network] or port >> 16
+        or seen | succeeded | failures | retry_at | attempted | since < 0
     ):  # fmt: skip
         return None
     return stored(
@@ -452,6 +458,7 @@ def _record(
         attempted,
         _unpacked(copies) if copies else (),
         standing,
+        since,
     )
 
 

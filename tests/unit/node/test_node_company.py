@@ -32,6 +32,7 @@ from obscura.channel import Channel, Opened, Role
 from obscura.node.effects import AcceptHeaders, LinkClosed
 from obscura.peers.bans import parse_subject
 from obscura.peers.defences import Defences
+from obscura.peers.dialing import Purpose
 from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.blocks import Block, Headers
 from obscura.wire.features import Feature
@@ -184,6 +185,17 @@ class TestReview:
         assert set(host.node._state.peers) >= before, "those who came end again, as they have shown nothing"
         assert ends(host).count("one-too-many") >= 3
 
+    def test_the_senior_one_for_blocks_is_never_the_one_too_many(self, world: World) -> None:
+        host, _ = crowd(world, 16)
+        state = host.node._state
+        while purposes(host).count("blocks") < 3:
+            world.advance(seconds(5))
+        *_, middle, youngest = [peer for peer in state.open_peers() if peer.purpose is Purpose.BLOCKS]
+        state.dialer._senior = youngest.address
+        world.advance(Duration(3 * REVIEW_EVERY))
+        assert middle.conn not in state.peers, "the younger of the two others"
+        assert youngest.conn in state.peers
+
     def test_a_header_without_its_block_does_not_switch_the_alarm_off(self, world: World) -> None:
         host, _ = crowd(world, 12, block_slots=0)
         Stranger(world, host).say(Headers((mine_chain(host.ledger.tip, 1, b"x", world.block_time())[0][:80],)))
@@ -196,6 +208,7 @@ class TestReview:
         while purposes(host).count("blocks") < 3:
             world.advance(seconds(5))
         blocks = [peer for peer in state.open_peers() if peer.purpose is not None and peer.purpose.value == "blocks"]
+        state.dialer._senior = blocks[0].address
         blocks[-1].worth.block_at = Instant(5)
         world.advance(Duration(3 * REVIEW_EVERY))
         assert blocks[-2].conn not in state.peers, "the youngest has brought a block, the one before it has not"

@@ -45,6 +45,7 @@ from obscura.base.randomness import Chance
 from obscura.peers.book import AddressBook
 from obscura.peers.defences import Defences
 from obscura.peers.pins import Verdict
+from obscura.peers.record import AddressRecord
 from obscura.wire.address import NetAddress, Network
 
 DAY = 86_400
@@ -467,6 +468,43 @@ class TestTried:
         book.succeeded(v4(1), at(1), b"\x01" * 32)
         assert is_tried(book, v4(1)), "the link that showed it goes on"
 
+    def test_seniority_is_since_tried_and_goes_with_it(self, book: AddressBook) -> None:
+        first, second = tried_rivals()
+
+        def since(address: NetAddress) -> WallTime:
+            record = book.get(address)
+            assert record is not None
+            return record.since
+
+        book.learn(told(first), SOURCE, WALL)
+        assert since(first) == NEVER
+        book.succeeded(first, at(10), bytes(32))
+        book.succeeded(first, at(20), bytes(32))
+        assert since(first) == at(10), "it is the first success that counts"
+        loaded = make_book(1, *book.records())
+        assert loaded.records() == book.records()
+        # Another one takes its place: the seniority is gone, and does not come back with the next success.
+        book.learn(told(second), group(3), WALL)
+        book.succeeded(second, at(30), bytes(32))
+        book.attempted(first, at(TESTED_TIME + 30))
+        book.resolve(at(TESTED_TIME + 120))
+        assert (since(first), since(second)) == (NEVER, at(30))
+        # Another key is another peer.
+        book.meet(second, b"\x01" * 32)
+        assert since(second) == NEVER
+        book.succeeded(first, at(2 * TESTED_TIME))
+        assert since(first) == at(2 * TESTED_TIME)
+        book.name(first)
+        assert since(first) == NEVER
+        book.check()
+
+    def test_only_tried_rows_have_seniority(self) -> None:
+        claimed = AddressRecord(address=v4(1), source=SOURCE, seen=WALL, succeeded=at(-9), since=at(-9))
+        unknown = AddressRecord(address=v4(2), source=SOURCE, seen=WALL, succeeded=at(-7), tried=True)
+        book = make_book(1, claimed, unknown)
+        assert {record.address: record.since for record in book.records()} == {v4(1): NEVER, v4(2): at(-7)}
+        book.check()
+
     def test_another_key_of_one_that_waits(self, book: AddressBook) -> None:
         first, second = tried_rivals()
         reach(book, first, at(-DAY))
@@ -514,6 +552,25 @@ class TestPicking:
         book.avoid(v4(1), at(100))
         assert book.pick(WALL, yes) is None
         assert book.pick(at(100), yes) == v4(1)
+
+    def test_of_several_draws_the_one_that_stands_there_longest_is_taken(self, book: AddressBook) -> None:
+        for number in range(100):
+            reach(book, v4(number), at(-DAY - 60 * number))
+        standing = sum(book.counts()[Network.IPV4])
+        single, several = (
+            [at(-DAY) - book.get(book.pick(WALL, yes, tried=True, draws=draws)).since for _ in range(400)]  # type: ignore[arg-type, union-attr]
+            for draws in (1, 8)
+        )
+        # The mean of one draw of 0 to 1 is a half, of the largest of eight of them eight ninths.
+        assert abs(sum(single) / len(single) / (60 * standing) - 1 / 2) < 0.06
+        assert abs(sum(several) / len(several) / (60 * standing) - 8 / 9) < 0.06
+
+    def test_where_fewer_are_found_than_drawn_the_eldest_of_these_is_taken(self, book: AddressBook) -> None:
+        reach(book, v4(1), at(-DAY))
+        reach(book, v4(2), at(-2 * DAY))
+        assert book.pick(WALL, lambda one: one == v4(1), tried=True, draws=200) == v4(1)
+        assert book.pick(WALL, yes, tried=True, draws=200) == v4(2)
+        assert book.pick(WALL, lambda _: False, tried=True, draws=200) is None
 
     def test_no_wait_lasts_for_years(self, book: AddressBook) -> None:
         book.learn(told(v4(1)), SOURCE, WALL)

@@ -16,6 +16,7 @@ from obscura.base.limits import (
     EXTRA_MEAN,
     FEELER_MEAN,
     OTHER_NETWORK_WAIT,
+    SENIOR_DRAWS,
     STALE_LOOK,
     STEADY_LINK,
     TRIED_ENOUGH,
@@ -121,9 +122,21 @@ class Stage:
 
     def drop(self, purpose: Purpose) -> None:
         """End the last link of a purpose."""
-        found = [one for one in self.links if one.purpose is purpose]
-        self.links.remove(found[-1])
-        self.dialer.ended(found[-1].address, STEADY_LINK, self.now, felt=purpose is FEELER)
+        self.end([one for one in self.links if one.purpose is purpose][-1])
+
+    def end(self, link: Wanted) -> None:
+        """End a link that has lasted."""
+        self.links.remove(link)
+        self.dialer.ended(link.address, STEADY_LINK, self.now, felt=link.purpose is FEELER)
+
+
+def senior_stage(share: float, *, seniority: bool = True) -> tuple[Stage, set[NetAddress]]:
+    """A stage in whose tried table, of 240 addresses, ``share`` have stood for longer than all others; these."""
+    stage = Stage(known=480, defences=Defences(feelers=False, seniority=seniority), full=2, blocks=2)
+    first = {address(number) for number in range(0, 480, 2 * round(1 / share))}
+    for number in range(0, 480, 2):
+        stage.book.succeeded(address(number), WallTime(WALL - (9 if address(number) in first else 3)))
+    return stage, first
 
 
 class TestNamed:
@@ -344,6 +357,61 @@ class TestBesides:
             stage.links = [one for one in stage.links if one.purpose is not BLOCKS]
         assert len(met) > 100
         assert set(met) <= {address(number) for number in tried}
+
+    @pytest.mark.parametrize("on", [True, False])
+    def test_one_link_for_blocks_goes_to_whoever_came_early(self, on: bool) -> None:
+        """Late ones have half of the tried table, and never end a link."""
+        stage, early = senior_stage(0.5, seniority=on)
+        alone = 0
+        for _ in range(400):
+            stage.run(seconds(30))
+            alone += not any(one.address in early for one in stage.links if one.purpose is BLOCKS)
+            for leaving in [one for one in stage.links if one.purpose is BLOCKS and one.address in early]:
+                stage.end(leaving)
+            while stage.count(BLOCKS) >= 2:
+                # All are theirs: begin anew.
+                stage.drop(BLOCKS)
+            stage.step()
+        # One draw is a late one every other time; eight are, once in 256.
+        assert (alone < 12) if on else (alone > 100)
+        assert 0.5**SENIOR_DRAWS < 0.01
+
+    def test_only_one_link_for_blocks_is_picked_by_seniority(self) -> None:
+        """Who was there before everybody else gets this one, and of the others his share."""
+        stage, eldest = senior_stage(0.1)
+        his = 0
+        for _ in range(200):
+            stage.run(seconds(30))
+            his += sum(one.address in eldest for one in stage.links if one.purpose is BLOCKS)
+            for leaving in [one for one in stage.links if one.purpose is BLOCKS]:
+                if not stage.dialer.is_senior(leaving.address):
+                    stage.end(leaving)
+        assert his < 300, "he has a tenth of tried: one link and a tenth of the other"
+
+    def test_another_senior_is_dialled_at_once_whatever_the_slots(self) -> None:
+        stage, _ = senior_stage(0.5)
+        stage.run(seconds(10))
+        [senior] = [one for one in stage.links if stage.dialer.is_senior(one.address)]
+        while stage.count(BLOCKS) < 3:
+            stage.run(EXTRA_MEAN)
+        stage.end(senior)
+        assert stage.count(BLOCKS) == 2, "one that was beyond the slots has taken its place"
+        assert stage.step() == []
+        [made] = stage.run(DIAL_INTERVAL)
+        assert made.purpose is BLOCKS
+        assert stage.dialer.is_senior(made.address)
+        stage.drop(BLOCKS)
+        stage.book.failed(made.address, stage.now.wall)
+        assert stage.step() == []
+        [again] = stage.run(DIAL_INTERVAL)
+        assert again.address != made.address
+        assert stage.dialer.is_senior(again.address), "until one answers"
+
+    def test_without_anybody_to_dial_there_is_no_haste(self) -> None:
+        stage = Stage(known=11, defences=Defences(feelers=False))
+        stage.run(seconds(60))
+        assert not any(stage.dialer.is_senior(one.address) for one in stage.links), "nobody was tried"
+        assert stage.run(seconds(1)) == []
 
     def test_at_most_half_of_full_links_go_to_new_addresses(self) -> None:
         stage = Stage(known=120, defences=Defences(feelers=False), blocks=0)

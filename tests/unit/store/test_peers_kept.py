@@ -22,7 +22,7 @@ from obscura.wire.address import ADDRESS_LENGTHS, AddressEntry, NetAddress, Netw
 
 NAMES = (
     "network", "raw", "port", "features", "seen", "source", "succeeded", "failures", "retry_at", "key", "tried",
-    "attempted", "copies", "standing",
+    "attempted", "copies", "standing", "since",
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def test_rows_that_cannot_be_addresses_are_passed_over(tmp_path: Path, column: s
     for record in found:
         assert len(record.address.raw) == ADDRESS_LENGTHS[record.address.network]
         assert 0 <= record.address.port <= 65_535
-        assert min(record.seen, record.succeeded, record.failures, record.retry_at, record.attempted) >= 0
+        assert min(record.seen, record.succeeded, record.failures, record.retry_at, record.attempted, record.since) >= 0
         assert 0 <= record.features < 1 << 64
         assert record.key is None or len(record.key) == 32
         assert record.tried in (True, False)

@@ -194,6 +194,18 @@ CREATE TABLE waiting (
 PRAGMA user_version = 4;
 """
 """Before the tables of the address book, bans and anchors."""
+FORMAT_5 = """
+ALTER TABLE address ADD COLUMN tried INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE address ADD COLUMN attempted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE address ADD COLUMN copies BLOB NOT NULL DEFAULT x'';
+ALTER TABLE address ADD COLUMN standing BLOB NOT NULL DEFAULT x'';
+UPDATE address SET tried = 1 WHERE port = 8333;
+CREATE TABLE ban (subject TEXT PRIMARY KEY, until INTEGER NOT NULL, made INTEGER NOT NULL, kind TEXT NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE anchor (place INTEGER PRIMARY KEY, address TEXT NOT NULL);
+PRAGMA user_version = 5;
+"""
+"""Before seniority."""
 
 
 def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
@@ -210,6 +222,7 @@ def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
         failures=2,
         retry_at=WallTime(80),
         tried=True,
+        since=WallTime(90),
     )
     told = AddressRecord(
         address=NetAddress(Network.IPV4, bytes([20, 1, 2, 4]), 8334), seen=WallTime(100), source=b"\xaa"
@@ -247,6 +260,7 @@ def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
         FORMAT_1 + FORMAT_2,
         FORMAT_1 + FORMAT_2 + FORMAT_3,
         FORMAT_1 + FORMAT_2 + FORMAT_3 + FORMAT_4,
+        FORMAT_1 + FORMAT_2 + FORMAT_3 + FORMAT_4 + FORMAT_5,
     ],
 )
 def test_every_older_format_keeps_what_it_had(tmp_path: Path, before: str) -> None:
@@ -266,6 +280,7 @@ def test_every_older_format_keeps_what_it_had(tmp_path: Path, before: str) -> No
     assert store.get("network") == "signet"
     assert [record.address.port for record in store.load_addresses()] == [8333, 8334, 8335]
     assert [record.tried for record in store.load_addresses()] == [True, False, False]
+    assert [record.since for record in store.load_addresses()] == [90, 0, 0]
     store.keep_transactions([(TxId(double_sha256(data)), None, False) for data in sent])
     store.close()
     assert [data for data, _, _ in rows_now] == (sorted(sent, key=double_sha256) if kept else [])
