@@ -717,6 +717,7 @@ ELSEWHERE = {
     "TRIED_ENOUGH": "tests/unit/peers/test_dialing.py:TRIED_ENOUGH - 1",
     "TRIED_MISSES": "tests/unit/peers/test_dialing.py:met[:TRIED_MISSES]",
     "SENIOR_DRAWS": "tests/unit/peers/test_dialing.py:SENIOR_DRAWS",
+    "SENIOR_MEAN": "tests/unit/peers/test_dialing.py:SENIOR_MEAN",
     "COUNTED_LINKS": "tests/unit/peers/test_dialing.py:COUNTED_LINKS - 1",
     "UNCOUNTED_WAIT": "tests/unit/peers/test_dialing.py:<= UNCOUNTED_WAIT",
 }

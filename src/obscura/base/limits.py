@@ -354,6 +354,9 @@ SENIOR_DRAWS: Final = _limit(
     "draws",
     "from tried, of which the one that stands there longest is dialled: late ones who have half of it get 1 in 256",
 )
+SENIOR_MEAN: Final = _span(
+    "SENIOR_MEAN", 1_800, "until another link is chosen by seniority: an attacker's would stay for ever"
+)
 COUNTED_LINKS: Final = _limit(
     "COUNTED_LINKS", 2, "links", "we have opened and hold: with fewer a failed dial may be our own line's fault (Core)"
 )

@@ -11,7 +11,8 @@ slots, one link for each network group, whatever others have opened to us:
   that are dialled there fail: then any address will do until a tried one answers.
 * One of the blocks links goes to whoever has stood in tried for longest among several that are drawn. An attacker who
   came lately, and would have all links in the end, does not get this one; when it ends another is dialled at once,
-  beyond the slots if they are taken. Only one is chosen so: one who came before everybody else would get it.
+  beyond the slots if they are taken. Only one is chosen so: one who came before everybody else would get it. After a
+  while it is a link like any other and another one is dialled, as an attacker's would never end.
 * With next to no link of ours open a failed dial counts for nothing, or an hour without network would leave no tried
   address that may be dialled, and all slots to whoever fills the new table.
 * With all slots full, now and then: a *feeler*, which only looks whether an address of the new table answers (or one
@@ -38,6 +39,7 @@ from ..base.limits import (
     FEELER_MEAN,
     OTHER_NETWORK_WAIT,
     SENIOR_DRAWS,
+    SENIOR_MEAN,
     STALE_LOOK,
     STEADY_LINK,
     TRIED_ENOUGH,
@@ -159,6 +161,7 @@ class Dialer:
         """Dials and links to addresses that were of the new table when they were picked, or are a new peer's."""
         self._senior: NetAddress | None = None
         """The link for blocks, or the dial, that was picked for its seniority."""
+        self._senior_until = now
         self._misses = 0
         """Dials to tried addresses that nobody answered, and looks that found none ready, since one was answered."""
         self._established = 0
@@ -226,7 +229,8 @@ class Dialer:
     def _look(self, now: Instant, situation: Situation) -> None:
         own = [one.address for one in situation.outbound if one.purpose in (Purpose.FULL, Purpose.BLOCKS)]
         self._established = sum(address in situation.reached for address in own)
-        if self._senior is not None and not any(one.address == self._senior for one in situation.outbound):
+        there = any(one.address == self._senior for one in situation.outbound)
+        if self._senior is not None and (not there or now >= self._senior_until):
             # Security: until there is another one, all others may be one attacker's; so it is dialled beyond the slots.
             self._senior = None
             self._blocks_at = min(self._blocks_at, after(now, DIAL_INTERVAL))
@@ -286,7 +290,7 @@ class Dialer:
         draws = SENIOR_DRAWS if senior else 1
         picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach, draws=draws)
         if senior:
-            self._senior = picked
+            self._senior, self._senior_until = picked, after(now.mono, self._chance.exponential(SENIOR_MEAN))
         return picked
 
     def _pick_lacking(
@@ -399,6 +403,8 @@ class Dialer:
                 if not self._extra(situation, Purpose.FULL):
                     times += [self._class_at] if self._lacking(situation) else []
                     times += [self._stale_at] if situation.stale else []
+            if self._senior is not None:
+                times.append(self._senior_until)
             if policy.defences.feelers and (self._empty or not free) and not _count(situation, Purpose.FEELER):
                 times.append(self._feeler_at)
         return earliest(*times)

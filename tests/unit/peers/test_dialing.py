@@ -17,6 +17,7 @@ from obscura.base.limits import (
     FEELER_MEAN,
     OTHER_NETWORK_WAIT,
     SENIOR_DRAWS,
+    SENIOR_MEAN,
     STALE_LOOK,
     STEADY_LINK,
     TRIED_ENOUGH,
@@ -406,6 +407,23 @@ class TestBesides:
         [again] = stage.run(DIAL_INTERVAL)
         assert again.address != made.address
         assert stage.dialer.is_senior(again.address), "until one answers"
+
+    def test_the_senior_is_another_one_after_a_while(self) -> None:
+        stage, _ = senior_stage(0.5)
+        stage.run(seconds(10))
+        met, began, changes = set(), stage.now.mono, 200
+        while len(met) < changes:
+            stage.run(seconds(10))
+            met |= {
+                (one.address, stage.dialer._senior_until) for one in stage.links if stage.dialer.is_senior(one.address)
+            }
+            while stage.count(BLOCKS) > 2:
+                stage.end(
+                    next(
+                        one for one in stage.links if one.purpose is BLOCKS and not stage.dialer.is_senior(one.address)
+                    )
+                )
+        assert 0.8 < (stage.now.mono - began) / changes / SENIOR_MEAN < 1.2
 
     def test_without_anybody_to_dial_there_is_no_haste(self) -> None:
         stage = Stage(known=11, defences=Defences(feelers=False))
