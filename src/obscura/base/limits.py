@@ -354,6 +354,17 @@ SENIOR_DRAWS: Final = _limit(
     "draws",
     "from tried, of which the one that stands there longest is dialled: late ones who have half of it get 1 in 256",
 )
+SENIOR_PAUSE: Final = _span(
+    "SENIOR_PAUSE", 5, "on average from the end of that link to the next dial: one to the moment would name it"
+)
+SENIOR_PAUSE_MOST: Final = _span(
+    "SENIOR_PAUSE_MOST",
+    60,
+    "the same after failures, each of which doubles it: where nobody answers, no flood of dials",
+)
+SINCE_LEAST: Final = _limit(
+    "SINCE_LEAST", 1_700_000_000, "s", "since 1970 (November 2023): what was reached before was so by a clock not set"
+)
 SENIOR_MEAN: Final = _span(
     "SENIOR_MEAN", 1_800, "until another link is chosen by seniority: an attacker's would stay for ever"
 )

@@ -47,6 +47,7 @@ from ..base.limits import (
     JUST_TRIED,
     NEW_COPIES,
     PICK_TRIES,
+    SINCE_LEAST,
     TESTED_TIME,
     UNCOUNTED_WAIT,
 )
@@ -214,7 +215,8 @@ class AddressBook:
             usable: whether an address is wanted.
             tried: from which table; ``None``: from either, by a fair coin, and then from the other.
             networks: only addresses of these; ``None``: of all.
-            draws: so many are drawn, and the one that has stood in tried for longest is taken.
+            draws: so many are drawn, and the one that has stood in tried for longest is taken; of those of whom that is
+                the same, or not known, the first.
 
         Returns:
             ``None`` if a bounded number of draws has found none; with few addresses, only if there is none.
@@ -267,6 +269,9 @@ class AddressBook:
         # Privacy: not when it was seen, or answers to ``getaddr`` would show whom we dial.
         entry.succeeded = entry.attempted = now
         entry.retry_at = NEVER
+        if entry.tried and (_since(entry, now) == NEVER or (key is not None and entry.key is None)):
+            # Security: who shows a key for the first time need not be who was there before.
+            entry.since = now
         # At the very beginning of time (a broken clock) there is no success to hang a pin on.
         entry.key = (key or entry.key) if now != NEVER else None
         self._dirty[entry] = None
@@ -627,7 +632,7 @@ class AddressBook:
             ease *= _LESS_PICKY
             second_best = second_best or entry.address
         if found:
-            return min(found, key=_standing).address
+            return min(found, key=lambda entry: _since(entry, now) or math.inf).address
         if second_best is None and taken <= tries:
             ready = [one for one in table.every(networks) if one.may_retry(now) and usable(one.address)]
             return self._chance.choice(ready).address if ready else None
@@ -640,6 +645,7 @@ class AddressBook:
         for record in records:
             entry = Entry.of(record)
             if not record.source:
+                entry.since = NEVER
                 self._unnamed[record.address] = entry
             elif self._entries.setdefault(record.address, entry) is not entry:
                 continue
@@ -710,9 +716,9 @@ def _first(keys: Iterable[K], most: int | None, taken: Sized) -> list[K]:
     return list(islice(keys, None if most is None else max(0, most - len(taken))))
 
 
-def _standing(entry: Entry) -> WallTime | float:
-    """Since when it stands in tried; of whom that is not known counts as the latest."""
-    return entry.since or math.inf
+def _since(entry: Entry, now: WallTime) -> WallTime:
+    """Since when it stands in tried; NEVER if that is not known, or was noted by a clock that was wrong."""
+    return entry.since if SINCE_LEAST <= entry.since <= now + ADDR_FUTURE else NEVER
 
 
 def _believable(seen: WallTime, now: WallTime) -> WallTime:

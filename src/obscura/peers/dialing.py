@@ -10,9 +10,9 @@ slots, one link for each network group, whatever others have opened to us:
   and never hangs up, does not get these as well. This holds while the tried table has some choice, and while not all
   that are dialled there fail: then any address will do until a tried one answers.
 * One of the blocks links goes to whoever has stood in tried for longest among several that are drawn. An attacker who
-  came lately, and would have all links in the end, does not get this one; when it ends another is dialled at once,
-  beyond the slots if they are taken. Only one is chosen so: one who came before everybody else would get it. After a
-  while it is a link like any other and another one is dialled, as an attacker's would never end.
+  came lately, and would have all links in the end, does not get this one; when it ends another is dialled soon, before
+  anything else, and beyond the slots if they are taken. Only one is chosen so: one who came before everybody else would
+  get it. After a while it is a link like any other and another one is dialled, as an attacker's would never end.
 * With next to no link of ours open a failed dial counts for nothing, or an hour without network would leave no tried
   address that may be dialled, and all slots to whoever fills the new table.
 * With all slots full, now and then: a *feeler*, which only looks whether an address of the new table answers (or one
@@ -40,6 +40,8 @@ from ..base.limits import (
     OTHER_NETWORK_WAIT,
     SENIOR_DRAWS,
     SENIOR_MEAN,
+    SENIOR_PAUSE,
+    SENIOR_PAUSE_MOST,
     STALE_LOOK,
     STEADY_LINK,
     TRIED_ENOUGH,
@@ -162,6 +164,11 @@ class Dialer:
         self._senior: NetAddress | None = None
         """The link for blocks, or the dial, that was picked for its seniority."""
         self._senior_until = now
+        self._senior_open = False
+        self._senior_at = after(now, STEADY_LINK)
+        """When the next one is dialled, if there is none: by the beginning anchors have had their turn."""
+        self._senior_failures = 0
+        """How many have not lasted, one after the other."""
         self._misses = 0
         """Dials to tried addresses that nobody answered, and looks that found none ready, since one was answered."""
         self._established = 0
@@ -217,7 +224,7 @@ class Dialer:
         if situation.dialling + len(chosen) >= DIALS_AT_ONCE or not self._policy.full:
             return chosen
         self._book.resolve(now.wall, situation.reached)
-        wanted = self._for_slots(now, situation) or self._besides(now, situation)
+        wanted = self._seek_senior(now, situation) or self._for_slots(now, situation) or self._besides(now, situation)
         if wanted is not None:
             known = self._book.get(wanted.address)
             if known is None or not known.tried:
@@ -229,13 +236,47 @@ class Dialer:
     def _look(self, now: Instant, situation: Situation) -> None:
         own = [one.address for one in situation.outbound if one.purpose in (Purpose.FULL, Purpose.BLOCKS)]
         self._established = sum(address in situation.reached for address in own)
-        there = any(one.address == self._senior for one in situation.outbound)
-        if self._senior is not None and (not there or now >= self._senior_until):
-            # Security: until there is another one, all others may be one attacker's; so it is dialled beyond the slots.
-            self._senior = None
-            self._blocks_at = min(self._blocks_at, after(now, DIAL_INTERVAL))
+        if self._senior is not None and (now >= self._senior_until or not self._has_senior(situation)):
+            self._lose_senior(now)
         if self._unproven:
             self._unproven = {address: None for address in self._unproven if address in situation.in_use}
+
+    # -- the link by seniority
+
+    def _has_senior(self, situation: Situation) -> bool:
+        """Whether it is open, or being dialled; one that has gone silent is neither."""
+        if self._senior_open and self._senior not in situation.reached:
+            return False
+        return any(one.address == self._senior and one.purpose is Purpose.BLOCKS for one in situation.outbound)
+
+    def _lose_senior(self, now: Instant) -> None:
+        # Security: until there is another one all others may be one attacker's. Privacy: who ends a link to see whether
+        # it was this one must not find out by the clock.
+        mean = min(SENIOR_PAUSE << min(self._senior_failures, 8), SENIOR_PAUSE_MOST)
+        self._senior, self._senior_open = None, False
+        self._senior_at = after(now, self._chance.exponential(Duration(mean)))
+
+    def _may_seek_senior(self, situation: Situation) -> bool:
+        """Whether there is none, and room for it: it does not wait for another one too many to be ended."""
+        policy = self._policy
+        return (
+            self._senior is None
+            and policy.defences.seniority
+            and policy.defences.tried_first
+            and policy.blocks > 0
+            and _count(situation, Purpose.BLOCKS) < policy.blocks + 2
+        )
+
+    def _seek_senior(self, now: Now, situation: Situation) -> Wanted | None:
+        if now.mono < self._senior_at or not self._may_seek_senior(situation):
+            return None
+        usable = self._usable(now.wall, situation)
+        self._senior = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach, draws=SENIOR_DRAWS)
+        if self._senior is None:
+            self._senior_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
+            return None
+        self._senior_until = after(now.mono, self._chance.exponential(SENIOR_MEAN))
+        return Wanted(self._senior, Purpose.BLOCKS)
 
     def _named_due(self, now: Now, situation: Situation) -> list[Wanted]:
         chosen: list[Wanted] = []
@@ -278,19 +319,10 @@ class Dialer:
         """An address for a link of this purpose."""
         if not self._wants_tried(purpose, situation):
             return self._book.pick(now.wall, usable, networks=self._policy.reach)
-        picked = self._pick_tried(now, usable, purpose)
+        picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach)
         if picked is None:
             # All of them wait. So does the slot for a while, or a bad minute would fill it from the new table.
             self._misses += 1
-        return picked
-
-    def _pick_tried(self, now: Now, usable: Callable[[NetAddress], bool], purpose: Purpose) -> NetAddress | None:
-        """An address of the tried table."""
-        senior = purpose is Purpose.BLOCKS and self._senior is None and self._policy.defences.seniority
-        draws = SENIOR_DRAWS if senior else 1
-        picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach, draws=draws)
-        if senior:
-            self._senior, self._senior_until = picked, after(now.mono, self._chance.exponential(SENIOR_MEAN))
         return picked
 
     def _pick_lacking(
@@ -332,10 +364,8 @@ class Dialer:
             self._blocks_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
             if not self._extra(situation, Purpose.BLOCKS):
                 purpose = Purpose.BLOCKS
-                if self._policy.defences.tried_first:
-                    picked = self._pick_tried(now, usable, Purpose.BLOCKS)
-                else:
-                    picked = self._book.pick(now.wall, usable, networks=self._policy.reach)
+                tried = True if self._policy.defences.tried_first else None
+                picked = self._book.pick(now.wall, usable, tried=tried, networks=self._policy.reach)
         return self._feel(now, situation) if picked is None else Wanted(picked, purpose)
 
     def _feel(self, now: Now, situation: Situation) -> Wanted | None:
@@ -405,6 +435,8 @@ class Dialer:
                     times += [self._stale_at] if situation.stale else []
             if self._senior is not None:
                 times.append(self._senior_until)
+            elif self._may_seek_senior(situation):
+                times.append(self._senior_at)
             if policy.defences.feelers and (self._empty or not free) and not _count(situation, Purpose.FEELER):
                 times.append(self._feeler_at)
         return earliest(*times)
@@ -419,8 +451,12 @@ class Dialer:
         if known is not None and not known.tried:
             # It may have been tried when it was picked: with another key it is a new peer.
             self._unproven[address] = None
+            if address == self._senior:
+                # It has shown another key than the one that was there for so long.
+                self._lose_senior(now.mono)
         elif known is not None:
             self._misses = 0
+        self._senior_open |= address == self._senior
         self._book.succeeded(address, now.wall, None if named else key)
 
     def ended(
@@ -439,6 +475,10 @@ class Dialer:
             The wait before the next dial.
         """
         proven = address not in self._unproven
+        if address == self._senior:
+            # Its dials are many where few answer, which says nothing about the others in tried.
+            proven = False
+            self._senior_failures = 0 if lived >= STEADY_LINK else self._senior_failures + 1
         self._unproven.pop(address, None)
         state = self._named.get(address)
         if lived >= STEADY_LINK:

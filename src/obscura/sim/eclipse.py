@@ -32,7 +32,7 @@ from .siege import Siege
 _INTERVAL: Final = minutes(10)  # between blocks
 _DAY_S: Final = 86_400
 _HOUR_S: Final = 3_600
-_KNOWN_S: Final = 30 * _DAY_S  # within which a reached address was reached first
+_KNOWN_S: Final = 30 * _DAY_S  # within which a reached address was reached first; who is gone, in those before
 _FIRST_STALE: Final = 4_000  # groups of honest addresses that nobody is at any more
 _SETTLE: Final = minutes(15)  # of quiet before an attack
 _TOLD: Final = 30  # addresses at a time and link, every ten minutes: half of what is taken
@@ -142,9 +142,9 @@ class LiveOutcome(NamedTuple):
     after_s: float
     """Seconds until the former; -1 if never."""
     held: float
-    """The share of the time from then on in which it was so; 0 if never."""
+    """The share of the time in which it was so."""
     longest_s: float
-    """The most seconds without a break in which it was so."""
+    """The most seconds without a break in which it was so, but for honest links that ended within a minute."""
     peak: float
     """His largest share of the links that the victim had opened."""
     share: float
@@ -211,7 +211,9 @@ def restart(options: RestartOptions, seed: int) -> RestartOutcome:
 def live(options: LiveOptions, seed: int) -> LiveOutcome:
     """Surround a victim that goes on running. Its invariants are walked at the end."""
     siege = _siege(options, seed)
-    siege.run(_SETTLE)
+    early = options.aged > 0
+    if not early:
+        siege.run(_SETTLE)
     # Where good links are protected, more would put out his own alone.
     greedy = not (options.defences.protection and options.defences.eviction)
     siege.besiege(
@@ -227,6 +229,8 @@ def live(options: LiveOptions, seed: int) -> LiveOutcome:
             told=100 if options.defences.addr_rate else 1_000,
         ),
     )
+    if early:
+        siege.run(_SETTLE)
     seen = siege.watch()
     siege.run(Duration(round(options.hours * 3_600 * MICROSECONDS)))
     siege.victim.node.check()
@@ -235,9 +239,7 @@ def live(options: LiveOptions, seed: int) -> LiveOutcome:
         taken=seen.outbound_taken >= 0,
         wholly=seen.all_taken >= 0,
         after_s=seen.outbound_taken,
-        held=seen.taken_for / max(1.0, options.hours * _HOUR_S - seen.outbound_taken)
-        if seen.outbound_taken >= 0
-        else 0.0,
+        held=seen.taken_for / (options.hours * _HOUR_S),
         longest_s=seen.longest,
         peak=seen.peak,
         share=sum(tie.evil for tie in outbound) / max(1, len(outbound)),
@@ -268,7 +270,7 @@ def honest_records(honest: int, now: WallTime, chance: Chance) -> list[AddressRe
                 source=public_address(chance.below(honest)).group(),
                 succeeded=seen if reached else NEVER,
                 tried=reached,
-                since=WallTime(seen - chance.below(_KNOWN_S)) if reached else NEVER,
+                since=WallTime(seen - chance.below(_KNOWN_S) - (0 if living else _KNOWN_S)) if reached else NEVER,
             )
         )
     return records

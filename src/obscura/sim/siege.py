@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ..base.instant import MICROSECONDS, Duration, Instant, WallTime, seconds
+from ..base.instant import MICROSECONDS, Duration, Instant, WallTime, minutes, seconds
 from ..base.names import ConnId
 from ..base.randomness import Chance
 from ..node import NodeConfig
@@ -36,6 +36,7 @@ VICTIM: Final = public_address(9_999)
 CALM: Final = LineOptions(
     latency_min=seconds(0.01), latency_max=seconds(0.1), jitter=seconds(0.005), loss=0.0, cut=0.0, reset=0.0
 )
+_LASTING: Final = minutes(1)  # of a link that counts
 _FIRST_CITIZEN: Final = 1
 _FIRST_BOT: Final = 10_000
 
@@ -62,12 +63,12 @@ class Watch:
     taken_for: float = 0.0
     """Seconds in which the former held."""
     longest: float = 0.0
-    """The most of them without a break."""
+    """The most seconds without a break in which it had no honest link but such as ended within a minute."""
     peak: float = 0.0
     """The attacker's largest share of the links that the victim has opened."""
     _last: Instant = field(default=Instant(0))
     _taken: bool = False
-    _spell: float = 0.0
+    _spell: Instant | None = None
 
 
 class Siege:
@@ -185,7 +186,9 @@ class Siege:
                     self._look()
             case LinkClosed(conn=conn, reason=reason, was_open=was_open):
                 self.closed[reason] = self.closed.get(reason, 0) + 1
-                if was_open and self.ties.pop(conn, None) is not None:
+                if was_open and conn in self.ties:
+                    self._look()
+                    del self.ties[conn]
                     self._look()
             case TipMoved(height=height):
                 self.reached.setdefault(height, self.world.time)
@@ -216,14 +219,17 @@ class Siege:
         now = self.world.time
         since = (now - seen.since) / MICROSECONDS
         if seen._taken:
-            passed = (now - seen._last) / MICROSECONDS
-            seen.taken_for += passed
-            seen._spell += passed
-            seen.longest = max(seen.longest, seen._spell)
+            seen.taken_for += (now - seen._last) / MICROSECONDS
         outbound = [tie.evil for tie in self.outbound]
         seen._taken = bool(outbound) and all(outbound)
-        if not seen._taken:
-            seen._spell = 0.0
+        if seen._spell is None and seen._taken:
+            seen._spell = now
+        elif seen._spell is not None:
+            # Who is full completes its handshake and hangs up: that is no way out.
+            end = min((tie.since for tie in self.outbound if not tie.evil), default=now)
+            seen.longest = max(seen.longest, (end - seen._spell) / MICROSECONDS)
+            if now - end >= _LASTING:
+                seen._spell = None
         seen._last = now
         if outbound:
             seen.peak = max(seen.peak, sum(outbound) / len(outbound))

@@ -75,8 +75,8 @@ _CHANGES: Final = {
     ),
     5: (
         "ALTER TABLE address ADD COLUMN since INTEGER NOT NULL DEFAULT 0",
-        # Nobody has noted the first time; the last one is all that is known.
-        "UPDATE address SET since = succeeded WHERE tried = 1",
+        # Nobody has noted the first time. By the last one those would be eldest that have been silent for longest.
+        "UPDATE address SET since = strftime('%s', 'now') WHERE tried = 1",
     ),
 }
 """From each older format to the next one."""

@@ -165,7 +165,7 @@ class TestReview:
         for _ in range(60):
             world.advance(Duration(EXTRA_MEAN // 3))
             seen = max(seen, purposes(host).count("blocks"))
-        assert seen == 3
+        assert 3 <= seen <= 4, "one to compare, and one by seniority"
         assert "one-too-many" in ends(host)
         world.advance(Duration(4 * REVIEW_EVERY))
         assert purposes(host).count("full") <= 9

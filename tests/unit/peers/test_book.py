@@ -36,6 +36,7 @@ from obscura.base.limits import (
     NEW_BUCKETS_PER_SOURCE,
     NEW_COPIES,
     OTHER_NETWORK_WAIT,
+    SINCE_LEAST,
     TERRIBLE_TIME,
     TESTED_TIME,
     TRIED_BUCKETS,
@@ -479,7 +480,8 @@ class TestTried:
         book.learn(told(first), SOURCE, WALL)
         assert since(first) == NEVER
         book.succeeded(first, at(10), bytes(32))
-        book.succeeded(first, at(20), bytes(32))
+        book.succeeded(first, at(20))
+        book.succeeded(first, at(21), bytes(32))
         assert since(first) == at(10), "it is the first success that counts"
         loaded = make_book(1, *book.records())
         assert loaded.records() == book.records()
@@ -496,6 +498,30 @@ class TestTried:
         assert since(first) == at(2 * TESTED_TIME)
         book.name(first)
         assert since(first) == NEVER
+        book.check()
+
+    @pytest.mark.parametrize("wrong", [WallTime(100), WallTime(SINCE_LEAST - 1), at(ADDR_FUTURE + 60)])
+    def test_what_a_wrong_clock_has_noted_is_no_seniority(self, wrong: WallTime) -> None:
+        odd = AddressRecord(address=v4(1), source=SOURCE, seen=WALL, succeeded=at(-9), tried=True, since=wrong)
+        young = AddressRecord(address=v4(2), source=SOURCE, seen=WALL, succeeded=at(-7), tried=True, since=at(-7))
+        book = make_book(1, odd, young)
+        assert book.pick(WALL, yes, tried=True, draws=200) == v4(2)
+        book.succeeded(v4(1), at(5))
+        assert {record.address: record.since for record in book.records()} == {v4(1): at(5), v4(2): at(-7)}
+
+    def test_the_first_key_begins_anew(self, book: AddressBook) -> None:
+        book.learn(told(v4(1)), SOURCE, WALL)
+        book.succeeded(v4(1), at(1))
+        book.succeeded(v4(1), at(2))
+        assert [record.since for record in book.records()] == [at(1)]
+        book.succeeded(v4(1), at(3), bytes(32))
+        book.succeeded(v4(1), at(4), bytes(32))
+        assert [record.since for record in book.records()] == [at(3)]
+
+    def test_named_rows_have_none(self) -> None:
+        named = AddressRecord(address=v4(1), seen=WALL, succeeded=at(-9), tried=True, since=at(-9))
+        book = make_book(1, named)
+        book.name(v4(1))
         book.check()
 
     def test_only_tried_rows_have_seniority(self) -> None:

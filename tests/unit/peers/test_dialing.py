@@ -18,6 +18,8 @@ from obscura.base.limits import (
     OTHER_NETWORK_WAIT,
     SENIOR_DRAWS,
     SENIOR_MEAN,
+    SENIOR_PAUSE,
+    SENIOR_PAUSE_MOST,
     STALE_LOOK,
     STEADY_LINK,
     TRIED_ENOUGH,
@@ -93,6 +95,11 @@ class Stage:
         self.links: list[Wanted] = []
         self.inbound: list[NetAddress] = []
         self.stale = False
+        self.silent: list[NetAddress] = []
+
+    def senior(self) -> Wanted | None:
+        """The link by seniority."""
+        return next((one for one in self.links if self.dialer.is_senior(one.address)), None)
 
     def know(self, where: NetAddress) -> None:
         self.book.learn(AddressEntry(WALL, 0, where), where.group() + where.raw[-1:], WALL)
@@ -100,7 +107,13 @@ class Stage:
     @property
     def situation(self) -> Situation:
         in_use = [one.address for one in self.links] + self.inbound
-        return Situation(in_use=in_use, outbound=self.links, reached=in_use, dialling=0, stale=self.stale)
+        return Situation(
+            in_use=in_use,
+            outbound=self.links,
+            reached=[one for one in in_use if one not in self.silent],
+            dialling=0,
+            stale=self.stale,
+        )
 
     def step(self) -> list[Wanted]:
         """What is dialled now; each dial succeeds at once."""
@@ -131,9 +144,11 @@ class Stage:
         self.dialer.ended(link.address, STEADY_LINK, self.now, felt=link.purpose is FEELER)
 
 
-def senior_stage(share: float, *, seniority: bool = True) -> tuple[Stage, set[NetAddress]]:
+def senior_stage(
+    share: float, *, seniority: bool = True, anchors: tuple[NetAddress, ...] = ()
+) -> tuple[Stage, set[NetAddress]]:
     """A stage in whose tried table, of 240 addresses, ``share`` have stood for longer than all others; these."""
-    stage = Stage(known=480, defences=Defences(feelers=False, seniority=seniority), full=2, blocks=2)
+    stage = Stage(known=480, defences=Defences(feelers=False, seniority=seniority), full=2, anchors=anchors)
     first = {address(number) for number in range(0, 480, 2 * round(1 / share))}
     for number in range(0, 480, 2):
         stage.book.succeeded(address(number), WallTime(WALL - (9 if address(number) in first else 3)))
@@ -340,7 +355,7 @@ class TestBesides:
         assert stage.count(FULL) == 1, "they are all of one group"
 
     def test_one_more_for_blocks_now_and_then(self) -> None:
-        stage = self.full(defences=Defences(feelers=False))
+        stage = self.full(defences=Defences(feelers=False, seniority=False))
         for number in range(60):
             stage.book.succeeded(address(number), WALL)
         made = stage.run(20 * EXTRA_MEAN)
@@ -358,78 +373,6 @@ class TestBesides:
             stage.links = [one for one in stage.links if one.purpose is not BLOCKS]
         assert len(met) > 100
         assert set(met) <= {address(number) for number in tried}
-
-    @pytest.mark.parametrize("on", [True, False])
-    def test_one_link_for_blocks_goes_to_whoever_came_early(self, on: bool) -> None:
-        """Late ones have half of the tried table, and never end a link."""
-        stage, early = senior_stage(0.5, seniority=on)
-        alone = 0
-        for _ in range(400):
-            stage.run(seconds(30))
-            alone += not any(one.address in early for one in stage.links if one.purpose is BLOCKS)
-            for leaving in [one for one in stage.links if one.purpose is BLOCKS and one.address in early]:
-                stage.end(leaving)
-            while stage.count(BLOCKS) >= 2:
-                # All are theirs: begin anew.
-                stage.drop(BLOCKS)
-            stage.step()
-        # One draw is a late one every other time; eight are, once in 256.
-        assert (alone < 12) if on else (alone > 100)
-        assert 0.5**SENIOR_DRAWS < 0.01
-
-    def test_only_one_link_for_blocks_is_picked_by_seniority(self) -> None:
-        """Who was there before everybody else gets this one, and of the others his share."""
-        stage, eldest = senior_stage(0.1)
-        his = 0
-        for _ in range(200):
-            stage.run(seconds(30))
-            his += sum(one.address in eldest for one in stage.links if one.purpose is BLOCKS)
-            for leaving in [one for one in stage.links if one.purpose is BLOCKS]:
-                if not stage.dialer.is_senior(leaving.address):
-                    stage.end(leaving)
-        assert his < 300, "he has a tenth of tried: one link and a tenth of the other"
-
-    def test_another_senior_is_dialled_at_once_whatever_the_slots(self) -> None:
-        stage, _ = senior_stage(0.5)
-        stage.run(seconds(10))
-        [senior] = [one for one in stage.links if stage.dialer.is_senior(one.address)]
-        while stage.count(BLOCKS) < 3:
-            stage.run(EXTRA_MEAN)
-        stage.end(senior)
-        assert stage.count(BLOCKS) == 2, "one that was beyond the slots has taken its place"
-        assert stage.step() == []
-        [made] = stage.run(DIAL_INTERVAL)
-        assert made.purpose is BLOCKS
-        assert stage.dialer.is_senior(made.address)
-        stage.drop(BLOCKS)
-        stage.book.failed(made.address, stage.now.wall)
-        assert stage.step() == []
-        [again] = stage.run(DIAL_INTERVAL)
-        assert again.address != made.address
-        assert stage.dialer.is_senior(again.address), "until one answers"
-
-    def test_the_senior_is_another_one_after_a_while(self) -> None:
-        stage, _ = senior_stage(0.5)
-        stage.run(seconds(10))
-        met, began, changes = set(), stage.now.mono, 200
-        while len(met) < changes:
-            stage.run(seconds(10))
-            met |= {
-                (one.address, stage.dialer._senior_until) for one in stage.links if stage.dialer.is_senior(one.address)
-            }
-            while stage.count(BLOCKS) > 2:
-                stage.end(
-                    next(
-                        one for one in stage.links if one.purpose is BLOCKS and not stage.dialer.is_senior(one.address)
-                    )
-                )
-        assert 0.8 < (stage.now.mono - began) / changes / SENIOR_MEAN < 1.2
-
-    def test_without_anybody_to_dial_there_is_no_haste(self) -> None:
-        stage = Stage(known=11, defences=Defences(feelers=False))
-        stage.run(seconds(60))
-        assert not any(stage.dialer.is_senior(one.address) for one in stage.links), "nobody was tried"
-        assert stage.run(seconds(1)) == []
 
     def test_at_most_half_of_full_links_go_to_new_addresses(self) -> None:
         stage = Stage(known=120, defences=Defences(feelers=False), blocks=0)
@@ -520,6 +463,128 @@ class TestBesides:
         made = [one for one in stage.run(STALE_LOOK - 1) if one.purpose is FULL]
         assert made == []
         assert any(one.purpose is FULL for one in stage.run(2))
+
+
+class TestSeniority:
+    """One link for blocks by age."""
+
+    @pytest.mark.parametrize("on", [True, False])
+    def test_it_goes_to_whoever_came_early(self, on: bool) -> None:
+        """Late ones have half of the tried table, and never end a link."""
+        stage, early = senior_stage(0.5, seniority=on)
+        stage.run(STEADY_LINK)
+        alone = 0
+        for _ in range(300):
+            stage.run(12 * SENIOR_PAUSE)
+            links = [one for one in stage.links if one.purpose is BLOCKS]
+            alone += not any(one.address in early for one in links)
+            for leaving in links:
+                if leaving.address in early or len(links) > 2 or not any(one.address in early for one in links):
+                    stage.end(leaving)
+        # One draw is a late one every other time; eight are, once in 256.
+        assert (alone < 12) if on else (alone > 60)
+        assert 0.5**SENIOR_DRAWS < 0.01
+
+    def test_it_is_one(self) -> None:
+        """Who was there before everybody else gets this one, and of the others his share."""
+        stage, eldest = senior_stage(0.1)
+        his = 0
+        for _ in range(200):
+            stage.run(6 * SENIOR_PAUSE)
+            his += sum(one.address in eldest for one in stage.links if one.purpose is BLOCKS)
+            for leaving in [one for one in stage.links if one.purpose is BLOCKS]:
+                if not stage.dialer.is_senior(leaving.address):
+                    stage.end(leaving)
+        assert his < 300, "he has a tenth of tried: one link and a tenth of the other"
+
+    def test_it_is_dialled_beyond_the_slots_after_anchors(self) -> None:
+        stage, _ = senior_stage(0.5, anchors=(address(1), address(3)))
+        made = [one.address for one in stage.run(STEADY_LINK - 1) if one.purpose is BLOCKS]
+        assert made == [address(1), address(3)]
+        [senior] = [one for one in stage.run(2) if one.purpose is BLOCKS]
+        assert stage.dialer.is_senior(senior.address)
+
+    def test_the_next_one_comes_soon_whatever_the_slots(self) -> None:
+        stage, _ = senior_stage(0.5)
+        waits = []
+        for _ in range(200):
+            stage.run(2 * STEADY_LINK)
+            senior = stage.senior()
+            assert senior is not None
+            while stage.count(BLOCKS) < 3:
+                # One more, to compare.
+                stage.dialer._blocks_at = stage.now.mono
+                stage.step()
+            stage.end(stage.senior() or senior)
+            stage.step()
+            before = stage.now.mono
+            while stage.senior() is None:
+                stage.run(seconds(0.1))
+            waits.append(stage.now.mono - before)
+            while stage.count(BLOCKS) > 2:
+                stage.end(next(one for one in stage.links if one.purpose is BLOCKS and one != stage.senior()))
+        assert 0.7 < sum(waits) / len(waits) / SENIOR_PAUSE < 1.3
+        assert len(set(waits)) > 20, "not at the same moment"
+
+    def test_where_nobody_answers_dials_become_rare(self) -> None:
+        stage, _ = senior_stage(0.5)
+        stage.run(2 * STEADY_LINK)
+        dials = 0
+        for _ in range(3_600):
+            senior = stage.senior()
+            if senior is not None:
+                stage.links.remove(senior)
+                stage.dialer.ended(senior.address, Duration(0), stage.now)
+                stage.step()
+                dials += 1
+            stage.run(seconds(1))
+        assert 3_600 * MICROSECONDS / SENIOR_PAUSE_MOST * 0.7 < dials < 3_600 * MICROSECONDS / SENIOR_PAUSE_MOST * 1.4
+        assert stage.dialer._misses == 0, "they say nothing about the others in tried"
+
+    def test_another_key_ends_it(self) -> None:
+        stage, _ = senior_stage(0.5)
+        stage.run(2 * STEADY_LINK)
+        senior = stage.senior()
+        assert senior is not None
+        stage.book.succeeded(senior.address, stage.now.wall, bytes(32))
+        assert stage.book.meet(senior.address, b"\1" * 32) is Verdict.CHANGED
+        stage.dialer.opened(senior.address, stage.now, b"\1" * 32)
+        assert stage.senior() is None
+        assert senior in stage.links
+
+    def test_one_that_has_gone_silent_is_none(self) -> None:
+        stage, _ = senior_stage(0.5)
+        stage.run(2 * STEADY_LINK)
+        senior = stage.senior()
+        assert senior is not None
+        stage.dialer.opened(senior.address, stage.now)
+        stage.step()
+        assert stage.senior() == senior
+        stage.silent.append(senior.address)
+        stage.step()
+        assert stage.senior() is None
+
+    def test_it_is_another_one_after_a_while(self) -> None:
+        stage, _ = senior_stage(0.5)
+        met, began, changes = set(), stage.now.mono, 200
+        while len(met) < changes:
+            stage.run(seconds(10))
+            if (senior := stage.senior()) is not None:
+                met.add((senior.address, stage.dialer._senior_until))
+            while stage.count(BLOCKS) > 2:
+                stage.end(next(one for one in stage.links if one.purpose is BLOCKS and one != senior))
+        assert 0.8 < (stage.now.mono - began) / changes / SENIOR_MEAN < 1.2
+
+    def test_without_anybody_to_dial_there_is_no_haste(self) -> None:
+        stage = Stage(known=11, defences=Defences(feelers=False))
+        stage.run(4 * EXTRA_MEAN)
+        assert stage.senior() is None, "nobody was tried"
+        looks, end = 0, stage.now.mono + 20 * EXTRA_MEAN
+        while (at := stage.dialer.next_deadline(stage.situation)) is not None and at < end:
+            stage.now = later(stage.now, max(0, at - stage.now.mono))
+            assert stage.step() == []
+            looks += 1
+        assert looks < 80, "twenty for this, and twenty for the one too many"
 
 
 class TestTrouble:
