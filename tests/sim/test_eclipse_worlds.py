@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from obscura.base.errors import ConfigError
-from obscura.base.instant import WallTime
+from obscura.base.instant import MICROSECONDS, Instant, WallTime
+from obscura.base.names import ConnId
 from obscura.base.randomness import Chance
+from obscura.node import NodeConfig
 from obscura.peers.defences import NAMES
+from obscura.sim.crowd import CrowdOptions
 from obscura.sim.eclipse import (
     DiversityOptions,
     LiveOptions,
@@ -21,6 +24,7 @@ from obscura.sim.eclipse import (
     restart,
     without,
 )
+from obscura.sim.siege import VICTIM, Siege, Tie, Watch
 
 FEW: dict[str, Any] = {"groups": 16, "addresses": 200, "honest": 40, "slots": 20}
 """Small worlds, in which the attacker has five of six addresses."""
@@ -40,6 +44,45 @@ def test_live_without_any_defence_he_wins() -> None:
     assert any(one.taken for one in outcomes)
     assert all(0 <= one.after_s <= 3_600 for one in outcomes if one.taken)
     assert all((one.held > 0) == one.taken and one.held <= 1 for one in outcomes)
+
+
+class TestWatch:
+    """What is noted of a victim whose links come and go; moments are in seconds."""
+
+    @staticmethod
+    def watch(honest: list[tuple[float, float]], end: float) -> Watch:
+        """One link of the attacker's all the time, and these of the honest."""
+        siege = Siege(1, NodeConfig(network="memory", user_agent="/t/"), CrowdOptions(citizens=1))
+        siege.ties[ConnId(1)] = Tie(VICTIM, inbound=False, evil=True, since=Instant(0))
+        seen = siege.watch()
+        moments = sorted({moment for spell in honest for moment in spell if moment < end} | {end})
+        for moment in moments:
+            siege.world.time = Instant(round(moment * MICROSECONDS))
+            siege._look()
+            for number, (begin, over) in enumerate(honest, start=2):
+                if moment == begin:
+                    siege.ties[ConnId(number)] = Tie(VICTIM, inbound=False, evil=False, since=siege.world.time)
+                elif moment == over:
+                    del siege.ties[ConnId(number)]
+            siege._look()
+        return seen
+
+    def test_without_a_break(self) -> None:
+        seen = self.watch([], 90)
+        assert (seen.taken_for, seen.longest) == (90, 90)
+
+    def test_a_link_that_lasts_is_a_break(self) -> None:
+        seen = self.watch([(50, 200)], 230)
+        assert (seen.taken_for, seen.longest) == (80, 50)
+
+    def test_a_link_that_ends_at_once_is_none(self) -> None:
+        seen = self.watch([(at, at + 0.05) for at in range(5, 600, 5)], 600)
+        assert 590 < seen.taken_for < 600
+        assert seen.longest == 600
+
+    def test_a_link_that_is_still_young_leaves_it_open(self) -> None:
+        seen = self.watch([(40, 500)], 80)
+        assert (seen.taken_for, seen.longest) == (40, 40)
 
 
 def test_an_attacker_who_was_there_early() -> None:
