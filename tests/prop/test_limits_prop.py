@@ -719,6 +719,7 @@ ELSEWHERE = {
     "SENIOR_DRAWS": "tests/unit/peers/test_dialing.py:SENIOR_DRAWS",
     "SENIOR_PAUSE": "tests/unit/peers/test_dialing.py:SENIOR_PAUSE,",
     "SENIOR_PAUSE_MOST": "tests/unit/peers/test_dialing.py:SENIOR_PAUSE_MOST",
+    "SENIOR_MISSES": "tests/unit/peers/test_dialing.py:SENIOR_MISSES",
     "SINCE_LEAST": "tests/unit/peers/test_book.py:SINCE_LEAST",
     "SENIOR_MEAN": "tests/unit/peers/test_dialing.py:SENIOR_MEAN",
     "COUNTED_LINKS": "tests/unit/peers/test_dialing.py:COUNTED_LINKS - 1",

@@ -358,9 +358,10 @@ SENIOR_PAUSE: Final = _span(
     "SENIOR_PAUSE", 5, "on average from the end of that link to the next dial: one to the moment would name it"
 )
 SENIOR_PAUSE_MOST: Final = _span(
-    "SENIOR_PAUSE_MOST",
-    60,
-    "the same after failures, each of which doubles it: where nobody answers, no flood of dials",
+    "SENIOR_PAUSE_MOST", 60, "the same after failures, which double it: where nobody answers, no flood of dials"
+)
+SENIOR_MISSES: Final = _limit(
+    "SENIOR_MISSES", 4, "failures", "in a row before the pause grows: of old addresses many are gone"
 )
 SINCE_LEAST: Final = _limit(
     "SINCE_LEAST", 1_700_000_000, "s", "since 1970 (November 2023): what was reached before was so by a clock not set"

@@ -216,7 +216,8 @@ class AddressBook:
             tried: from which table; ``None``: from either, by a fair coin, and then from the other.
             networks: only addresses of these; ``None``: of all.
             draws: so many are drawn, and the one that has stood in tried for longest is taken; of those of whom that is
-                the same, or not known, the first.
+                the same, or not known, the first. With more than one, whoever failed last time only if there is nobody
+                else.
 
         Returns:
             ``None`` if a bounded number of draws has found none; with few addresses, only if there is none.
@@ -621,6 +622,10 @@ class AddressBook:
         for _ in range(min(tries, 4 * taken)):
             entry = table.draw(networks, self._chance)
             if not entry.may_retry(now) or not usable(entry.address):
+                continue
+            if draws > 1 and entry.failures:
+                # The eldest are gone more often than others, and each would be drawn again and again.
+                second_best = second_best or entry.address
                 continue
             odds = ease * entry.odds(now)
             if odds >= 1 or self._chance.uniform() < odds:

@@ -31,7 +31,8 @@ class Defences:
     """Block-only links, and half of the full ones, go to addresses of the tried table, while it has a choice of them.
     Off: a coin decides between the tables."""
     seniority: bool = True
-    """One of the block-only links goes to an address that has stood in the tried table for longer than others."""
+    """One block-only link goes to an address that has stood in the tried table for longer than others, and some feelers
+    look whether such still answer."""
     eviction: bool = True
     """A full node lets a newcomer in at the cost of the link with least to say for itself. Off: newcomers are
     refused."""

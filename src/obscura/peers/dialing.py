@@ -16,9 +16,9 @@ slots, one link for each network group, whatever others have opened to us:
 * With next to no link of ours open a failed dial counts for nothing, or an hour without network would leave no tried
   address that may be dialled, and all slots to whoever fills the new table.
 * With all slots full, now and then: a *feeler*, which only looks whether an address of the new table answers (or one
-  that stands in the way of another in the tried table); one more blocks link, to compare what is known there with what
-  we know; one more full link, to a class that has none, or because our tip has not moved for long. What is one too many
-  is ended again by the node's review.
+  that stands in the way of another in the tried table, or has stood there for longest); one more blocks link, to
+  compare what is known there with what we know; one more full link, to a class that has none, or because our tip has
+  not moved for long. What is one too many is ended again by the node's review.
 
 The policy returns addresses; the node dials.
 """
@@ -32,6 +32,7 @@ from enum import Enum
 from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after, earliest
 from ..base.limits import (
     BACKOFF_CAP_NAMED,
+    BACKOFF_DOUBLINGS,
     COUNTED_LINKS,
     DIAL_INTERVAL,
     DIALS_AT_ONCE,
@@ -40,6 +41,7 @@ from ..base.limits import (
     OTHER_NETWORK_WAIT,
     SENIOR_DRAWS,
     SENIOR_MEAN,
+    SENIOR_MISSES,
     SENIOR_PAUSE,
     SENIOR_PAUSE_MOST,
     STALE_LOOK,
@@ -252,7 +254,8 @@ class Dialer:
     def _lose_senior(self, now: Instant) -> None:
         # Security: until there is another one all others may be one attacker's. Privacy: who ends a link to see whether
         # it was this one must not find out by the clock.
-        mean = min(SENIOR_PAUSE << min(self._senior_failures, 8), SENIOR_PAUSE_MOST)
+        doublings = min(max(0, self._senior_failures - SENIOR_MISSES), BACKOFF_DOUBLINGS)
+        mean = min(SENIOR_PAUSE << doublings, SENIOR_PAUSE_MOST)
         self._senior, self._senior_open = None, False
         self._senior_at = after(now, self._chance.exponential(Duration(mean)))
 
@@ -378,6 +381,9 @@ class Dialer:
             # It is there: we have a link to it.
             self._book.succeeded(picked, now.wall)
             picked = None
+        if picked is None and self._policy.defences.seniority and self._chance.below(2):
+            # Of those who have been there for longest some are gone: better known before one of them is needed.
+            picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach, draws=SENIOR_DRAWS)
         picked = picked or self._book.pick(now.wall, usable, tried=False, networks=self._policy.reach)
         return None if picked is None else Wanted(picked, Purpose.FEELER)
 

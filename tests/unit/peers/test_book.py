@@ -598,6 +598,15 @@ class TestPicking:
         assert book.pick(WALL, yes, tried=True, draws=200) == v4(2)
         assert book.pick(WALL, lambda _: False, tried=True, draws=200) is None
 
+    def test_of_several_draws_none_is_of_whom_failed_while_there_are_others(self, book: AddressBook) -> None:
+        for number in range(4):
+            reach(book, v4(number), at(-DAY * (number + 1)))
+        for number in (1, 2, 3):
+            book.failed(v4(number), at(-DAY))
+        assert all(book.pick(WALL, yes, tried=True, draws=8) == v4(0) for _ in range(20))
+        book.failed(v4(0), at(-DAY))
+        assert book.pick(WALL, yes, tried=True, draws=8) in {v4(number) for number in range(4)}
+
     def test_no_wait_lasts_for_years(self, book: AddressBook) -> None:
         book.learn(told(v4(1)), SOURCE, WALL)
         book.avoid(v4(1), at(OTHER_NETWORK_WAIT))
