@@ -63,6 +63,7 @@ def test_live(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     assert (row["surrounded"]["hits"], row["surrounded"]["total"]) == (0, 2)
     assert 0 <= row["his book"]["mean"] <= 1
     assert row["time held"]["mean"] == 0
+    assert (row["for a minute"]["hits"], row["for a minute"]["total"]) == (0, 2)
 
 
 def test_a_node_with_all_defences_that_is_surrounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from stranger import Stranger
 from veil import secure_channel
 from veiled_node import Rig, address
 
-from obscura.base.instant import Duration, Instant, Now, WallTime, seconds
+from obscura.base.instant import Duration, Instant, Now, WallTime, after, seconds
 from obscura.base.limits import (
     BEHIND_ANSWER,
     BEHIND_SPARED,
@@ -191,7 +191,7 @@ class TestReview:
         while purposes(host).count("blocks") < 3:
             world.advance(seconds(5))
         *_, middle, youngest = [peer for peer in state.open_peers() if peer.purpose is Purpose.BLOCKS]
-        state.dialer._senior = youngest.address
+        state.dialer._senior, state.dialer._senior_until = youngest.address, after(world.now.mono, 10 * REVIEW_EVERY)
         world.advance(Duration(3 * REVIEW_EVERY))
         assert middle.conn not in state.peers, "the younger of the two others"
         assert youngest.conn in state.peers
@@ -208,7 +208,7 @@ class TestReview:
         while purposes(host).count("blocks") < 3:
             world.advance(seconds(5))
         blocks = [peer for peer in state.open_peers() if peer.purpose is not None and peer.purpose.value == "blocks"]
-        state.dialer._senior = blocks[0].address
+        state.dialer._senior, state.dialer._senior_until = blocks[0].address, after(world.now.mono, 10 * REVIEW_EVERY)
         blocks[-1].worth.block_at = Instant(5)
         world.advance(Duration(3 * REVIEW_EVERY))
         assert blocks[-2].conn not in state.peers, "the youngest has brought a block, the one before it has not"

@@ -259,7 +259,7 @@ class TestSlots:
 
     def test_deadlines_are_never_for_nothing(self) -> None:
         """With the slots full and no extra link due, the next deadline is one at which something may be dialled."""
-        stage = Stage()
+        stage = Stage(defences=Defences(seniority=False))
         stage.run(seconds(30))
         while stage.count(FEELER):
             stage.drop(FEELER)
@@ -272,7 +272,7 @@ class TestSlots:
             made = stage.step()
             looks, dials = looks + 1, dials + len(made)
             stage.links = [one for one in stage.links if one not in made]
-        assert dials > looks // 3, "nobody here was tried"
+        assert dials > looks // 2
 
 
 class TestAnchors:

@@ -96,6 +96,6 @@ def test_the_exempt_share_of_random_first_packets() -> None:
 
 @pytest.mark.slow
 def test_the_exempt_share_of_printable_first_packets() -> None:
-    """Row 21: all of them; so it is by construction. Each costs some 400 drawn keys."""
+    """Row 21: all of them; so it is by construction, and a thousand show it. Each costs some 400 drawn keys."""
     vault, chance = make_vault(printable=True), Chance.from_seed(3)
-    assert all(exemption(first_packet(vault, chance)) is not None for _ in range(250))
+    assert all(exemption(first_packet(vault, chance)) is not None for _ in range(1_000))
