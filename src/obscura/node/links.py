@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..base.instant import Duration, Now, WallTime, after
-from ..base.limits import ANCHORS, CONNECT_TIMEOUT, SAVE_AT_ONCE, SAVE_DELAY, SAVE_PAUSE, VERSION_ROUNDING
+from ..base.limits import CONNECT_TIMEOUT, SAVE_AT_ONCE, SAVE_DELAY, SAVE_PAUSE, VERSION_ROUNDING
 from ..base.names import ConnId
 from ..channel import Channel, Closed, Opened, Role
 from ..channel.transport import PlainTransport, Transport
@@ -18,7 +18,7 @@ from ..wire.features import Feature, FeatureSet, PrivacyFeature
 from ..wire.greeting import PROTOCOL_VERSION, Version
 from ..wire.identity import KeyClass, class_of
 from ..wire.target import Mode, Target
-from . import avoiding, inbound, on_gossip, on_relay, on_sync, pinning, sinks
+from . import avoiding, inbound, on_gossip, on_relay, on_sync, outbound, pinning, sinks
 from .effects import (
     Dial,
     DialFailed,
@@ -27,7 +27,6 @@ from .effects import (
     LinkOpened,
     Notice,
     SaveAddresses,
-    SaveAnchors,
     Send,
 )
 from .peer import Peer
@@ -187,7 +186,7 @@ def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
         peer.channel.close("feeler")
         return
     if peer.purpose is Purpose.BLOCKS:
-        _remember_anchor(state, peer)
+        outbound.first_anchors(state, peer)
     on_gossip.begin(state, peer, now)
     on_relay.begin(state, peer, now)
     on_sync.begin(state, peer, now)
@@ -203,17 +202,6 @@ def _meet(state: NodeState, peer: Peer, target: Target, now: Now) -> bool:
         return False
     state.dialer.opened(peer.address, now, None if strict else key)
     return True
-
-
-def _remember_anchor(state: NodeState, peer: Peer) -> None:
-    """A block-only link is open: after a restart it is dialled first. What ended stays until others are in its place,
-    so that a crash, or whoever ends our links, does not take our anchors."""
-    here = [other.address for other in state.open_peers() if other.purpose is Purpose.BLOCKS and other is not peer]
-    lines = [peer.address, *here, *(old for old in state.company.anchors if old not in here and old != peer.address)]
-    anchors = tuple(lines[:ANCHORS]) if len(here) < ANCHORS else state.company.anchors
-    if anchors != state.company.anchors:
-        state.company.anchors = anchors
-        state.emit(SaveAnchors(anchors))
 
 
 def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:

@@ -8,16 +8,22 @@ youngest, unless it has brought a block later than the other, and never the one 
 it does not show it in BEHIND_ANSWER: it would say nothing new. BEHIND_SPARED full ones that once had our tip are
 spared, so that a fork that few know cannot cost us all peers at once.
 
+*Anchors.* Where our block-only links are is kept for the next start. One that has ended keeps its place until another
+one has lasted for STEADY_LINK: whoever ends our links takes none of them away, nor does a host that is full and hangs
+up; and a crash finds them written.
+
 *Stale.* When our tip has not moved for STALE_TIP, the schedule looks for somebody who knows more.
 """
 
 from __future__ import annotations
 
 from ..base.instant import Now, after
-from ..base.limits import BEHIND_ANSWER, BEHIND_SPARED, BEHIND_WAIT, REVIEW_EVERY, STEADY_LINK
+from ..base.limits import ANCHORS, BEHIND_ANSWER, BEHIND_SPARED, BEHIND_WAIT, REVIEW_EVERY, STEADY_LINK
 from ..peers.dialing import Purpose
+from ..wire.address import NetAddress
 from ..wire.identity import class_of
 from . import on_gossip, on_sync
+from .effects import SaveAnchors
 from .peer import Peer
 from .state import NodeState
 
@@ -38,6 +44,7 @@ def review(state: NodeState, now: Now) -> None:
     chosen = [peer for peer in state.open_peers() if peer.purpose in (Purpose.FULL, Purpose.BLOCKS)]
     for peer in chosen:
         _look_behind(state, peer, now)
+    _review_anchors(state, now)
     full = [peer for peer in chosen if peer.purpose is Purpose.FULL and peer.is_open]
     if len(full) > state.config.outbound_slots:
         _end(state, _least_useful(state, full, now))
@@ -47,6 +54,32 @@ def review(state: NodeState, now: Now) -> None:
     if state.is_stale(now.mono):
         # The schedule looks for somebody who knows more.
         state.timers.set(("dial", 0), now.mono)
+
+
+def first_anchors(state: NodeState, peer: Peer) -> None:
+    """A block-only link is open. While there are few anchors it is one at once, behind the others."""
+    known = state.company.anchors
+    if peer.address not in known and len(known) < ANCHORS:
+        _set_anchors(state, (*known, peer.address))
+
+
+def _review_anchors(state: NodeState, now: Now) -> None:
+    known = state.company.anchors
+    lasting = [
+        peer.address
+        for peer in state.open_peers()
+        if peer.purpose is Purpose.BLOCKS and peer.lived(now.mono) >= STEADY_LINK
+    ]
+    here = [address for address in known if address in lasting]
+    fresh = [address for address in lasting if address not in known]
+    gone = [address for address in known if address not in lasting]
+    _set_anchors(state, (*here, *fresh, *gone)[:ANCHORS])
+
+
+def _set_anchors(state: NodeState, anchors: tuple[NetAddress, ...]) -> None:
+    if anchors != state.company.anchors:
+        state.company.anchors = anchors
+        state.emit(SaveAnchors(anchors))
 
 
 def _look_behind(state: NodeState, peer: Peer, now: Now) -> None:

@@ -182,7 +182,7 @@ class Company:
         """Network groups."""
         self.bans = bans
         self.anchors = anchors
-        """Where we have block-only links, or last had: they are dialled first after a restart."""
+        """Where we have block-only links, or last had one that lasted: they are dialled first after a restart."""
         self.pools: dict[KeyClass, Pool] = {}
         """Of the classes by which somebody has come."""
         self.eviction_key = chance.fork("eviction key").take_bytes(32)

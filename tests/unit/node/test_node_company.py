@@ -26,6 +26,7 @@ from obscura.base.limits import (
     SEND_TOTAL_BYTES,
     STALE_LOOK,
     STALE_TIP,
+    STEADY_LINK,
 )
 from obscura.base.randomness import Chance
 from obscura.channel import Channel, Opened, Role
@@ -156,6 +157,36 @@ class TestAnchors:
         world.hosts.remove(gone)
         world.advance(seconds(20))
         assert host.anchors == (anchor,)
+
+    def test_one_that_is_gone_gives_its_place_to_one_that_lasts(self, world: World) -> None:
+        first, *others = [world.add(discover=False) for _ in range(4)]
+        gone = (node_address(200), node_address(201))
+        host = world.add(anchors=gone, outbound_slots=1, block_slots=1, defences=QUIET)
+        know(host, first, *others)
+        world.advance(Duration(STEADY_LINK - seconds(10)))
+        assert purposes(host).count("blocks") == 1
+        assert host.node._state.company.anchors == gone, "not one that has only just opened"
+        world.advance(seconds(60))
+        [lasting] = [peer.address for peer in host.node.snapshot(world.now).peers if peer.purpose == "blocks"]
+        assert host.anchors == (lasting, gone[0])
+
+    def test_hosts_that_hang_up_replace_none(self, world: World) -> None:
+        host, others = crowd(world, 12)
+        world.advance(seconds(120))
+        kept = host.anchors
+        assert len(kept) == 2
+        # Those that are there now end one after the other, and so does whoever takes their place.
+        for _ in range(6):
+            for peer in host.node.snapshot(world.now).peers:
+                if peer.purpose == "blocks":
+                    end = next(other for other in others if other.address == peer.address)
+                    [theirs] = [one for one in end.node._state.peers.values() if one.address == host.address]
+                    theirs.channel.close("test")
+                    end.node._state.wake(theirs.conn)
+                    end.node.receive(theirs.conn, b"", world.now)
+            world.advance(seconds(40))
+        assert len(ends(host)) >= 6, "links have come and gone"
+        assert host.anchors == kept
 
 
 class TestReview:
