@@ -17,6 +17,8 @@ that was idle as long and comes at the same moment.
 - Links that we have dialled weigh DIALLED_WEIGHT: they bring our chain, and nobody else can make himself one of them.
 - Links whose handshake is not complete have *one* account for all of them, and take turns within it. Connections cost
   a stranger nothing, so an account for each would be a share for each.
+- Answers to handshakes that had to wait for a ration are given by a timer, on nobody's account: one in a turn of the
+  loop, HANDSHAKES_PER_SECOND at most, which bounds what a crowd can take by them.
 
 This bounds processor time only while others wait; a link that is alone may have all of it. What a link may do in the
 long run its tokens bound (:mod:`obscura.channel.budget`), by a pause in which it is not served here: its bytes wait.
