@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+from obscura.aio.interpreter import uncollected
 from obscura.base.instant import WallTime
 from obscura.base.limits import BOOK_ENTRIES, BUCKET_PLACES, NEW_BUCKETS, TRIED_BUCKETS
 from obscura.base.randomness import Chance
@@ -166,7 +167,8 @@ def _store(records: tuple[AddressRecord, ...], rounds: int) -> list[Row]:
 
         def start() -> None:
             opened = Store(path)
-            book = AddressBook(opened.load_addresses(), chance, key=KEY)
+            with uncollected():
+                book = AddressBook(opened.load_addresses(), chance, key=KEY)
             opened.close()
             assert len(book) == len(records), "everybody finds his place"
 

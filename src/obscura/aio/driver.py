@@ -54,7 +54,7 @@ from ..wire.target import Target
 from .admission import Admission
 from .alarm import Alarm
 from .clock import read_clock
-from .interpreter import undisturbed
+from .interpreter import uncollected, undisturbed
 from .links import Links
 from .listen import Listener
 from .saver import ChangeSaver, KeepAnchors, KeepBans, SaveAddressChanges, SavePins, SaveTransactions
@@ -98,7 +98,8 @@ class Driver:
         replays: ReplayGuard | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
     ) -> None:
-        self._node = make_node(read_clock())
+        with uncollected():
+            self._node = make_node(read_clock())
         self._worker = worker
         self._listening = listener
         self._links = Links(self._node, self._give, self._flush, source_host)

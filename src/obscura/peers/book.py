@@ -98,7 +98,8 @@ class AddressBook:
         self._stamp = self._placing.stamp if defences.buckets else bytes(_STAMP_BYTES)
         """What notes of places begin with that hold in this book."""
         self._entries: dict[NetAddress, Entry] = {}
-        self._new, self._tried = Table(self._placing.new_buckets), Table(self._placing.tried_buckets)
+        self._new = Table(self._placing.new_buckets, filling=True)
+        self._tried = Table(self._placing.tried_buckets, filling=True)
         self._told: dict[Network, list[Entry]] = {network: [] for network in Network}
         """All that may be told to others."""
         self._counts = {network: [0, 0] for network in Network}
@@ -662,6 +663,8 @@ class AddressBook:
             self._load_new(entry, (entry.source,), ())
             if entry.places:
                 self._dirty[entry] = None
+        self._tried.filled()
+        self._new.filled()
         for entry in self._entries.values():
             self._list(entry)
 

@@ -9,7 +9,6 @@ again, except keys, which is why the text says where the old file is. A file fro
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sqlite3
 import threading
@@ -151,21 +150,14 @@ class Store:
         Raises:
             StoreError: the disk refuses.
         """
-        collecting = gc.isenabled()
-        # None of this is garbage, and the collector would look at all of it again and again while it grows.
-        gc.disable()
-        try:
-            records = []
-            for row in self._all("address"):
-                try:
-                    record = _record(*row)
-                except (TypeError, KeyError):
-                    continue
-                if record is not None:
-                    records.append(record)
-        finally:
-            if collecting:
-                gc.enable()
+        records = []
+        for row in self._all("address"):
+            try:
+                record = _record(*row)
+            except (TypeError, KeyError):
+                continue
+            if record is not None:
+                records.append(record)
         return tuple(records)
 
     # -- who is kept away

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from obscura.aio.interpreter import undisturbed
+from obscura.aio.interpreter import uncollected, undisturbed
 from obscura.base.instant import MICROSECONDS
 from obscura.base.limits import SWITCH_INTERVAL
 
@@ -41,3 +41,17 @@ def test_new_garbage_is_still_collected() -> None:
     with undisturbed():
         Knot()
         assert gc.collect() > 0
+
+
+def test_the_collector_rests_and_then_works_if_it_did_before() -> None:
+    with pytest.raises(RuntimeError), uncollected():
+        assert not gc.isenabled()
+        raise RuntimeError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
