@@ -556,6 +556,13 @@ def test_all_that_peers_can_make_grow() -> None:
 
 
 ELSEWHERE = {
+    "CONNECT_TIMEOUT_OVERLAY": "tests/unit/node/test_node_ways.py",
+    "HANDSHAKE_TIMEOUT_OVERLAY": "tests/unit/node/test_node_ways.py",
+    "WAY_REST": "tests/unit/aio/test_ways.py",
+    "WAY_REST_MOST": "tests/unit/aio/test_ways.py",
+    "TOR_LINE_BYTES": "tests/unit/overlay/test_replies.py",
+    "TOR_REPLY_BYTES": "tests/unit/overlay/test_replies.py",
+    "SAM_LINE_BYTES": "tests/unit/overlay/test_sam.py",
     "TURN_TOKENS": "tests/unit/channel/test_budgets.py",
     "ENDING_BYTES": "tests/net/test_driver_hostile.py",
     "STRANGER_READ_BYTES": "tests/unit/aio/test_sockets.py",
@@ -728,6 +735,15 @@ ELSEWHERE = {
 """Rows whose two sides another file tests; it exists, and a text behind the colon says where to look in it."""
 UNBOUNDING = {
     "DEFECT_REST": "a wait after a defect of ours: tests/unit/node/test_node_company.py",
+    "ONION_PORT": "a name, no bound",
+    "DAEMON_ANSWER": "patience with a daemon of ours",
+    "SAM_SESSION_ANSWER": "as DAEMON_ANSWER",
+    "SAM_ACCEPTS": "as DAEMON_ANSWER: how many wait at once",
+    "I2P_UNHEARD": "as DAEMON_ANSWER",
+    "DAEMON_RETRY": "as DAEMON_ANSWER",
+    "DAEMON_RETRY_MOST": "as DAEMON_ANSWER",
+    "OWN_DIAL_WAIT": "as DAEMON_ANSWER",
+    "TOR_END": "as DAEMON_ANSWER: tests/real/test_tor_nodes.py",
     "NOTFOUND_ITEMS": "of a message that we would send: a portion of a getdata has fewer",
     "TURN_TIME": "work before the loop looks at its sockets: tests/unit/aio/test_fair.py",
     "SLICE_TIME": "as TURN_TIME",

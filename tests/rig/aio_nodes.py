@@ -14,10 +14,12 @@ import pytest
 import uvloop
 from pair import make_version
 
+from obscura.aio.dial import DirectWay
 from obscura.aio.driver import Driver
 from obscura.aio.entropy import SystemSecrets, system_chance
 from obscura.aio.listen import open_listener
 from obscura.aio.saver import SavePins, SaveTransactions
+from obscura.aio.ways import Ways
 from obscura.aio.worker import LedgerWorker
 from obscura.base.instant import Now
 from obscura.chain.ledger import Ledger
@@ -121,7 +123,7 @@ class RealNode:
             make_node,
             self.worker,
             listener=self.listener,
-            source_host=self.address.host(),
+            ways=Ways(dict.fromkeys((Network.IPV4, Network.IPV6), DirectWay(self.address.host()))),
             save=self.saved.append,
             save_pins=save_pins,
             save_transactions=save_transactions,

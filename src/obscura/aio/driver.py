@@ -49,15 +49,17 @@ from ..peers.bans import Ban, Subject
 from ..peers.pins import NamedPin
 from ..peers.replay import ReplayGuard
 from ..relay.sent import Stage
-from ..wire.address import NetAddress
+from ..wire.address import NetAddress, Network, address_from_ip
 from ..wire.target import Target
 from .admission import Admission
 from .alarm import Alarm
 from .clock import read_clock
+from .dial import DirectWay
 from .interpreter import uncollected, undisturbed
 from .links import Links
 from .listen import Listener
 from .saver import ChangeSaver, KeepAnchors, KeepBans, SaveAddressChanges, SavePins, SaveTransactions
+from .ways import Ways
 from .worker import LedgerWorker, WorkerClosed
 
 log = logging.getLogger("obscura.driver")
@@ -72,8 +74,8 @@ class Driver:
     Args:
         make_node: builds the node; called once, here. The ledger was restored before.
         worker: the ledger's threads; closed when the driver ends.
-        listener: a bound socket, or ``None``; closed when the driver ends.
-        source_host: the local address that dials come from, where it matters (loopback networks).
+        listener: a bound socket for IP addresses, or ``None``; closed when the driver ends.
+        ways: how other nodes are dialled; ``None``: IP addresses, from this machine.
         save: makes changes of the address book durable; runs on a thread, one call at a time, in order.
         save_pins: makes changes of named peers' pins durable; on a thread as well, beside ``save``.
         save_bans: makes durable who is kept away; on a thread as well.
@@ -89,7 +91,7 @@ class Driver:
         worker: LedgerWorker,
         *,
         listener: socket.socket | None = None,
-        source_host: str | None = None,
+        ways: Ways | None = None,
         save: SaveAddressChanges | None = None,
         save_pins: SavePins | None = None,
         save_bans: KeepBans | None = None,
@@ -102,7 +104,8 @@ class Driver:
             self._node = make_node(read_clock())
         self._worker = worker
         self._listening = listener
-        self._links = Links(self._node, self._give, self._flush, source_host)
+        self._ways = ways or Ways({one: DirectWay() for one in (Network.IPV4, Network.IPV6)})
+        self._links = Links(self._node, self._give, self._flush, self._ways)
         self._saver = None if save is None else ChangeSaver(save, "address", most=ADDRESSES_UNSAVED)
         self._pin_saver = None if save_pins is None else ChangeSaver(save_pins, "pin")
         self._ban_saver = None if save_bans is None else ChangeSaver(save_bans, "ban")
@@ -136,11 +139,14 @@ class Driver:
         acceptor = None
         try:
             if self._listening is not None:
-                acceptor = Listener(self._listening, self._links.accept)
+                acceptor = Listener(self._listening, self._accept_ip)
+            self._ways.changed = self._on_ways
+            self._on_ways()
             self._timer_input(self._node.start)
             with undisturbed():
                 await self._stop.wait()
         finally:
+            self._ways.close()
             if acceptor is not None:
                 acceptor.close()
             try:
@@ -163,6 +169,30 @@ class Driver:
         """Have :meth:`run` end, and wait for it: a second for the links, and as long as one ledger batch takes."""
         self.request_stop()
         await self._finished.wait()
+
+    # -- services of other networks
+
+    def accept(self, sock: socket.socket, address: NetAddress, first: bytes = b"") -> None:
+        """Take a connection that somebody has opened to us, by whichever network ``address`` is of; ``first`` was read
+        of it. The socket is non-blocking, and ours from here on."""
+        self._links.accept(sock, address, first)
+
+    def advertise(self, address: NetAddress) -> None:
+        """Others reach us there from now on: see :meth:`Node.advertise`."""
+        self._give(lambda now: self._node.advertise(address, now))
+
+    def withdraw(self, address: NetAddress) -> None:
+        """Others do not any more: see :meth:`Node.withdraw`."""
+        self._give(lambda now: self._node.withdraw(address, now))
+
+    def _accept_ip(self, sock: socket.socket, peer: tuple[str, int]) -> None:
+        self._links.accept(sock, address_from_ip(*peer))
+
+    def _on_ways(self) -> None:
+        networks = self._ways.open
+        self._give(lambda now: self._node.open_ways(networks, now))
+
+    # -- the operator's side
 
     def snapshot(self) -> Snapshot:
         """A picture of the node."""

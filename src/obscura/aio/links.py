@@ -19,10 +19,10 @@ from ..base.limits import ENDING_BYTES, ENDING_LINKS, READ_BYTES, STRANGER_READ_
 from ..base.names import ConnId
 from ..node import Node
 from ..node.effects import Dial
-from ..wire.address import address_from_ip
-from .dial import DialError, connect
+from ..wire.address import NetAddress
 from .fair import STRANGERS, Input, Turns
 from .stream import Stream, adopt_socket
+from .ways import DialError, Ways
 
 log = logging.getLogger("obscura.driver")
 
@@ -43,13 +43,13 @@ class Links:
         node: Node,
         give: Give,
         flush: Callable[[], None],
-        source_host: str | None,
+        ways: Ways,
         clock: Callable[[], int] = time.thread_time_ns,
     ) -> None:
         self.shared_buffer = memoryview(bytearray(READ_BYTES))
         self._node = node
         self._give = give
-        self._source_host = source_host
+        self._ways = ways
         self._clock = clock
         self._turns = Turns(self._receive, give, flush, lambda turn: asyncio.get_running_loop().call_soon(turn), clock)
         self._streams: dict[ConnId, Stream] = {}
@@ -113,13 +113,14 @@ class Links:
 
     # -- the driver
 
-    def accept(self, sock: socket.socket, peer: tuple[str, int]) -> None:
-        """Take an accepted socket. The node is asked first, so that a flood of connections it refuses costs no more."""
+    def accept(self, sock: socket.socket, address: NetAddress, first: bytes = b"") -> None:
+        """Take an accepted socket, of which ``first`` was read. The node is asked first, so that a flood of connections
+        it refuses costs no more."""
         conn: ConnId | None = None
 
         def ask(now: Now) -> None:
             nonlocal conn
-            conn = self._node.accepted(address_from_ip(*peer), now)
+            conn = self._node.accepted(address, now)
 
         began = self._clock()
         if not self._closing:
@@ -128,7 +129,7 @@ class Links:
             sock.close()
         else:
             self._opening[conn] = None
-            self._spawn(self._adopt(conn, sock))
+            self._spawn(self._adopt(conn, sock, first))
         self._turns.charge(STRANGERS, self._clock() - began)
 
     @property
@@ -232,21 +233,22 @@ class Links:
     async def _dial(self, effect: Dial) -> None:
         conn = effect.conn
         try:
-            sock = await connect(effect.address, effect.timeout, self._source_host)
+            made = await self._ways.connect(effect.address, effect.timeout)
         except Exception as error:  # pragma: border
             reason = error.reason if isinstance(error, DialError) else "connect-error"
+            ours = isinstance(error, DialError) and error.ours
             if not isinstance(error, DialError):
                 log.error("defect", exc_info=error, extra={"values": {"conn": conn, "text": "dialling"}})
             self._opening.pop(conn, None)
-            self._give(lambda now: self._node.dial_failed(conn, reason, now))
+            self._give(lambda now: self._node.dial_failed(conn, reason, now, ours=ours))
             return
         self._opening[conn] = None
-        await self._adopt(conn, sock, dialled=True)
+        await self._adopt(conn, made.sock, made.first, dialled=True)
 
-    async def _adopt(self, conn: ConnId, sock: socket.socket, *, dialled: bool = False) -> None:
+    async def _adopt(self, conn: ConnId, sock: socket.socket, first: bytes = b"", *, dialled: bool = False) -> None:
         """Make a link of a connected socket, unless it is dropped meanwhile."""
         try:
-            stream = await adopt_socket(self, sock, READ_BYTES if dialled else STRANGER_READ_BYTES)
+            stream = await adopt_socket(self, sock, READ_BYTES if dialled else STRANGER_READ_BYTES, first)
         except OSError:
             if self._still_wanted(conn):
                 self._give(lambda now: self._node.disconnected(conn, now))

@@ -59,9 +59,16 @@ class Stream(asyncio.BufferedProtocol):
         owner: hears of everything.
         loop: the running one.
         read_most: bytes that are read at once.
+        first: what was read of it before.
     """
 
-    def __init__(self, owner: StreamOwner, loop: asyncio.AbstractEventLoop, read_most: int = READ_BYTES) -> None:
+    def __init__(
+        self,
+        owner: StreamOwner,
+        loop: asyncio.AbstractEventLoop,
+        read_most: int = READ_BYTES,
+        first: bytes = b"",
+    ) -> None:
         self.conn: ConnId | None = None
         self.read_most = read_most
         self.congested = False
@@ -73,7 +80,7 @@ class Stream(asyncio.BufferedProtocol):
         self._ending = False
         self._paused = False
         self._dropped = 0
-        self._early: list[bytes] = []
+        self._early: list[bytes] = [first] if first else []
         self._cut_at: asyncio.TimerHandle | None = None
 
     # -- from the loop
@@ -203,8 +210,16 @@ class Stream(asyncio.BufferedProtocol):
             self._transport.abort()
 
 
-async def adopt_socket(owner: StreamOwner, sock: socket.socket, read_most: int = READ_BYTES) -> Stream:
+async def adopt_socket(
+    owner: StreamOwner, sock: socket.socket, read_most: int = READ_BYTES, first: bytes = b""
+) -> Stream:
     """A stream for a connected, non-blocking socket, which belongs to the stream from here on.
+
+    Args:
+        owner: of the stream.
+        sock: the socket.
+        read_most: bytes that are read at once.
+        first: what was read of it before.
 
     Do not cancel this: uvloop closes a transport whose making is cancelled without telling its protocol.
 
@@ -215,7 +230,7 @@ async def adopt_socket(owner: StreamOwner, sock: socket.socket, read_most: int =
     try:
         # A lone small message must not wait for the answer to the one before (Nagle's algorithm).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _, stream = await loop.connect_accepted_socket(lambda: Stream(owner, loop, read_most), sock)
+        _, stream = await loop.connect_accepted_socket(lambda: Stream(owner, loop, read_most, first), sock)
     except OSError:
         sock.close()
         raise

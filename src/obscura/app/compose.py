@@ -38,6 +38,7 @@ from ..wire.address import AddressError, NetAddress
 from ..wire.target import Target, parse_target
 from . import bans, transactions
 from .logs import log_event
+from .overlays import Overlays
 from .peerfiles import read_asmap, read_seeds
 from .settings import Settings
 from .stem_trace import StemTraceFile
@@ -151,9 +152,16 @@ async def run_node(
     datadir: Path,
     ready: Callable[[NetAddress | None], None],
     lobby_links: int = LOBBY_LINKS,
+    heard: Callable[[str, str], None] = lambda name, text: None,
 ) -> None:
-    """Run a node until SIGINT, SIGTERM, SIGHUP or a ``stop`` request. ``ready`` is called once, with the address at
-    which it listens.
+    """Run a node until SIGINT, SIGTERM, SIGHUP or a ``stop`` request.
+
+    Args:
+        settings: of the node.
+        datadir: its directory.
+        ready: called once, with the address at which it listens for IP addresses.
+        lobby_links: connections that may wait for their handshake.
+        heard: told how far Tor and I2P have come, for people: a stable name and a text, which may reveal our addresses.
 
     Raises:
         LocalError: a setting, the datadir or the disk is at fault.
@@ -168,6 +176,7 @@ async def run_node(
         listener, address = listen_socket(settings, store, chance.fork("port"))
         if listener is not None:
             stack.callback(listener.close)
+        overlays = Overlays(settings, datadir, address, heard)
         # Privacy: where a keyed listener is, is for those alone whom its operator has told.
         advertised = None if settings.keyed else address
         ledger = open_ledger(settings.network, datadir, relay=settings.relay)
@@ -176,7 +185,7 @@ async def run_node(
             restored = await worker.run(ledger.restore)
             claim(store, settings.network)
             # Now that the network is certain: keys are made for one.
-            vault, keys, replays = make_vault(settings, datadir, address, advertised, stack)
+            vault, keys, replays = make_vault(settings, datadir, address, advertised, stack, overlays.classes)
         except BaseException:
             await worker.close()
             raise
@@ -187,6 +196,7 @@ async def run_node(
             shaping=settings.profile,
             user_agent=USER_AGENT,
             connect=settings.peers(),
+            reach=settings.reach(),
             advertise=() if advertised is None else (advertised,),
             seeds=seeds,
             asmap=asmap,
@@ -234,7 +244,7 @@ async def run_node(
                 make_node,
                 worker,
                 listener=listener,
-                source_host=address.host() if address is not None and address.is_loopback() else None,
+                ways=overlays.ways,
                 save=store.save_addresses,
                 save_pins=save_pins,
                 save_bans=store.keep_bans,
@@ -257,7 +267,7 @@ async def run_node(
         for name in ends:
             loop.add_signal_handler(name, driver.request_stop)
         try:
-            async with server, kept_full(keys):
+            async with server, kept_full(keys), overlays.running(driver):
                 ready(address)
                 await driver.run()
         finally:
@@ -419,6 +429,7 @@ def status_of(picture: Snapshot) -> dict[str, Any]:
         "peers": sum(1 for peer in picture.peers if peer.state == "open"),
         "addresses": picture.addresses,
         "tried": picture.tried,
+        "reached_at": [address.reveal() for address in picture.advertised],
         "uptime_s": picture.uptime // MICROSECONDS,
         "bytes_in": picture.bytes_in,
         "bytes_out": picture.bytes_out,

@@ -5,7 +5,8 @@ enough. So the system's limit is raised as far as it goes. If it is still too lo
 handshake, and then there are fewer inbound slots.
 
 Each class of networks has slots and a lobby of its own (:mod:`obscura.node.inbound`). At an IPv4 address one class
-arrives; at an IPv6 address it can be two, as CJDNS's are IPv6 addresses (fc00::/8).
+arrives; at an IPv6 address it can be two, as CJDNS's are IPv6 addresses (fc00::/8). An onion service and an I2P
+destination bring one more each.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def fitted(settings: Settings) -> tuple[Settings, int]:
     own = FD_RESERVE + settings.outbound + len(settings.peers())
     listening = settings.listen_address()
     classes = 2 if listening is not None and listening.network in (Network.IPV6, Network.CJDNS) else 1
+    classes += settings.has_onion + settings.has_destination
     wanted = own + classes * (settings.inbound + LOBBY_LINKS)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft, hard = (_UNLIMITED if one == resource.RLIM_INFINITY else one for one in limits)

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..base import limits
 from ..base.errors import ConfigError
@@ -18,11 +18,13 @@ from ..base.instant import MICROSECONDS
 from ..ledgers.kernel.networks import NETWORKS
 from ..node.config import NoStem
 from ..shaping import Profile
-from ..wire.address import AddressError, NetAddress, address_from_ip, parse_address
+from ..wire.address import AddressError, NetAddress, Network, address_from_ip, parse_address
 from ..wire.target import Mode, Target, parse_target
 
 FILE_NAME: Final = "obscura.toml"
 PREFIX: Final = "OBSCURA_"
+Endpoint: TypeAlias = tuple[str, int]
+"""IP address and port of a daemon."""
 _FOREIGN: Final = frozenset({"OBSCURA_DATADIR"})
 
 
@@ -36,6 +38,28 @@ class Settings:
     """HOST:PORT, or HOST alone: then a port is drawn at the first start and kept. Empty: nothing listens."""
     connect: tuple[str, ...] = field(default=(), repr=False)
     """Peers that are always dialled again: HOST:PORT, obscura://KEY@HOST:PORT, plain://HOST:PORT and the like."""
+    tor: bool = False
+    """Use Tor: onion addresses are dialled, others reach us at an onion service. The system's tor is started for the
+    node and ended with it, unless a running one is named by tor_control or tor_socks."""
+    tor_socks: str = ""
+    """HOST:PORT of a running Tor's SOCKS port; unset: the control port tells."""
+    tor_control: str = ""
+    """HOST:PORT of a running Tor's control port. It makes the onion service."""
+    tor_password: str = field(default="", repr=False)
+    """Of the control port, if it wants one; unset: Tor's cookie file."""
+    tor_extra: tuple[str, ...] = ()
+    """Lines for the configuration of the tor that the node starts."""
+    onion: bool | None = None
+    """Have an onion service. Unset: where Tor's control port can be used and the listener is open."""
+    i2p_sam: str = ""
+    """HOST:PORT of an I2P router's SAM bridge: I2P addresses are dialled, others reach us at a destination of ours."""
+    i2p_listen: bool = True
+    """Let others reach us by I2P, where i2p_sam is set and the listener is open."""
+    onlynet: tuple[str, ...] = ()
+    """Dial, and listen on, these networks alone: ipv4, ipv6, onion, i2p, cjdns. Unset: all that can be, but cjdns."""
+    proxy: str = ""
+    """How IP addresses are dialled: direct, tor, or HOST:PORT of a SOCKS5 proxy. Unset: tor if Tor is used and nothing
+    listens on an IP address, else direct."""
     transport: str = "veiled"
     """How dials begin, and the weakest way in which others may begin: veiled, literal or plain."""
     shaping: str = "pad"
@@ -105,8 +129,13 @@ class Settings:
             if not least <= getattr(self, name) <= most:
                 _refuse(name, getattr(self, name), f"{least} to {most}")
         self.work()
-        self.peers()
         self.listen_address()
+        self._check_networks()
+        for target in self.peers():
+            network = target.address.network
+            if network not in self.reach():
+                msg = f"connect: {target.address.reveal()} cannot be dialled: {self._no_way(network)}"
+                raise ConfigError(msg)
 
     @property
     def mode(self) -> Mode:
@@ -166,6 +195,95 @@ class Settings:
             msg = f"listen: {error}"
             raise ConfigError(msg) from error
 
+    @property
+    def has_tor(self) -> bool:
+        """Tor is used."""
+        return self.tor or bool(self.tor_socks or self.tor_control)
+
+    @property
+    def own_tor(self) -> bool:
+        """The node starts a tor of its own."""
+        return self.tor and not (self.tor_socks or self.tor_control)
+
+    @property
+    def has_onion(self) -> bool:
+        """Others reach us at an onion service."""
+        can = self.own_tor or bool(self.tor_control)
+        return can and self._may_use(Network.TORV3) and (not self.keyed if self.onion is None else self.onion)
+
+    @property
+    def has_destination(self) -> bool:
+        """Others reach us by I2P."""
+        return bool(self.i2p_sam) and self.i2p_listen and not self.keyed and self._may_use(Network.I2P)
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """A setting that names a daemon, as IP address and port; ``None`` if it is not set."""
+        text = getattr(self, name)
+        if not text:
+            return None
+        try:
+            # Privacy: no name is resolved; this one has one meaning.
+            found = parse_address(text.replace("localhost:", "127.0.0.1:", 1))
+        except AddressError as error:
+            msg = f"{name}: {error}"
+            raise ConfigError(msg) from error
+        if found.network not in (Network.IPV4, Network.IPV6, Network.CJDNS) or not found.port:
+            _refuse(name, text, "HOST:PORT with an IP address, for example 127.0.0.1:9050")
+        return found.host(), found.port
+
+    def clearnet_way(self) -> str:
+        """How IP addresses are dialled: ``direct``, ``tor`` or ``proxy``."""
+        if not self.proxy:
+            return "tor" if self.has_tor and not self.listen else "direct"
+        return self.proxy if self.proxy in ("direct", "tor") else "proxy"
+
+    def reach(self) -> tuple[Network, ...]:
+        """Networks that the node may dial."""
+        can = [Network.IPV4, Network.IPV6]
+        can += [Network.TORV3] if self.has_tor else []
+        can += [Network.I2P] if self.i2p_sam else []
+        listening = self.listen_address()
+        if "cjdns" in self.onlynet or (listening is not None and listening.network is Network.CJDNS):
+            can.append(Network.CJDNS)
+        return tuple(network for network in can if self._may_use(network))
+
+    def _may_use(self, network: Network) -> bool:
+        return not self.onlynet or any(_NETWORKS[name] is network for name in self.onlynet)
+
+    def _check_networks(self) -> None:
+        for name in self.onlynet:
+            if name not in _NETWORKS:
+                _refuse("onlynet", name, f"choose among {', '.join(_NETWORKS)}")
+        for name in ("tor_socks", "tor_control", "i2p_sam"):
+            self.endpoint(name)
+        if self.proxy not in ("", "direct", "tor"):
+            self.endpoint("proxy")
+        if self.proxy == "tor" and not self.has_tor:
+            _refuse("proxy", self.proxy, "give --tor too, or where a running Tor is: --tor-control, --tor-socks")
+        if self.tor_extra and not self.own_tor:
+            _refuse("tor_extra", "…", "it is for the tor that --tor starts; a running one has its own configuration")
+        if self.onion and not (self.own_tor or self.tor_control):
+            _refuse("onion", self.onion, "it needs Tor's control port: --tor, or --tor-control HOST:PORT")
+        if self.onion and self.keyed:
+            _refuse("onion", self.onion, "an access secret at two networks would tie them together: leave one away")
+        for name in self.onlynet:
+            if _NETWORKS[name] not in self.reach():
+                msg = f"onlynet: {name} cannot be dialled: {self._no_way(_NETWORKS[name])}"
+                raise ConfigError(msg)
+        listening = self.listen_address()
+        if listening is not None and not self._may_use(listening.network):
+            msg = f"listen: {self.listen} is of a network that --onlynet leaves out"
+            raise ConfigError(msg)
+
+    def _no_way(self, network: Network) -> str:
+        if not self._may_use(network):
+            return f"--onlynet leaves {network.name} out"
+        return {
+            Network.TORV3: "onion addresses need Tor: --tor, --tor-control or --tor-socks",
+            Network.I2P: "I2P addresses need a router: --i2p-sam HOST:PORT",
+            Network.CJDNS: "say --onlynet cjdns, beside others",
+        }.get(network, "no way leads there")
+
     def local(self) -> bool:
         """``allow_local`` with its default."""
         return self.network == "regtest" if self.allow_local is None else self.allow_local
@@ -176,6 +294,13 @@ _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _MODES: Final = {mode.name.lower(): mode for mode in Mode}
 _PROFILES: Final = {profile.value: profile for profile in Profile}
 _NO_STEM: Final = {one.value: one for one in NoStem}
+_NETWORKS: Final = {
+    "ipv4": Network.IPV4,
+    "ipv6": Network.IPV6,
+    "onion": Network.TORV3,
+    "i2p": Network.I2P,
+    "cjdns": Network.CJDNS,
+}
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _TYPES: Final[dict[str, str]] = {one.name: str(one.type) for one in fields(Settings)}
 
@@ -244,7 +369,7 @@ def _checked(key: str, value: Any, wanted: str, source: str) -> Any:
         wanted, "true or false"
     )
     # Privacy: an access secret may stand among the peers.
-    given = f"{key} = {value!r}" if key != "connect" else key
+    given = f"{key} = {value!r}" if key not in ("connect", "tor_password") else key
     msg = f"{source}: {given} must be {shape}"
     raise ConfigError(msg)
 

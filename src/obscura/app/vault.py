@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,12 @@ log = logging.getLogger("obscura")
 
 
 def make_vault(
-    settings: Settings, datadir: Path, address: NetAddress | None, advertised: NetAddress | None, stack: ExitStack
+    settings: Settings,
+    datadir: Path,
+    address: NetAddress | None,
+    advertised: NetAddress | None,
+    stack: ExitStack,
+    overlays: Collection[KeyClass] = (),
 ) -> tuple[Vault, PooledKeys, ReplayGuard | None]:
     """The node's keys: an identity only where it listens, and what a keyed listener needs.
 
@@ -33,6 +39,7 @@ def make_vault(
         address: where it listens.
         advertised: what it tells others of that; a clearnet key is bound to it.
         stack: closes the files that stay open.
+        overlays: further classes of networks in which others reach us.
 
     Raises:
         KeyFileError: a key file cannot be used or made.
@@ -40,13 +47,14 @@ def make_vault(
     """
     files = KeyFiles(datadir, settings.network)
     keys = PooledKeys(SystemSecrets(), printable=PRINTABLE_POOL if settings.printable else 0)
-    vault = Vault(keys=keys, printable=settings.printable)
+    statics = {of: files.obtain(of) for of in overlays}
+    vault = Vault(keys=keys, printable=settings.printable, statics=statics)
     if address is None:
         return vault, keys, None
     of = class_of(address.network)
     if advertised is not None and of is KeyClass.CLEARNET and advertised.is_routable(allow_local=settings.local()):
         _show(settings, files, advertised)
-    statics = {of: files.obtain(of)}
+    statics |= {of: files.obtain(of)}
     if not settings.keyed:
         return replace(vault, statics=statics), keys, None
     access = files.obtain_access()

@@ -68,6 +68,14 @@ GETBLOCKS_ITEMS: Final = _limit("GETBLOCKS_ITEMS", 500, "items", "answer to getb
 # -- links
 
 CONNECT_TIMEOUT: Final = _span("CONNECT_TIMEOUT", 5, "as Bitcoin Core: a host that lives answers sooner")
+CONNECT_TIMEOUT_OVERLAY: Final = _span(
+    "CONNECT_TIMEOUT_OVERLAY",
+    120,
+    "circuits and tunnels are made first; an I2P router gives up after about 60",
+)
+HANDSHAKE_TIMEOUT_OVERLAY: Final = _span(
+    "HANDSHAKE_TIMEOUT_OVERLAY", 120, "on Tor and I2P (transport: deadlines): a round trip takes seconds there"
+)
 HANDSHAKE_TIMEOUT: Final = _span("HANDSHAKE_TIMEOUT", 30, "transport and handshake together; libp2p's value")
 PING_INTERVAL: Final = _span("PING_INTERVAL", 120, "as Bitcoin Core")
 PING_TIMEOUT: Final = _span("PING_TIMEOUT", 1_200, "as Bitcoin Core: a peer busy with blocks is not dead")
@@ -491,6 +499,39 @@ CLOCK_JUMP: Final = _limit(
     "CLOCK_JUMP", 600, "s", "a wall clock that moves further rebases wall deadlines (design §10)"
 )
 VERSION_ROUNDING: Final = _limit("VERSION_ROUNDING", 600, "s", "version's time is rounded down to it: no fingerprint")
+
+# -- daemons beside us
+
+ONION_PORT: Final = _limit(
+    "ONION_PORT", 8_333, "port", "of every onion service: nobody on the way sees it, and one of our own would be a mark"
+)
+
+TOR_LINE_BYTES: Final = _limit(
+    "TOR_LINE_BYTES", 65_536, "bytes", "of one line at Tor's control port; what is asked for has some hundreds"
+)
+TOR_REPLY_BYTES: Final = _limit(
+    "TOR_REPLY_BYTES", 1 << 20, "bytes", "of one reply; a program that poses as Tor must not fill memory"
+)
+SAM_LINE_BYTES: Final = _limit(
+    "SAM_LINE_BYTES", 8_192, "bytes", "of one line of an I2P router: the longest holds private keys, about 1,300"
+)
+
+WAY_REST: Final = _span("WAY_REST", 2, "nobody is dialled through a daemon that could not be reached; it doubles")
+WAY_REST_MOST: Final = _span("WAY_REST_MOST", 60, "and so long at most: the next dial finds a daemon that is back")
+DAEMON_ANSWER: Final = _span("DAEMON_ANSWER", 60, "a daemon answers so soon, or its session is made anew")
+SAM_SESSION_ANSWER: Final = _span(
+    "SAM_SESSION_ANSWER", 300, "but for a new I2P session, which waits for its tunnels (Core: 3 min)"
+)
+SAM_ACCEPTS: Final = _limit("SAM_ACCEPTS", 4, "sockets", "wait for those who come by I2P: each takes one")
+I2P_UNHEARD: Final = _span(
+    "I2P_UNHEARD", 1_800, "a new I2P session by which nobody has come is made once more: it may not be published"
+)
+DAEMON_RETRY: Final = _span("DAEMON_RETRY", 1, "before a session with a daemon is made anew; it doubles (Core)")
+DAEMON_RETRY_MOST: Final = _span("DAEMON_RETRY_MOST", 60, "and so long at most")
+TOR_END: Final = _span("TOR_END", 5, "a tor of our own ends so soon when it is told to, or is killed")
+OWN_DIAL_WAIT: Final = _span(
+    "OWN_DIAL_WAIT", 5, "between tries to reach our own onion service: a descriptor needs some"
+)
 
 # -- the operator's side
 

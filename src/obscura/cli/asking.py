@@ -30,6 +30,8 @@ def status(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False
     table = Table.grid(padding=(0, 2))
     for name, value in answer.items():
         shown = _relay_line(value) if name == "relay" else str(value)
+        if name == "reached_at":
+            shown = "\n".join(value) or "nowhere: nothing listens, or nobody is told"
         table.add_row("transactions" if name == "relay" else name.replace("_", " "), shown)
     Console(highlight=False).print(table)
 

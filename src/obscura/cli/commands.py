@@ -56,6 +56,22 @@ def node(
     connect: Annotated[
         list[str] | None, typer.Option(help="A peer: HOST:PORT, obscura://KEY@HOST:PORT, @FILE; again for more.")
     ] = None,
+    tor: Annotated[
+        bool | None, typer.Option("--tor", help="Dial by Tor, and have an onion service; starts a tor of its own.")
+    ] = None,
+    tor_socks: Annotated[str | None, typer.Option(help="HOST:PORT of a running Tor's SOCKS port.")] = None,
+    tor_control: Annotated[str | None, typer.Option(help="HOST:PORT of a running Tor's control port.")] = None,
+    onion: Annotated[
+        bool | None, typer.Option(help="Have an onion service. Default: where Tor can be told to.")
+    ] = None,
+    i2p_sam: Annotated[str | None, typer.Option(help="HOST:PORT of an I2P router's SAM bridge.")] = None,
+    i2p_listen: Annotated[bool | None, typer.Option(help="Let others reach us by I2P.")] = None,
+    onlynet: Annotated[
+        list[str] | None, typer.Option(help="Use this network alone: ipv4, ipv6, onion, i2p, cjdns; again for more.")
+    ] = None,
+    proxy: Annotated[
+        str | None, typer.Option(help="How IP addresses are dialled: direct, tor, or HOST:PORT of a SOCKS5 proxy.")
+    ] = None,
     transport: Annotated[
         str | None, typer.Option(help="veiled (encrypted from the first byte), literal, or plain.")
     ] = None,
@@ -105,6 +121,14 @@ def node(
         "network": network,
         "listen": listen,
         "connect": tuple(map(peer_text, connect)) if connect else None,
+        "tor": tor,
+        "tor_socks": tor_socks,
+        "tor_control": tor_control,
+        "onion": onion,
+        "i2p_sam": i2p_sam,
+        "i2p_listen": i2p_listen,
+        "onlynet": tuple(onlynet) if onlynet else None,
+        "proxy": proxy,
         "transport": transport,
         "shaping": shaping,
         "first_packet": first_packet,
@@ -134,7 +158,11 @@ def node(
         where = f"listening on {address.reveal()}" if address is not None else "not listening"
         console.print(f"obscura {__version__} on {settings.network}, {where}; Ctrl-C stops it", soft_wrap=True)
 
-    run_loop(run_node(settings, datadir, ready, lobby_links))
+    def heard(name: str, text: str) -> None:
+        if name != "tor-progress" or text.startswith("Tor is at 100"):
+            console.print(text, soft_wrap=True, markup=False)
+
+    run_loop(run_node(settings, datadir, ready, lobby_links, heard))
 
 
 app.command("import")(importing.import_blocks)

@@ -6,7 +6,14 @@ from dataclasses import replace
 from functools import partial
 
 from ..base.instant import Duration, Now, WallTime, after
-from ..base.limits import CONNECT_TIMEOUT, SAVE_AT_ONCE, SAVE_DELAY, SAVE_PAUSE, VERSION_ROUNDING
+from ..base.limits import (
+    CONNECT_TIMEOUT,
+    CONNECT_TIMEOUT_OVERLAY,
+    SAVE_AT_ONCE,
+    SAVE_DELAY,
+    SAVE_PAUSE,
+    VERSION_ROUNDING,
+)
 from ..base.names import ConnId
 from ..channel import Channel, Closed, Opened, Role
 from ..channel.transport import PlainTransport, Transport
@@ -16,7 +23,7 @@ from ..shaping import make_shaper
 from ..wire.address import NetAddress
 from ..wire.features import Feature, FeatureSet, PrivacyFeature
 from ..wire.greeting import PROTOCOL_VERSION, Version
-from ..wire.identity import KeyClass, class_of
+from ..wire.identity import KeyClass, class_of, is_overlay
 from ..wire.target import Mode, Target
 from . import avoiding, inbound, on_gossip, on_relay, on_sync, outbound, pinning, sinks
 from .effects import (
@@ -47,7 +54,8 @@ def dial_due(state: NodeState, now: Now) -> None:
         key = pinning.expected(state, target, named=named)
         strict = pinning.is_strict(state, target, named=named)
         state.dials[conn] = PendingDial(target, wanted.purpose, key, strict)
-        state.emit(Dial(conn, wanted.address, CONNECT_TIMEOUT))
+        timeout = CONNECT_TIMEOUT_OVERLAY if is_overlay(wanted.address.network) else CONNECT_TIMEOUT
+        state.emit(Dial(conn, wanted.address, timeout))
     state.plan_dials(now)
 
 
@@ -88,12 +96,12 @@ def as_named_now(state: NodeState, dial: PendingDial) -> PendingDial:
     return replace(dial, target=target, key=pinning.expected(state, target, named=True))
 
 
-def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now) -> None:
-    """A dial came to nothing."""
+def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now, *, ours: bool = False) -> None:
+    """A dial came to nothing; ``ours``: in a daemon of ours, so that nothing is known of the address."""
     dial = state.dials.pop(conn, None)
     if dial is None:
         return
-    wait = state.dialer.ended(dial.address, Duration(0), now)
+    wait = state.dialer.ended(dial.address, Duration(0), now, ours=ours)
     state.tell(DialFailed(dial.address, reason, wait))
     dial_due(state, now)
 
@@ -111,7 +119,7 @@ def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: Pe
         state.chance.fork(f"channel {conn}"),
         now.mono,
         _transport(state, conn, address, now, dial),
-        state.config.handshake_timeout,
+        state.handshake_timeout(address),
     )
     peer = Peer(conn, address, channel, purpose, now.mono)
     if dial is not None:

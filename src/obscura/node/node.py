@@ -10,10 +10,10 @@ defect of ours.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from ..base.errors import BugError, PeerFault
+from ..base.errors import BugError, ConfigError, LocalError, PeerFault
 from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after
 from ..base.limits import CLOCK_JUMP, DEFECT_REST, SEND_BUFFER_BYTES
 from ..base.names import ConnId, TxId
@@ -28,7 +28,7 @@ from ..peers.pins import NamedPin, PinError, Pins
 from ..peers.record import AddressRecord
 from ..relay.sent import Stage
 from ..sync.view import HeaderTree
-from ..wire.address import NetAddress
+from ..wire.address import NetAddress, Network
 from ..wire.blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from ..wire.gossip import Addr
 from ..wire.greeting import GetAddr, Mempool, Ping, Verack, Version
@@ -104,6 +104,8 @@ class Node:
         if vault is None and len(kept_pins):
             raise PinError("keys of peers are pinned, and this node has no keys to check them with: give it a vault")
         for target in config.connect:
+            if target.address.network not in config.reach:
+                raise ConfigError(_no_way(target.address))
             kept_pins.check_mode(target, can_veil=vault is not None)
         tree = HeaderTree(ledger.genesis, ledger.identify_header(ledger.genesis))
         for one in restored.headers:
@@ -188,9 +190,12 @@ class Node:
         (of gossip, or by another key) end first. For one that is named already: mode and key of its next dial.
 
         Raises:
+            LocalError: its network cannot be dialled by this node.
             PinError: ``target`` has a mode that would not check the key that is pinned for its address.
         """
         self._tick(now)
+        if not self._state.dialer.may_name(target.address):
+            raise LocalError(_no_way(target.address))
         self._state.pins.check_mode(target, can_veil=self._state.door.vault is not None)
         for peer in links.end_others(self._state, target):
             self._pump(peer, now)
@@ -284,10 +289,33 @@ class Node:
         # The dial is over, which may make room for the next.
         self._state.plan_dials(now)
 
-    def dial_failed(self, conn: ConnId, reason: str, now: Now) -> None:
-        """A ``Dial`` has failed."""
+    def dial_failed(self, conn: ConnId, reason: str, now: Now, *, ours: bool = False) -> None:
+        """A ``Dial`` has failed; ``ours``: in a daemon of ours, which says nothing about the address."""
         self._tick(now)
-        links.dial_failed(self._state, conn, reason, now)
+        links.dial_failed(self._state, conn, reason, now, ours=ours)
+
+    def open_ways(self, networks: Collection[Network], now: Now) -> None:
+        """To these networks there is a way now: of those that may be dialled (``NodeConfig.reach``), no others are. At
+        first there is one to all of them."""
+        self._tick(now)
+        self._state.dialer.open_ways(networks, now.mono)
+        links.dial_due(self._state, now)
+
+    def advertise(self, address: NetAddress, now: Now) -> None:
+        """Others reach us here from now on: it is told to peers of its class. Harmless if it is already."""
+        self._tick(now)
+        state = self._state
+        if address not in state.advertised:
+            state.advertised[address] = None
+            for peer in state.open_peers():
+                if class_of(peer.address.network) is class_of(address.network):
+                    on_gossip.advertise(state, peer, now)
+                    state.flush(peer, now)
+
+    def withdraw(self, address: NetAddress, now: Now) -> None:
+        """Others do not reach us here any more: nobody else is told so. Harmless if nobody was."""
+        self._tick(now)
+        self._state.advertised.pop(address, None)
 
     def receive(self, conn: ConnId, data: bytes, now: Now, *, in_turns: bool = False) -> bool:
         """Bytes of a link, in any cut. A driver whose links take turns (``in_turns``) calls this again, with no bytes,
@@ -466,6 +494,7 @@ class Node:
             peers=tuple(self._picture(peer, now) for peer in state.peers.values()),
             addresses=len(state.book),
             tried=sum(tried for _, tried in state.book.counts().values()),
+            advertised=tuple(state.advertised),
             uptime=Duration(now.mono - state.started),
             bytes_in=state.retired_bytes_in + sum(peer.channel.bytes_in for peer in state.peers.values()),
             bytes_out=state.bytes_out,
@@ -673,3 +702,9 @@ class Node:
             case Version() | Verack() | Ping():
                 msg = f"the channel handed out a {message.type_name}"
                 raise BugError(msg)
+
+
+def _no_way(address: NetAddress) -> str:
+    way = {Network.TORV3: "Tor's (--tor)", Network.I2P: "an I2P router's (--i2p-sam)"}.get(address.network)
+    hint = f"that needs {way} help" if way else "see --onlynet"
+    return f"{address.reveal()} cannot be dialled by this node, as no way leads to {address.network.name}: {hint}"

@@ -61,7 +61,7 @@ def take_seeds(state: NodeState, now: Now, *, alone: bool = False) -> None:
 
 def advertise(state: NodeState, peer: Peer, now: Now) -> None:
     """Tell our own addresses of the link's class, and again after an exponential wait."""
-    own = [one for one in state.config.advertise if _routable(state, one) and _may_see(peer, one)]
+    own = [one for one in state.advertised if _routable(state, one) and _may_see(peer, one)]
     if not own or not peer.gossips:
         return
     state.send(peer, Addr(tuple(AddressEntry(_rounded(now.wall), 0, one) for one in own)))
@@ -123,7 +123,7 @@ def _welcome(state: NodeState, peer: Peer, address: NetAddress, now: WallTime) -
     """Whether an address may be learnt from this peer."""
     return (
         class_of(address.network) is class_of(peer.address.network)
-        and address not in state.config.advertise
+        and address not in state.advertised
         and _fit_to_tell(state, address, now)
     )
 

@@ -29,7 +29,7 @@ def begin(state: NodeState, peer: Peer, now: Now) -> None:
         # It always drains, or the end would be a reset.
         state.emit(Resume(conn))
     if peer.opened_at is None:
-        deadline = after(peer.since, state.config.handshake_timeout)
+        deadline = after(peer.since, state.handshake_timeout(peer.address))
     else:
         deadline = after(now.mono, state.chance.fork(f"sink {conn}").span(*state.config.sink_span))
     state.door.sinks[conn] = Sink(

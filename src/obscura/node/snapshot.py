@@ -112,6 +112,8 @@ class Snapshot:
     addresses: int
     tried: int
     """Of these, those that a link of ours has reached."""
+    advertised: tuple[NetAddress, ...]
+    """Where others reach us, as each class of networks is told."""
     uptime: Duration
     bytes_in: int
     bytes_out: int

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from ..base.instant import Duration, Instant, Now, after
 from ..base.limits import (
     DIALS_AT_ONCE,
+    HANDSHAKE_TIMEOUT_OVERLAY,
     HEADERS_ITEMS,
     OTHER_CLASS_SHARE,
     RECEIVE_TOTAL_BYTES,
@@ -37,7 +38,7 @@ from ..shaping import Ghost
 from ..sync.download import Downloader
 from ..sync.view import Entry, HeaderTree
 from ..wire.address import AddressEntry, NetAddress
-from ..wire.identity import KeyClass, class_of
+from ..wire.identity import KeyClass, class_of, is_overlay
 from ..wire.registry import Message
 from ..wire.target import Target
 from .config import NodeConfig
@@ -250,6 +251,8 @@ class NodeState:
         # -- serving
         self.frame_heads = FrameHeads()
         # -- gossip
+        self.advertised: dict[NetAddress, None] = dict.fromkeys(config.advertise)
+        """Where others reach us, each told to peers of its own class alone."""
         self.getaddr_cache: dict[KeyClass, tuple[Instant, tuple[AddressEntry, ...]]] = {}
         # -- clock and totals
         self.started, self.last_now = now.mono, now
@@ -382,6 +385,11 @@ class NodeState:
     def plan_dials(self, now: Now) -> None:
         """Say when to look at the schedule of dials again."""
         self.timers.set(("dial", 0), self.dialer.next_deadline(self.situation(now)))
+
+    def handshake_timeout(self, address: NetAddress) -> Duration:
+        """How long transport and handshake of a link with an address may take together."""
+        timeout = self.config.handshake_timeout
+        return max(timeout, HANDSHAKE_TIMEOUT_OVERLAY) if is_overlay(address.network) else timeout
 
     def pool(self, address: NetAddress) -> Pool:
         """Where a link from an address has its place."""

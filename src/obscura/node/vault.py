@@ -94,10 +94,10 @@ class Vault:
             BugError: we have no identity at all.
         """
         # Who comes from an address of another class (fc00::/8 is CJDNS's, and used in private networks) has reached the
-        # listener that there is, and meets its identity; if there are several, none is shown to the others' networks.
+        # listener for IP addresses, of which there is one, and meets its identity. The overlays' have each their own.
         static = self.statics.get(of)
-        if static is None and len(self.statics) == 1:
-            [static] = self.statics.values()
+        if static is None and of in (KeyClass.CLEARNET, KeyClass.CJDNS):
+            static = self.statics.get(KeyClass.CLEARNET) or self.statics.get(KeyClass.CJDNS)
         if static is None:
             raise BugError("a link came to a node that has no identity, so it does not listen")
 

@@ -161,6 +161,8 @@ class Dialer:
         self._chance = chance
         self._named: dict[NetAddress, _Named] = {}
         self._anchors = list(anchors) if policy.defences.anchors else []
+        self._open = tuple(policy.reach)
+        """Networks to which there is a way now."""
         self._unproven: dict[NetAddress, None] = {}
         """Dials and links to addresses that were of the new table when they were picked, or are a new peer's."""
         self._senior: NetAddress | None = None
@@ -199,6 +201,18 @@ class Dialer:
             self._book.name(address)
         known = self._book.get(address)
         self._named[address] = _Named(target, failures=known.failures if known else 0, due=now)
+
+    def open_ways(self, networks: Collection[Network], now: Instant) -> None:
+        """To these networks there is a way now, to no others. A daemon that is down says nothing about addresses: they
+        are not dialled before it is back, and then named ones at once."""
+        before, self._open = self._open, tuple(one for one in self._policy.reach if one in networks)
+        for address, state in self._named.items():
+            if address.network in self._open and address.network not in before:
+                state.due = min(state.due, now)
+
+    def may_name(self, address: NetAddress) -> bool:
+        """Whether an address is of a network that can be dialled at all."""
+        return address.network in self._policy.reach
 
     def is_named(self, address: NetAddress) -> bool:
         """Whether the operator named this peer."""
@@ -274,7 +288,7 @@ class Dialer:
         if now.mono < self._senior_at or not self._may_seek_senior(situation):
             return None
         usable = self._usable(now.wall, situation)
-        self._senior = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach, draws=SENIOR_DRAWS)
+        self._senior = self._book.pick(now.wall, usable, tried=True, networks=self._open, draws=SENIOR_DRAWS)
         if self._senior is None:
             self._senior_at = after(now.mono, self._chance.exponential(EXTRA_MEAN))
             return None
@@ -284,7 +298,7 @@ class Dialer:
     def _named_due(self, now: Now, situation: Situation) -> list[Wanted]:
         chosen: list[Wanted] = []
         for address, state in self._named.items():
-            if state.busy or state.due > now.mono:
+            if state.busy or state.due > now.mono or address.network not in self._open:
                 continue
             if address in situation.in_use or self._banned(address, now.wall):
                 state.due = after(now.mono, BACKOFF_CAP_NAMED)
@@ -302,10 +316,12 @@ class Dialer:
         usable = self._usable(now.wall, situation)
         wanted: Wanted | None = None
         if _count(situation, Purpose.BLOCKS) < self._policy.blocks:
-            while self._anchors and wanted is None:
-                address = self._anchors.pop(0)
+            # To some there may be no way yet: they have their turn when there is.
+            for address in [one for one in self._anchors if one.network in self._open]:
+                self._anchors.remove(address)
                 if usable(address):
                     wanted = Wanted(address, Purpose.BLOCKS)
+                    break
         if wanted is None:
             lacking = self._lacking(situation) if purpose is Purpose.FULL and self._chance.below(2) else ()
             picked = self._pick_lacking(now, usable, lacking) or self._pick(now, usable, purpose, situation)
@@ -321,8 +337,8 @@ class Dialer:
     ) -> NetAddress | None:
         """An address for a link of this purpose."""
         if not self._wants_tried(purpose, situation):
-            return self._book.pick(now.wall, usable, networks=self._policy.reach)
-        picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach)
+            return self._book.pick(now.wall, usable, networks=self._open)
+        picked = self._book.pick(now.wall, usable, tried=True, networks=self._open)
         if picked is None:
             # All of them wait. So does the slot for a while, or a bad minute would fill it from the new table.
             self._misses += 1
@@ -347,7 +363,7 @@ class Dialer:
             if 2 * (sum(address in self._unproven for address in full) + 1) <= self._policy.full:
                 return False
         counts = self._book.counts()
-        tried = sum(counts[network][1] for network in self._policy.reach)
+        tried = sum(counts[network][1] for network in self._open)
         return tried >= TRIED_ENOUGH + len(situation.outbound)
 
     def _besides(self, now: Now, situation: Situation) -> Wanted | None:
@@ -368,7 +384,7 @@ class Dialer:
             if not self._extra(situation, Purpose.BLOCKS):
                 purpose = Purpose.BLOCKS
                 tried = True if self._policy.defences.tried_first else None
-                picked = self._book.pick(now.wall, usable, tried=tried, networks=self._policy.reach)
+                picked = self._book.pick(now.wall, usable, tried=tried, networks=self._open)
         return self._feel(now, situation) if picked is None else Wanted(picked, purpose)
 
     def _feel(self, now: Now, situation: Situation) -> Wanted | None:
@@ -383,8 +399,8 @@ class Dialer:
             picked = None
         if picked is None and self._policy.defences.seniority and self._chance.below(2):
             # Of those who have been there for longest some are gone: better known before one of them is needed.
-            picked = self._book.pick(now.wall, usable, tried=True, networks=self._policy.reach, draws=SENIOR_DRAWS)
-        picked = picked or self._book.pick(now.wall, usable, tried=False, networks=self._policy.reach)
+            picked = self._book.pick(now.wall, usable, tried=True, networks=self._open, draws=SENIOR_DRAWS)
+        picked = picked or self._book.pick(now.wall, usable, tried=False, networks=self._open)
         return None if picked is None else Wanted(picked, Purpose.FEELER)
 
     def _usable(self, now: WallTime, situation: Situation, *, diverse: bool = True) -> Callable[[NetAddress], bool]:
@@ -398,7 +414,7 @@ class Dialer:
             return (
                 address not in self._named
                 and address not in situation.in_use
-                and address.network in policy.reach
+                and address.network in self._open
                 and address.is_routable(allow_local=policy.allow_local)
                 and group(address) not in taken
                 and not self._refused(address, now)
@@ -421,12 +437,14 @@ class Dialer:
         had: dict[KeyClass, None] = {
             class_of(one.address.network): None for one in situation.outbound if one.purpose.relays
         }
-        return tuple(network for network in sorted(self._policy.reach) if class_of(network) not in had)
+        return tuple(network for network in sorted(self._open) if class_of(network) not in had)
 
     def next_deadline(self, situation: Situation) -> Instant | None:
         """When :meth:`due` may have something new by time alone; never a moment at which it would do nothing. The end
         of a dial or a link makes room, and is an occasion of its own to look again."""
-        times: list[Instant | None] = [state.due for state in self._named.values() if not state.busy]
+        times: list[Instant | None] = [
+            state.due for address, state in self._named.items() if not state.busy and address.network in self._open
+        ]
         policy = self._policy
         known = len(self._book) > sum(one in self._book for one in self._named) or bool(self._anchors)
         if policy.full and known and situation.dialling < DIALS_AT_ONCE:
@@ -466,7 +484,14 @@ class Dialer:
         self._book.succeeded(address, now.wall, None if named else key)
 
     def ended(
-        self, address: NetAddress, lived: Duration, now: Now, *, felt: bool = False, told: bool = False
+        self,
+        address: NetAddress,
+        lived: Duration,
+        now: Now,
+        *,
+        felt: bool = False,
+        told: bool = False,
+        ours: bool = False,
     ) -> Duration:
         """A dial failed (``lived`` 0) or a link that we dialled is gone.
 
@@ -476,6 +501,7 @@ class Dialer:
             now: both clocks.
             felt: it was a feeler, and has done what it was for.
             told: addresses were told on it, so that when it was seen last gives no secret away.
+            ours: the dial did not come further than a daemon of ours, which says nothing about the address.
 
         Returns:
             The wait before the next dial.
@@ -484,7 +510,7 @@ class Dialer:
         if address == self._senior:
             # Its dials are many where few answer, which says nothing about the others in tried.
             proven = False
-            self._senior_failures = 0 if lived >= STEADY_LINK else self._senior_failures + 1
+            self._senior_failures = 0 if lived >= STEADY_LINK else self._senior_failures + (not ours)
         self._unproven.pop(address, None)
         state = self._named.get(address)
         if lived >= STEADY_LINK:
@@ -492,6 +518,8 @@ class Dialer:
             if told:
                 self._book.sighted(address, now.wall)
         if state is None:
+            if ours:
+                return self._book.unanswered(address, now.wall)
             if lived >= STEADY_LINK or felt:
                 return Duration(0)
             known = self._book.get(address)
@@ -504,9 +532,10 @@ class Dialer:
         state.busy = False
         if lived >= STEADY_LINK:
             state.failures = 0
-        state.failures += 1
-        self._book.failed(address, now.wall, BACKOFF_CAP_NAMED)
-        wait = backoff(state.failures, BACKOFF_CAP_NAMED, self._chance)
+        if not ours:
+            state.failures += 1
+            self._book.failed(address, now.wall, BACKOFF_CAP_NAMED)
+        wait = backoff(max(1, state.failures), BACKOFF_CAP_NAMED, self._chance)
         state.due = after(now.mono, wait)
         return wait
 

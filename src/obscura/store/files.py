@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -17,3 +18,45 @@ def sync_directory(directory: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write a file that its owner alone may read, in a directory that he alone may enter, durably: a power cut leaves
+    the old file, the new one, or none. Without ``replace`` one that is there already stays.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    directory = path.parent
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    sync_directory(directory.parent)
+    beside.unlink(missing_ok=True)
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        if replace:
+            beside.rename(path)
+        else:
+            with contextlib.suppress(FileExistsError):
+                path.hardlink_to(beside)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_directory(directory)
+
+
+def read_private(path: Path, most: int) -> tuple[bytes, int] | None:
+    """The content of a file, ``most`` bytes at most, and its mode; ``None`` if there is none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(most), os.fstat(file.fileno()).st_mode & 0o777
+    except FileNotFoundError:
+        return None

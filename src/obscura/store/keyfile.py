@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,7 @@ from ..base.errors import StoreError
 from ..crypto.agreement import KeyPair
 from ..wire.identity import AccessSecret, KeyClass
 from ..wire.keytext import KEY_BYTES
-from .files import sync_directory
+from .files import read_private, write_private
 
 DIRECTORY: Final = "keys"
 _ACCESS: Final = "access"
@@ -155,16 +154,13 @@ class KeyFiles:
     def _read(self, path: Path, kind: str) -> tuple[bytes, bytes] | None:
         """The secret of a file, and the host that is noted with it, empty for none; ``None`` if there is no file."""
         try:
-            with path.open("rb") as file:
-                mode = os.fstat(file.fileno()).st_mode & 0o777
-                data = file.read(_FILE_BYTES + 1)
-        except FileNotFoundError:
-            return None
+            found = read_private(path, _FILE_BYTES + 1)
         except OSError as error:
             raise _trouble(path, "cannot be read", error) from error
-        if mode & 0o077:
-            msg = f"{path} can be read by others (mode {mode:04o}): chmod 600 {path}, and make a new one if it was seen"
-            raise KeyFileError(msg)
+        if found is None:
+            return None
+        data, mode = found
+        check_mode(path, mode)
         return self._decode(path, kind, data)
 
     def _decode(self, path: Path, kind: str, data: bytes) -> tuple[bytes, bytes]:
@@ -190,26 +186,8 @@ class KeyFiles:
     def _write(self, path: Path, kind: str, secret: bytes, host: bytes, *, replace: bool) -> None:
         noted = _word(host) if host else b""
         body = _MAGIC + _word(kind.encode("ascii")) + _word(self._network) + secret + noted
-        beside = path.with_name(f".{path.name}.{os.getpid()}.new")
         try:
-            self._directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._directory.mkdir(mode=0o700, exist_ok=True)
-            sync_directory(self._directory.parent)
-            beside.unlink(missing_ok=True)
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
-                with open(fd, "wb") as file:
-                    file.write(body + hashlib.sha256(body).digest()[:_SUM_BYTES])
-                    file.flush()
-                    os.fsync(fd)
-                if replace:
-                    beside.rename(path)
-                else:
-                    with contextlib.suppress(FileExistsError):
-                        path.hardlink_to(beside)
-            finally:
-                beside.unlink(missing_ok=True)
-            sync_directory(self._directory)
+            write_private(path, body + hashlib.sha256(body).digest()[:_SUM_BYTES], replace=replace)
         except OSError as error:
             raise _trouble(path, "cannot be written", error) from error
 
@@ -221,6 +199,17 @@ def _word(word: bytes) -> bytes:
 def _take_word(data: bytes) -> tuple[bytes, bytes]:
     end = 1 + data[0] if data else 0
     return data[1:end], data[end:]
+
+
+def check_mode(path: Path, mode: int) -> None:
+    """Refuse a secret that others can read.
+
+    Raises:
+        KeyFileError: they can.
+    """
+    if mode & 0o077:
+        msg = f"{path} can be read by others (mode {mode:04o}): chmod 600 {path}, and make a new one if it was seen"
+        raise KeyFileError(msg)
 
 
 def _trouble(path: Path, what: str, error: OSError) -> KeyFileError:

@@ -34,6 +34,11 @@ def class_of(network: Network) -> KeyClass:
             return KeyClass.CJDNS
 
 
+def is_overlay(network: Network) -> bool:
+    """Whether its links go through many hosts, which hide either end from the other."""
+    return network in (Network.TORV3, Network.I2P)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class AccessSecret:
     """The 32 bytes that a keyed listener and those whom it invited share. They redact themselves."""

@@ -25,7 +25,7 @@ from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node
 from obscura.node.effects import DialFailed, Effect, Event, LedgerAnswer, LinkClosed, Send, TipMoved
 from obscura.peers.record import AddressRecord
-from obscura.wire.address import NetAddress
+from obscura.wire.address import NetAddress, address_from_ip
 from obscura.wire.blocks import Block, GetData
 from obscura.wire.greeting import Ping, Pong
 from obscura.wire.inventory import KIND_BLOCK, InventoryItem
@@ -193,7 +193,7 @@ def test_a_link_that_is_dropped_before_its_socket_is_ready(factory: Factory) -> 
                 client = socket.create_connection(tcp.getsockname())
                 accepted, peer = tcp.accept()
                 accepted.setblocking(False)
-                links.accept(accepted, peer)
+                links.accept(accepted, address_from_ip(*peer))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 [picture] = node.driver.snapshot().peers
@@ -215,7 +215,7 @@ def test_a_socket_that_fails_at_once_is_not_a_link(factory: Factory) -> None:
         node = RealNode()
         async with running(node):
             # No TCP socket, so its options cannot be set.
-            node.driver._links.accept(socket.socket(type=socket.SOCK_DGRAM), ("127.0.0.1", 5_000))
+            node.driver._links.accept(socket.socket(type=socket.SOCK_DGRAM), address_from_ip("127.0.0.1", 5_000))
             assert len(node.driver.snapshot().peers) == 1
             await until(lambda: not node.driver.snapshot().peers, "the node knows that there is no link")
 

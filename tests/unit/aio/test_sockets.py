@@ -14,9 +14,10 @@ from aio_nodes import LOOPS, Factory, free_host, run, until
 from hypothesis import given
 from hypothesis import strategies as st
 
-from obscura.aio.dial import DialError, connect
+from obscura.aio.dial import DirectWay
 from obscura.aio.listen import Listener, open_listener
 from obscura.aio.stream import Stream, adopt_socket
+from obscura.aio.ways import DialError, Ways
 from obscura.base.errors import ConfigError
 from obscura.base.instant import Duration, seconds
 from obscura.base.limits import JOIN_BYTES, READ_BYTES, STRANGER_READ_BYTES
@@ -58,6 +59,11 @@ class Owner:
 async def dial(owner: Owner, address: NetAddress, timeout: Duration, source_host: str | None) -> Stream:
     """Connect, and make a stream of it."""
     return await adopt_socket(owner, await connect(address, timeout, source_host))
+
+
+async def connect(address: NetAddress, timeout: Duration, source_host: str | None) -> socket.socket:
+    ways = Ways(dict.fromkeys((Network.IPV4, Network.IPV6), DirectWay(source_host)))
+    return (await ways.connect(address, timeout)).sock
 
 
 def at(sock: socket.socket) -> NetAddress:

@@ -1,0 +1,307 @@
+"""I2P beside the node: sessions at a router's SAM bridge, the way to I2P addresses, and the destination at which others
+reach us.
+
+There are two sessions, as our dials must not show the destination at which we listen: one with a destination that is
+new each time, for dials, and one with ours. Each is made anew when it is lost, by waits that double. A new one can take
+minutes: the router builds its tunnels first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ..base.errors import LocalError
+from ..base.instant import MICROSECONDS, Duration
+from ..base.limits import (
+    DAEMON_ANSWER,
+    DAEMON_RETRY,
+    DAEMON_RETRY_MOST,
+    I2P_UNHEARD,
+    SAM_ACCEPTS,
+    SAM_SESSION_ANSWER,
+)
+from ..overlay import sam
+from ..overlay.faults import DaemonFault
+from ..wire.address import NetAddress, Network
+from .services import Host, KeyKeeper
+from .socks import Endpoint, connect_endpoint
+from .ways import Connected, DialError, Ways
+
+log = logging.getLogger("obscura.i2p")
+_READ_BYTES: Final = 4_096
+_GONE: Final = ("INVALID_ID", "I2P_ERROR")
+"""Refusals that are about our session."""
+
+
+class Bridge:
+    """One connection to a SAM bridge: asks, and reads answers line by line."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.handed_over = False
+        """Somebody else has the socket, and closes it."""
+        self._sock = sock
+        self._lines = sam.SamLine()
+
+    def hand_over(self) -> Connected:
+        """It is the stream from here on, and the caller's."""
+        self.handed_over = True
+        return Connected(self._sock, self._lines.rest)
+
+    async def ask(self, words: bytes, timeout: Duration = DAEMON_ANSWER) -> str:
+        """Say something; the line that answers.
+
+        Raises:
+            OSError: the connection is lost, or there is no answer (``TimeoutError``).
+            DaemonFault: no line comes.
+        """
+        async with asyncio.timeout(timeout / MICROSECONDS):
+            await asyncio.get_running_loop().sock_sendall(self._sock, words)
+            return await self.line()
+
+    async def line(self) -> str:
+        """The next line."""
+        found = self._lines.feed(b"")
+        while found is None:
+            data = await asyncio.get_running_loop().sock_recv(self._sock, _READ_BYTES)
+            if not data:
+                raise ConnectionError("the I2P router has closed the connection")
+            found = self._lines.feed(data)
+        return found
+
+    async def gone(self) -> None:
+        """Wait until the bridge ends the connection. What it says meanwhile is for nobody."""
+        while await asyncio.get_running_loop().sock_recv(self._sock, _READ_BYTES):
+            pass
+
+
+@contextlib.asynccontextmanager
+async def bridge(endpoint: Endpoint) -> AsyncIterator[Bridge]:
+    """A connection that has said HELLO; it is closed with the body, unless it was handed over.
+
+    Raises:
+        OSError: the bridge cannot be reached, or does not answer.
+        DaemonFault: it is none.
+        SamRefused: it does not speak SAM 3.1.
+    """
+    async with asyncio.timeout(DAEMON_ANSWER / MICROSECONDS):
+        sock = await connect_endpoint(endpoint)
+    made = Bridge(sock)
+    try:
+        sam.hello(await made.ask(sam.HELLO))
+        yield made
+    finally:
+        if not made.handed_over:
+            sock.close()
+
+
+class I2PWay:
+    """Dials I2P addresses by the session for dials.
+
+    Args:
+        endpoint: of the SAM bridge.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.session = ""
+        """The name of the session; empty while there is none."""
+        self.failed: Callable[[], None] = lambda: None
+        """Called when the router does not know the session any more."""
+
+    async def open(self, address: NetAddress) -> Connected:
+        """See :class:`~obscura.aio.ways.Way`."""
+        if not self.session:
+            raise DialError("proxy-unknown", ours=True)
+        try:
+            return await dial(self.endpoint, self.session, address)
+        except sam.SamRefused as error:
+            if error.result in _GONE:
+                self.failed()
+            raise DialError(f"i2p-{error.result.lower().replace('_', '-')}", ours=error.result in _GONE) from error
+        except DaemonFault as fault:
+            raise DialError(fault.rule, ours=True) from fault
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise DialError("proxy-unreachable", ours=True) from error
+
+
+async def dial(endpoint: Endpoint, session: str, address: NetAddress) -> Connected:
+    """A stream of a session to an address.
+
+    Raises:
+        SamRefused: the router says why not.
+        DaemonFault: what answers is no SAM bridge.
+        OSError: it cannot be reached.
+    """
+    async with bridge(endpoint) as one:
+        destination = sam.looked_up(await one.ask(sam.lookup(address.host()), SAM_SESSION_ANSWER))
+        if sam.address_of(destination) != address:
+            raise DaemonFault("sam-destination", "another one than was asked for")
+        sam.stream_made(await one.ask(sam.connect(session, destination), SAM_SESSION_ANSWER))
+        return one.hand_over()
+
+
+@dataclass(kw_only=True)
+class I2PPlan:
+    """What is wanted of an I2P router."""
+
+    endpoint: Endpoint
+    """Of its SAM bridge."""
+    keys: KeyKeeper | None = None
+    """Keeps the private keys of our destination; ``None``: others do not reach us."""
+    heard: Callable[[str, str], None] = lambda name, text: None
+    """Told how far it has come, for people: a stable name, and a text that may reveal our address."""
+
+
+class I2PService:
+    """Holds both sessions until its task is cancelled.
+
+    Args:
+        plan: what is wanted.
+        host: the node's driver.
+        ways: where the way to I2P opens and closes.
+        way: dials by the session for dials.
+    """
+
+    def __init__(self, plan: I2PPlan, host: Host, ways: Ways, way: I2PWay) -> None:
+        self._plan = plan
+        self._host = host
+        self._ways = ways
+        self._way = way
+        self._trouble: dict[str, None] = {}
+        ways.let((Network.I2P,), open=False)
+
+    async def run(self) -> None:
+        """Hold them, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._again(self._hold_dialling))
+            if self._plan.keys is not None:
+                group.create_task(self._again(self._hold_listening))
+
+    async def _again(self, hold: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Hold a session, and make it anew when it is lost."""
+        loop = asyncio.get_running_loop()
+        wait = int(DAEMON_RETRY)
+        while True:
+            began = loop.time()
+            try:
+                await hold()
+            except (OSError, LocalError, DaemonFault, sam.SamRefused) as error:
+                self._complain(error)
+            if loop.time() - began > DAEMON_RETRY_MOST / MICROSECONDS:
+                wait = int(DAEMON_RETRY)
+            await asyncio.sleep(wait / MICROSECONDS)
+            wait = min(2 * wait, DAEMON_RETRY_MOST)
+
+    async def _hold_dialling(self) -> None:
+        lost = asyncio.Event()
+        name = _name()
+        async with bridge(self._plan.endpoint) as one:
+            sam.session_made(await one.ask(sam.create(name, None), SAM_SESSION_ANSWER))
+            self._trouble.clear()
+            self._way.session, self._way.failed = name, lost.set
+            self._ways.let((Network.I2P,), open=True)
+            self._plan.heard("i2p-ready", "I2P is ready")
+            try:
+                await _first(one.gone(), lost.wait())
+            finally:
+                self._way.session, self._way.failed = "", lambda: None
+                self._ways.let((Network.I2P,), open=False)
+        raise ConnectionError("the I2P router has ended the session")
+
+    async def _hold_listening(self) -> None:
+        assert self._plan.keys is not None, "others reach us"
+        name = _name()
+        async with bridge(self._plan.endpoint) as one:
+            kept = self._plan.keys.load()
+            destination = sam.Destination(kept) if kept else sam.generated(await one.ask(sam.generate()))
+            self._plan.keys.keep(destination.private)
+            sam.session_made(await one.ask(sam.create(name, destination), SAM_SESSION_ANSWER))
+            address = sam.address_of(sam.looked_up(await one.ask(sam.lookup("ME"))))
+            self._host.advertise(address)
+            self._plan.heard("i2p-reachable", f"reachable at {address.reveal()}")
+            door = _Door(self._plan.endpoint, name, self._host)
+            try:
+                await _first(one.gone(), door.open(), door.unheard())
+            finally:
+                self._host.withdraw(address)
+        raise ConnectionError("the I2P router has ended the session")
+
+    def _complain(self, error: Exception) -> None:
+        """Once for each trouble: it comes again with every try."""
+        text = str(error) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            text = f"the SAM bridge of the I2P router cannot be reached: {error.strerror}"
+        if text not in self._trouble:
+            self._trouble[text] = None
+            self._plan.heard("i2p-trouble", text)
+            log.warning("i2p-trouble", extra={"values": {"text": text}})
+
+
+class _Door:
+    """Takes the streams that others open to our destination."""
+
+    def __init__(self, endpoint: Endpoint, session: str, host: Host) -> None:
+        self._endpoint = endpoint
+        self._session = session
+        self._host = host
+        self._came = asyncio.Event()
+
+    async def open(self) -> None:
+        """Wait for SAM_ACCEPTS at once, as each takes one and the next one is to find somebody waiting."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(SAM_ACCEPTS):
+                group.create_task(self._take_all())
+
+    async def unheard(self) -> None:
+        """Return when nobody has come for I2P_UNHEARD from the beginning. A router now and then makes a session whose
+        destination nobody can look up; another one with the same keys mends that, and here costs no link."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(I2P_UNHEARD / MICROSECONDS):
+                await self._came.wait()
+                await asyncio.Event().wait()
+        if self._came.is_set():
+            await asyncio.Event().wait()
+
+    async def _take_all(self) -> None:
+        while True:
+            async with bridge(self._endpoint) as one:
+                sam.stream_made(await one.ask(sam.accept(self._session)))
+                address = sam.caller(await one.line())
+                made = one.hand_over()
+            self._came.set()
+            self._host.accept(made.sock, address, made.first)
+
+
+async def _first(*works: Coroutine[Any, Any, object]) -> None:
+    """Run works until the first one ends, and end the others; raises what it raises."""
+    tasks = [asyncio.get_running_loop().create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            _raise(task.exception())
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _raise(error: BaseException | None) -> None:
+    """Raise it; of a group of errors the first one."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if error is not None:
+        raise error
+
+
+def _name() -> str:
+    """Of a session: the router knows all of its users' by name."""
+    return f"o{secrets.token_hex(8)}"

@@ -1,0 +1,42 @@
+"""Private networks of real daemons, one of each for all tests of a run. Without the daemons these tests fail."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_nodes import Nodes
+from tor_network import TorNetwork, are_installed
+
+_HANG_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of these need daemons, and their time."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.real)
+            item.add_marker(pytest.mark.timeout(_HANG_S))
+
+
+@pytest.fixture(scope="session")
+def tor() -> Iterator[TorNetwork]:
+    """A Tor network on loopback."""
+    assert are_installed(), "these tests need tor: apt install tor"
+    # Not pytest's own directory: paths of sockets are short.
+    root = Path(tempfile.mkdtemp(prefix="tor"))
+    try:
+        with TorNetwork(root) as network:
+            yield network
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture
+def nodes(tmp_path: Path) -> Iterator[Nodes]:
+    made = Nodes(tmp_path)
+    yield made
+    made.close()

@@ -1,0 +1,457 @@
+"""An I2P network of one's own: routers in a network namespace, with their SAM bridges brought out to loopback.
+
+Everything is the system's ``i2pd``. The namespace has no interface but its own ``lo``, so nothing can leave it. The
+routers have addresses of the range for benchmarks there, because they refuse each other at addresses of loopback.
+The namespace is a thread's: it is gone with the thread, and the routers are too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import hashlib
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from base64 import b64encode
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROUTERS = 6
+HOPS = 1
+PATIENCE_S = 60.0
+_SETTLING_S = 0.3
+SESSION_OPTIONS = f"inbound.length={HOPS} outbound.length={HOPS}"
+"""What belongs at the end of a SESSION CREATE here: the default of 3 hops is much for so few routers."""
+
+_HELLO = b"HELLO VERSION MIN=3.1 MAX=3.1\n"
+_NTCP2_PORT = 12345
+_SAM_PORT = 7656
+_CLONE_NEWNET = 0x40000000
+_PIECE_BYTES = 65_536
+
+_CONFIGURATION = """
+daemon = false
+log = stdout
+loglevel = warn
+netid = 77
+ipv4 = true
+ipv6 = false
+host = {address}
+address4 = {address}
+port = {port}
+nat = false
+floodfill = true
+bandwidth = X
+
+[ntcp2]
+enabled = true
+published = true
+port = {port}
+
+[ssu2]
+enabled = false
+
+[reseed]
+threshold = 0
+verify = false
+urls =
+yggurls =
+
+[nettime]
+enabled = false
+
+[persist]
+profiles = false
+
+[addressbook]
+defaulturl = http://nowhere.i2p/hosts.txt
+subscriptions = http://nowhere.i2p/hosts.txt
+
+[exploratory]
+inbound.length = {hops}
+outbound.length = {hops}
+
+[sam]
+enabled = true
+address = {address}
+port = {sam}
+
+[http]
+enabled = false
+
+[httpproxy]
+enabled = false
+
+[socksproxy]
+enabled = false
+
+[bob]
+enabled = false
+
+[i2cp]
+enabled = false
+
+[i2pcontrol]
+enabled = false
+
+[upnp]
+enabled = false
+"""
+
+_T = TypeVar("_T")
+
+
+class _Inside:
+    """A network namespace: a thread that alone is in it, with an event loop for all that is to be done there."""
+
+    def __init__(self) -> None:
+        self._began: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=self._live, name="i2p-network", daemon=True)
+        self._thread.start()
+        try:
+            self._loop = self._began.result()
+        except BaseException:
+            self._thread.join()
+            raise
+
+    def _live(self) -> None:
+        try:
+            if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "no network namespace can be made")
+            loop = asyncio.new_event_loop()
+        except BaseException as fault:
+            self._began.set_exception(fault)
+            return
+        self._began.set_result(loop)
+        try:
+            loop.run_forever()
+        finally:
+            loop.close()
+
+    def run(self, what: Coroutine[Any, Any, _T]) -> _T:
+        """Run it in there; what it gives."""
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
+
+    def call(self, what: Callable[[], _T]) -> _T:
+        """Call it in there; what it gives. What it starts is in the namespace too."""
+
+        async def called() -> _T:
+            return what()
+
+        return self.run(called())
+
+    def close(self) -> None:
+        """Leave the namespace, which ends it."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+class _Forwarder:
+    """Brings one address of the namespace out to a port of 127.0.0.1.
+
+    The port stays reserved while it is not open: who connects then is refused, as by a bridge that does not run.
+    """
+
+    def __init__(self, inside: _Inside, address: tuple[str, int]) -> None:
+        self._inside = inside
+        self._address = address
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port: int = self._reserved.getsockname()[1]
+
+    def open(self) -> None:
+        """Let connections in."""
+        assert self._server is None, "it is open"
+        # This socket is made out here, and so listens out here, whichever thread serves it.
+        listener = socket.socket()
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self.port))
+            self._server = self._inside.run(self._serve(listener))
+        except BaseException:
+            listener.close()
+            raise
+
+    async def _serve(self, listener: socket.socket) -> asyncio.Server:
+        return await asyncio.start_server(self._begin, sock=listener)
+
+    def shut(self) -> None:
+        """Let no more connections in; those that are there stay."""
+        if self._server is not None:
+            self._inside.call(self._server.close)
+            self._server = None
+
+    def drop(self) -> None:
+        """Cut all connections."""
+        self._inside.run(self._drop())
+
+    async def _drop(self) -> None:
+        await asyncio.sleep(0.02)  # who has connected just now is let in first
+        for one in self._connections:
+            one.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
+
+    def close(self) -> None:
+        """End all of it."""
+        self.shut()
+        self.drop()
+        self._reserved.close()
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._forward(reader, writer))
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection(*self._address)
+            try:
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._pump(reader, far_writer))
+                    both.create_task(self._pump(far_reader, writer))
+            finally:
+                far_writer.transport.abort()
+        except* OSError:
+            pass  # one end has gone away; then the other one has to
+        finally:
+            writer.transport.abort()
+
+    @staticmethod
+    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry bytes until the end, and carry the end; the other way stays as it is."""
+        while data := await reader.read(_PIECE_BYTES):
+            writer.write(data)
+            await writer.drain()
+        # All of it is with the kernel before the end is: nothing gets lost if the connection is aborted then.
+        writer.transport.set_write_buffer_limits(0)
+        await writer.drain()
+        writer.write_eof()
+
+
+@dataclass
+class Router:
+    """One ``i2pd``."""
+
+    number: int
+    directory: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def address(self) -> str:
+        """Where it is in the namespace."""
+        return f"198.18.{self.number + 1}.1"
+
+    @property
+    def info(self) -> Path:
+        """What it tells others of itself; it is there once the router has run."""
+        return self.directory / "router.info"
+
+    @property
+    def log(self) -> Path:
+        """What it says."""
+        return self.directory / "log"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self.process is not None and self.process.poll() is not None
+
+    def write(self) -> None:
+        """Write its configuration."""
+        (self.directory / "i2pd.conf").write_text(
+            _CONFIGURATION.format(address=self.address, port=_NTCP2_PORT, sam=_SAM_PORT, hops=HOPS)
+        )
+
+    def start(self) -> None:
+        """Run it where this thread is; it ends with this thread."""
+        assert self.process is None, "it runs"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *("setpriv", "--pdeathsig", "KILL", "i2pd"),
+                    *("--conf", str(self.directory / "i2pd.conf")),
+                    *("--tunconf", str(self.directory / "tunnels.conf")),
+                    *("--tunnelsdir", str(self.directory / "tunnels.d")),
+                    *("--certsdir", str(self.directory / "certificates")),
+                    *("--pidfile", str(self.directory / "pid")),
+                    *("--datadir", str(self.directory)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def tell(self, how: signal.Signals) -> None:
+        """Tell it to end, if it runs."""
+        if self.process is not None:
+            self.process.send_signal(how)
+
+    def wait(self) -> None:
+        """Wait until it has ended; harmless if it does not run."""
+        if self.process is not None:
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def learn(self, other: Router) -> None:
+        """Have it know another router when it starts."""
+        info = other.info.read_bytes()
+        # The identity: 384 bytes of keys, then a certificate with its length.
+        identity = info[: 387 + int.from_bytes(info[385:387], "big")]
+        name = b64encode(hashlib.sha256(identity).digest(), altchars=b"-~").decode()
+        path = self.directory / "netDb" / f"r{name[0]}" / f"routerInfo-{name}.dat"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(info)
+
+
+class I2PNetwork:
+    """Use it in a ``with``. It needs the right to make network namespaces.
+
+    Inside the ``with`` all bridges answer at the ports of 127.0.0.1 that :meth:`sam` gives. Tunnels are not waited for.
+
+    Args:
+        root: a new directory.
+        routers: how many; all know each other.
+    """
+
+    def __init__(self, root: Path, routers: int = ROUTERS) -> None:
+        self.root = root
+        self.routers = [Router(number, root / f"router{number}") for number in range(routers)]
+        self._inside: _Inside | None = None
+        self._forwarders: list[_Forwarder] = []
+
+    # -- life
+
+    def __enter__(self) -> I2PNetwork:
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all of it."""
+        for forwarder in self._forwarders:
+            forwarder.close()
+        self._forwarders.clear()
+        if self._inside is not None:
+            # In there, so that none is just being started.
+            self._inside.call(lambda: self._stop_all(signal.SIGKILL))
+            self._inside.close()
+            self._inside = None
+
+    def _begin(self) -> None:
+        self._inside = inside = _Inside()
+        inside.call(self._make_addresses)
+        for router in self.routers:
+            router.directory.mkdir(mode=0o700, parents=True)
+            router.write()
+            inside.call(router.start)
+        self._await("all routers have described themselves", lambda: all(one.info.exists() for one in self.routers))
+        self._stop_all(signal.SIGTERM)
+        for router in self.routers:
+            self._introduce(router)
+            inside.call(router.start)
+        self._await("all SAM bridges answer", lambda: all(self._answers(one) for one in self.routers))
+        for router in self.routers:
+            self._forwarders.append(_Forwarder(inside, (router.address, _SAM_PORT)))
+            self._forwarders[-1].open()
+
+    def _make_addresses(self) -> None:
+        lines = [*(f"address add {one.address}/32 dev lo" for one in self.routers), "link set lo up"]
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines).encode(), check=True, capture_output=True)
+
+    def _introduce(self, router: Router) -> None:
+        for other in self.routers:
+            if other is not router:
+                router.learn(other)
+
+    def _stop_all(self, how: signal.Signals) -> None:
+        for router in self.routers:
+            router.tell(how)
+        for router in self.routers:
+            router.wait()
+
+    def _answers(self, router: Router) -> bool:
+        """Whether its bridge says HELLO."""
+        assert self._inside is not None, "use it in a with"
+        with contextlib.suppress(OSError), self._inside.call(socket.socket) as sock:
+            sock.settimeout(5)
+            sock.connect((router.address, _SAM_PORT))
+            sock.sendall(_HELLO)
+            return b"RESULT=OK" in sock.recv(_PIECE_BYTES)
+        return False
+
+    def _await(self, what: str, is_so: Callable[[], bool]) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while not is_so():
+            for one in self.routers:
+                if one.has_ended:
+                    raise RuntimeError(f"a router has ended by itself: {one.log.read_text()[-1000:]}")
+            if time.monotonic() > until:
+                raise TimeoutError(f"not in {PATIENCE_S:.0f} s: {what}")
+            time.sleep(0.1)
+
+    # -- routers
+
+    def sam(self, number: int) -> int:
+        """The port of 127.0.0.1 where the SAM bridge of this router is; it stays the same when the router restarts."""
+        return self._forwarders[number].port
+
+    def stop_router(self, number: int, how: signal.Signals = signal.SIGTERM) -> None:
+        """End a router; then its SAM port refuses. Harmless if it does not run.
+
+        Its SAM connections are cut first: with a session open, ``i2pd`` takes SIGTERM and never ends.
+        """
+        self._forwarders[number].shut()
+        self._forwarders[number].drop()
+        time.sleep(_SETTLING_S)
+        self.routers[number].tell(how)
+        self.routers[number].wait()
+
+    def start_router(self, number: int) -> None:
+        """Run a router again, with the keys that it had; its bridge answers afterwards."""
+        assert self._inside is not None, "use it in a with"
+        router = self.routers[number]
+        self._introduce(router)
+        self._inside.call(router.start)
+        self._await(f"the SAM bridge of router {number} answers", lambda: self._answers(router))
+        self._forwarders[number].open()
+
+    def drop_connections(self, number: int) -> None:
+        """Cut all SAM connections to a router, as if its bridge were lost; new ones are let in."""
+        self._forwarders[number].drop()
+
+
+def are_installed() -> bool:
+    """The programs that this needs, and the right to make a network namespace."""
+    if any(shutil.which(name) is None for name in ("i2pd", "ip", "setpriv", "unshare")):
+        return False
+    return subprocess.run(["unshare", "--net", "true"], check=False, capture_output=True).returncode == 0
+
+
+@contextlib.contextmanager
+def i2p_network(root: Path, routers: int = ROUTERS) -> Iterator[I2PNetwork]:
+    """A network in a new directory."""
+    with I2PNetwork(root, routers) as network:
+        yield network
