@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,6 +31,7 @@ from obscura.wire.address import NetAddress, Network
 
 MAX_LEN = 3_000
 REACHES = (
+    "overlay.control.TorControl._need_cookie",
     "overlay.control.TorControl._on_authenticated",
     "overlay.control.TorControl._on_challenge",
     "overlay.control.TorControl._on_event",
@@ -38,12 +40,16 @@ REACHES = (
     "overlay.control.TorControl._on_onion",
     "overlay.control.TorControl._on_phase",
     "overlay.control._hex",
-    "overlay.control._quote",
     "overlay.control._shown",
     "overlay.replies.ReplyReader._line",
     "overlay.replies._quoted",
+    "overlay.replies.quoted_values",
+    "overlay.sam.Destination.address",
     "overlay.sam.SamLine.feed",
     "overlay.sam.SamRefused.__init__",
+    "overlay.sam._decoded",
+    "overlay.sam._judge",
+    "overlay.sam._length",
     "overlay.sam._private",
     "overlay.sam.address_of",
     "overlay.sam.connect",
@@ -57,8 +63,16 @@ KEY = "ED25519-V3:" + b64encode(bytes(range(64))).decode()
 ADDRESS = NetAddress(Network.TORV3, bytes(range(32)), 8_333)
 SERVICE = ADDRESS.host().removesuffix(".onion")
 LOGIN = Credentials(b"user-name", b"pass-word")
-ONIONS = (None, OnionWanted(8_333, "127.0.0.1:1"), OnionWanted(8_333, "127.0.0.1:1", KEY))
+TARGET, COOKIE_PATH = "127.0.0.1:1", "/run/a b"
+ONIONS = (
+    None,
+    OnionWanted(8_333, TARGET),
+    OnionWanted(8_333, TARGET, KEY),
+    OnionWanted(8_333, TARGET, KEY, ADDRESS.host()),
+    OnionWanted(8_333, TARGET, KEY, NetAddress(Network.TORV3, bytes(32), 8_333).host()),
+)
 METHODS = ("COOKIE,SAFECOOKIE", "NULL", "HASHEDPASSWORD", "COOKIE")
+PATHS = (None, COOKIE_PATH, "/other")
 READERS: tuple[Callable[[str], Any], ...] = (
     sam.hello,
     sam.session_made,
@@ -99,6 +113,7 @@ def socks(choices: Choices) -> None:
             written.append(request.feed(choices.take(request.wanted).ljust(request.wanted, b"\0")))
     except DaemonFault as fault:
         judge_text(str(fault))
+        assert request.wanted == 0, "nothing goes on"
         return
     assert request.wanted == 0, "it ends"
     asked = [one for one in written if one.endswith(HOST.encode() + b"\x20\x8d")]
@@ -110,11 +125,11 @@ def socks(choices: Choices) -> None:
 
 
 def read(pieces: list[bytes]) -> tuple[list[Reply], str | None]:
-    """Replies, and the rule that is broken."""
+    """Replies up to the first fault, and the rule that is broken."""
     reader, found = ReplyReader(), list[Reply]()
     try:
         for piece in pieces:
-            found += reader.feed(piece)
+            found.extend(reader.feed(piece))
     except DaemonFault as fault:
         judge_text(str(fault))
         return found, fault.rule
@@ -124,22 +139,22 @@ def read(pieces: list[bytes]) -> tuple[list[Reply], str | None]:
 def replies(choices: Choices) -> None:
     """The first byte is the size of the pieces."""
     step, stream = 1 + choices.byte(), choices.rest()
-    whole, in_pieces = read([stream]), read(cut(stream, step))
-    assert whole[1] == in_pieces[1], "cuts mean nothing"
-    assert whole[1] or whole == in_pieces
-    assert sum(len(line.text) for reply in in_pieces[0] for line in reply.lines) <= len(stream)
+    whole = read([stream])
+    assert whole == read(cut(stream, step)), "cuts mean nothing"
+    assert sum(len(line.text) for reply in whole[0] for line in reply.lines) <= len(stream)
 
 
 def control(choices: Choices) -> None:
     """What is wanted, then what the daemon says, piece by piece: much of it can be what Tor would say."""
-    onion, password, own = choices.pick(ONIONS), choices.pick((None, PASSWORD)), bool(choices.below(2))
+    onion, password, own = choices.pick(ONIONS), choices.pick((None, PASSWORD)), choices.below(2 * len(PATHS))
     methods, step = choices.pick(METHODS), 1 + choices.byte()
-    one = TorControl(NONCE, onion, password, own=own)
+    path = PATHS[own // 2]
+    one = TorControl(NONCE, onion, password, own=bool(own % 2), cookie_path=path)
     commands = b""
     while choices.more:
         said = one.take_data()
         commands += said
-        assert said == b"" or said.endswith(b"\r\n")
+        assert said == b"" or (said.endswith(b"\r\n") and said.count(b"\r\n") == 1), "one command at a time"
         asked = said.split(b"\r\n")[0].decode()
         for piece in cut(spoken(choices, answer(asked, methods)), step):
             one.receive(piece)
@@ -147,6 +162,7 @@ def control(choices: Choices) -> None:
         for event in events:
             judge(event, onion)
             if isinstance(event, NeedCookie):
+                assert path in (None, event.path), "no other file is read"
                 one.cookie(COOKIE)
         if any(isinstance(event, ControlFailed) for event in events):
             one.take_data()
@@ -155,6 +171,7 @@ def control(choices: Choices) -> None:
             assert (one.take_events(), one.take_data(), one.waits) == ([], b"", False), "nothing follows a failure"
     commands += one.take_data()
     assert commands.count(b"\r\n") <= 8, "each is said once, one perhaps twice"
+    assert not own % 2 or KEY.encode() not in commands or b"AUTHCHALLENGE" in commands, "he has proven himself"
     assert KEY not in repr(one) + repr(onion)
 
 
@@ -202,7 +219,12 @@ def judge(event: ControlEvent, onion: OnionWanted | None) -> None:
             assert (address.network, address.port) == (Network.TORV3, 8_333)
             assert is_onion_key(key)
             assert onion.key in (None, key), "a kept key stays"
+            assert onion.host in (None, address.host()), "and so does its address"
             assert key not in repr(event)
+        case NeedCookie(path):
+            assert path.startswith("/")
+            assert path.isprintable()
+            assert len(path) <= 4_096
         case ControlFailed(reason, text):
             assert reason.replace("-", "").isalpha()
             judge_text(text)
@@ -247,7 +269,7 @@ def answered(reader: Callable[[str], Any], line: str) -> None:
     try:
         found = reader(line)
     except SamRefused as refusal:
-        judge_text(refusal.result)
+        assert re.fullmatch(r"[A-Z0-9_]{1,32}", refusal.result)
         judge_text(refusal.text)
     except DaemonFault as fault:
         judge_text(str(fault))
@@ -262,6 +284,7 @@ def answered(reader: Callable[[str], Any], line: str) -> None:
             case Destination():
                 assert sam.create("a", found).count(b"\n") == 1
                 assert found.private not in repr(found)
+                assert (found.address.network, len(found.address.raw)) == (Network.I2P, 32)
             case NetAddress():
                 assert (found.network, len(found.raw), found.port) == (Network.I2P, 32, 0)
             case _:
@@ -285,18 +308,27 @@ def seeds() -> Iterator[bytes]:
         yield bytes([REPLIES, 3]) + stream
     for methods in range(len(METHODS)):
         for onion in range(len(ONIONS)):
-            head = bytes([CONTROL, onion, methods == 2, 1, methods, 255])
+            head = bytes([CONTROL, onion, methods == 2, methods == 0, methods, 255])
             yield head + bytes([ANSWER]) * 9
             yield head + bytes([ANSWER]) * 6 + bytes([RAW]) + rig.pack(b"512 no\r\n") + bytes([ANSWER]) * 2
             yield head + bytes([ANSWER, CHANGED, 0, 40]) + rig.pack(b"00")
             yield head + bytes([ANSWER, ANSWER, RAW]) + rig.pack(b"515 no\x1b\r\n")
             yield head + bytes([ANSWER, ANSWER, ANSWER, INSERTED, 0, 60]) + rig.pack(b"9999")
+    for own in range(2 * len(PATHS)):
+        for methods in range(len(METHODS)):
+            yield bytes([CONTROL, 3, 1, own, methods, 255]) + bytes([ANSWER]) * 9
+    for path in ("a", "/a\\000", "/" + "a" * 100):
+        said = f'250-AUTH METHODS=SAFECOOKIE COOKIEFILE="{path}"\r\n250 OK\r\n'.encode()
+        yield bytes([CONTROL, 0, 0, 0, 0, 255, RAW]) + rig.pack(said) + bytes([ANSWER]) * 3
+    yield bytes([CONTROL, 1, 0, 1, 0, 255, ANSWER, ANSWER, RAW]) + rig.pack(b"515 no\r\ngarbage\r\n")
     yield bytes([CONTROL, 0, 0, 0, 0, 255, RAW]) + rig.pack(b'250-AUTH METHODS=SAFECOOKIE COOKIEFILE="\r\n250 OK\r\n')
     destination = b64encode(TYPED, altchars=b"-~").decode()
     private = b64encode(TYPED + bytes(288), altchars=b"-~").decode()
     for lines in (
         "HELLO REPLY RESULT=OK VERSION=3.1\nHELLO REPLY RESULT=NOVERSION\n",
         f"DEST REPLY PUB={destination} PRIV={private}\nDEST REPLY PRIV=x\n",
+        f"DEST REPLY RESULT=I2P_ERROR MESSAGE=x\nDEST REPLY RESULT=OK PRIV={destination}\nDEST REPLY RESULT=ok\n",
+        f"NAMING REPLY RESULT=OK VALUE={destination[:-3]}B==\nHELLO REPLY RESULT=OK VERSION=3.3\n",
         f"SESSION STATUS RESULT=OK DESTINATION={private}\r\n",
         'SESSION STATUS RESULT=DUPLICATED_ID MESSAGE="a \\"b\\" \\033"\n',
         f"NAMING REPLY RESULT=OK NAME=ME VALUE={destination}\nNAMING REPLY RESULT=KEY_NOT_FOUND NAME=a\n",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from cli_nodes import Nodes
+from i2p_network import I2PNetwork
+from i2p_network import are_installed as i2pd_is_installed
 from tor_network import TorNetwork, are_installed
 
 _HANG_S = 300
@@ -30,6 +32,18 @@ def tor() -> Iterator[TorNetwork]:
     root = Path(tempfile.mkdtemp(prefix="tor"))
     try:
         with TorNetwork(root) as network:
+            yield network
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def i2p() -> Iterator[I2PNetwork]:
+    """An I2P network in a network namespace, its SAM ports on loopback."""
+    assert i2pd_is_installed(), "these tests need i2pd: apt install i2pd"
+    root = Path(tempfile.mkdtemp(prefix="i2p"))
+    try:
+        with I2PNetwork(root) as network:
             yield network
     finally:
         shutil.rmtree(root, ignore_errors=True)

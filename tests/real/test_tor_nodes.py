@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,8 +44,6 @@ def onion_of(node: RunningNode) -> str:
 
 
 def until(condition: Any, what: str, seconds: float = PATIENCE_S) -> None:
-    import time
-
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -109,7 +111,7 @@ def test_a_node_starts_a_tor_of_its_own(nodes: Nodes, tor: TorNetwork) -> None:
     a = nodes.start("a", "--network", "regtest", "--tor")
     onion = onion_of(a)
     assert f"reachable at {onion}" in a.log()
-    pid = int((made / "tor" / "data" / "lock").exists() and _pid(made))
+    pid = _pid(made)
     assert a.stop() == 0
     assert not _alive(pid), "it ends with the node"
 
@@ -130,16 +132,12 @@ def test_streams_have_circuits_of_their_own(nodes: Nodes, clients: list[TorProce
     assert len(set(names)) == 2, "each with credentials of its own"
 
 
-def _pid(made: Any) -> int:
-    import subprocess
-
+def _pid(made: Path) -> int:
     done = subprocess.run(["pgrep", "-f", str(made / "tor" / "torrc")], capture_output=True, text=True, check=True)
     return int(done.stdout.split()[0])
 
 
 def _alive(pid: int) -> bool:
-    import os
-
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

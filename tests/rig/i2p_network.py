@@ -28,9 +28,6 @@ ROUTERS = 6
 HOPS = 1
 PATIENCE_S = 60.0
 _SETTLING_S = 0.3
-SESSION_OPTIONS = f"inbound.length={HOPS} outbound.length={HOPS}"
-"""What belongs at the end of a SESSION CREATE here: the default of 3 hops is much for so few routers."""
-
 _HELLO = b"HELLO VERSION MIN=3.1 MAX=3.1\n"
 _NTCP2_PORT = 12345
 _SAM_PORT = 7656
@@ -71,6 +68,7 @@ enabled = false
 [persist]
 profiles = false
 
+# It dies three minutes after the start if these are empty, and at once without an address book.
 [addressbook]
 defaulturl = http://nowhere.i2p/hosts.txt
 subscriptions = http://nowhere.i2p/hosts.txt
@@ -163,34 +161,38 @@ class _Forwarder:
     def __init__(self, inside: _Inside, address: tuple[str, int]) -> None:
         self._inside = inside
         self._address = address
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._connections: set[asyncio.Task[None]] = set()
-        self._reserved = socket.socket()
-        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._reserved.bind(("127.0.0.1", 0))
+        self._reserved = self._bound(0)
         self.port: int = self._reserved.getsockname()[1]
+
+    @staticmethod
+    def _bound(port: int) -> socket.socket:
+        """A socket of the world outside: a socket stays where it was made, whoever uses it."""
+        made = socket.socket()
+        try:
+            # So that the one that reserves the port and the one that listens can both have it.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(("127.0.0.1", port))
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     def open(self) -> None:
         """Let connections in."""
-        assert self._server is None, "it is open"
-        # This socket is made out here, and so listens out here, whichever thread serves it.
-        listener = socket.socket()
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
-            self._server = self._inside.run(self._serve(listener))
-        except BaseException:
-            listener.close()
-            raise
-
-    async def _serve(self, listener: socket.socket) -> asyncio.Server:
-        return await asyncio.start_server(self._begin, sock=listener)
+        assert self._listener is None, "it is open"
+        self._listener = listener = self._bound(self.port)
+        listener.setblocking(False)
+        listener.listen(128)
+        self._inside.call(lambda: asyncio.get_running_loop().add_reader(listener, self._accept, listener))
 
     def shut(self) -> None:
         """Let no more connections in; those that are there stay."""
-        if self._server is not None:
-            self._inside.call(self._server.close)
-            self._server = None
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            self._inside.call(lambda: asyncio.get_running_loop().remove_reader(listener))
+            listener.close()
 
     def drop(self) -> None:
         """Cut all connections."""
@@ -209,35 +211,36 @@ class _Forwarder:
         self.drop()
         self._reserved.close()
 
-    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._forward(reader, writer))
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return  # it has gone away again
+        task = asyncio.get_running_loop().create_task(self._forward(connection))
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
+        task.add_done_callback(lambda _: connection.close())
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            far_reader, far_writer = await asyncio.open_connection(*self._address)
+    async def _forward(self, outside: socket.socket) -> None:
+        with socket.socket() as inside:
+            for one in (outside, inside):
+                one.setblocking(False)
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
+                await asyncio.get_running_loop().sock_connect(inside, self._address)
                 async with asyncio.TaskGroup() as both:
-                    both.create_task(self._pump(reader, far_writer))
-                    both.create_task(self._pump(far_reader, writer))
-            finally:
-                far_writer.transport.abort()
-        except* OSError:
-            pass  # one end has gone away; then the other one has to
-        finally:
-            writer.transport.abort()
+                    both.create_task(self._carry(outside, inside))
+                    both.create_task(self._carry(inside, outside))
+            except* OSError:
+                pass  # one end has gone away; then the other one has to
 
     @staticmethod
-    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _carry(source: socket.socket, sink: socket.socket) -> None:
         """Carry bytes until the end, and carry the end; the other way stays as it is."""
-        while data := await reader.read(_PIECE_BYTES):
-            writer.write(data)
-            await writer.drain()
-        # All of it is with the kernel before the end is: nothing gets lost if the connection is aborted then.
-        writer.transport.set_write_buffer_limits(0)
-        await writer.drain()
-        writer.write_eof()
+        loop = asyncio.get_running_loop()
+        while data := await loop.sock_recv(source, _PIECE_BYTES):
+            await loop.sock_sendall(sink, data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 @dataclass
@@ -323,7 +326,14 @@ class Router:
 class I2PNetwork:
     """Use it in a ``with``. It needs the right to make network namespaces.
 
-    Inside the ``with`` all bridges answer at the ports of 127.0.0.1 that :meth:`sam` gives. Tunnels are not waited for.
+    Inside the ``with`` all bridges answer at the ports of 127.0.0.1 that :meth:`sam` gives; that takes about 1.5 s.
+    Tunnels are not waited for. A SESSION CREATE takes 20 s, as ``i2pd`` looks for tunnels only each 20 s, now and then
+    40 s. The first stream is there 0.1 to 3 s after the sessions; CANT_REACH_PEER until then is normal. Sometimes one
+    is answered with OK and carries nothing: give it up after 10 s and open another one.
+
+    With a new session for an old destination, as after a restart, those who have looked it up before do not reach it
+    for up to 9 minutes, unless it opens a stream to them. So come from a router and a session that have not, or let it
+    do that.
 
     Args:
         root: a new directory.

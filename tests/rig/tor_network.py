@@ -251,10 +251,12 @@ class TorNetwork:
         return done.stdout.strip().splitlines()[-1].split(" ", 1)[1].replace(" ", "")
 
     @staticmethod
-    def _await(what: str, is_so: object) -> None:
+    def _await(what: str, is_so: object, ended: TorProcess | None = None) -> None:
         assert callable(is_so)
         until = time.monotonic() + PATIENCE_S
         while not is_so():
+            if ended is not None and ended.process is not None and ended.process.poll() is not None:
+                raise RuntimeError(f"{ended.name} has ended: {ended.log.read_text()[-1_000:]}")
             if time.monotonic() > until:
                 raise TimeoutError(f"not in {PATIENCE_S:.0f} s: {what}")
             time.sleep(0.2)
@@ -268,7 +270,7 @@ class TorNetwork:
         self._write(made, more)
         self._clients.append(made)
         made.start()
-        self._await(f"{name} is at 100 %", made.is_up)
+        self._await(f"{name} is at 100 %", made.is_up, made)
         return made
 
     @property

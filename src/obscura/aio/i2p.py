@@ -36,8 +36,10 @@ from .ways import Connected, DialError, Ways
 
 log = logging.getLogger("obscura.i2p")
 _READ_BYTES: Final = 4_096
-_GONE: Final = ("INVALID_ID", "I2P_ERROR")
-"""Refusals that are about our session."""
+_TROUBLES: Final = 16
+"""Told until a session stands again."""
+_GONE: Final = "INVALID_ID"
+"""The refusal that is about our session. Others the far end may have brought about."""
 
 
 class Bridge:
@@ -54,14 +56,14 @@ class Bridge:
         self.handed_over = True
         return Connected(self._sock, self._lines.rest)
 
-    async def ask(self, words: bytes, timeout: Duration = DAEMON_ANSWER) -> str:
-        """Say something; the line that answers.
+    async def ask(self, words: bytes, timeout: Duration | None = None) -> str:
+        """Say something; the line that answers, within DAEMON_ANSWER if nothing else is said.
 
         Raises:
             OSError: the connection is lost, or there is no answer (``TimeoutError``).
             DaemonFault: no line comes.
         """
-        async with asyncio.timeout(timeout / MICROSECONDS):
+        async with asyncio.timeout((timeout or DAEMON_ANSWER) / MICROSECONDS):
             await asyncio.get_running_loop().sock_sendall(self._sock, words)
             return await self.line()
 
@@ -122,9 +124,9 @@ class I2PWay:
         try:
             return await dial(self.endpoint, self.session, address)
         except sam.SamRefused as error:
-            if error.result in _GONE:
+            if error.result == _GONE:
                 self.failed()
-            raise DialError(f"i2p-{error.result.lower().replace('_', '-')}", ours=error.result in _GONE) from error
+            raise DialError(f"i2p-{error.result.lower().replace('_', '-')}", ours=error.result == _GONE) from error
         except DaemonFault as fault:
             raise DialError(fault.rule, ours=True) from fault
         except TimeoutError:
@@ -177,6 +179,7 @@ class I2PService:
         self._ways = ways
         self._way = way
         self._trouble: dict[str, None] = {}
+        """Told since a session stood last."""
         ways.let((Network.I2P,), open=False)
 
     async def run(self) -> None:
@@ -206,7 +209,6 @@ class I2PService:
         name = _name()
         async with bridge(self._plan.endpoint) as one:
             sam.session_made(await one.ask(sam.create(name, None), SAM_SESSION_ANSWER))
-            self._trouble.clear()
             self._way.session, self._way.failed = name, lost.set
             self._ways.let((Network.I2P,), open=True)
             self._plan.heard("i2p-ready", "I2P is ready")
@@ -215,17 +217,23 @@ class I2PService:
             finally:
                 self._way.session, self._way.failed = "", lambda: None
                 self._ways.let((Network.I2P,), open=False)
-        raise ConnectionError("the I2P router has ended the session")
+        if not lost.is_set():
+            raise ConnectionError("the I2P router has ended the session for dials")
 
     async def _hold_listening(self) -> None:
         assert self._plan.keys is not None, "others reach us"
         name = _name()
         async with bridge(self._plan.endpoint) as one:
             kept = self._plan.keys.load()
-            destination = sam.Destination(kept) if kept else sam.generated(await one.ask(sam.generate()))
-            self._plan.keys.keep(destination.private)
+            destination = sam.Destination(kept[0]) if kept else sam.generated(await one.ask(sam.generate()))
+            address = destination.address
+            if kept and kept[1] != address.host():
+                raise LocalError("the private keys of our I2P destination are damaged: put a copy of them back")
             sam.session_made(await one.ask(sam.create(name, destination), SAM_SESSION_ANSWER))
-            address = sam.address_of(sam.looked_up(await one.ask(sam.lookup("ME"))))
+            if sam.address_of(sam.looked_up(await one.ask(sam.lookup("ME")))) != address:
+                raise DaemonFault("sam-destination", "another one than was asked for")
+            self._plan.keys.keep(destination.private, address.host())
+            self._trouble.clear()
             self._host.advertise(address)
             self._plan.heard("i2p-reachable", f"reachable at {address.reveal()}")
             door = _Door(self._plan.endpoint, name, self._host)
@@ -233,14 +241,19 @@ class I2PService:
                 await _first(one.gone(), door.open(), door.unheard())
             finally:
                 self._host.withdraw(address)
-        raise ConnectionError("the I2P router has ended the session")
+        if not door.gave_up:
+            raise ConnectionError("the I2P router has ended the session by which others reach us")
 
     def _complain(self, error: Exception) -> None:
         """Once for each trouble: it comes again with every try."""
-        text = str(error) or type(error).__name__
-        if isinstance(error, OSError) and error.strerror:
+        text = str(error)
+        if isinstance(error, TimeoutError):
+            text = "the I2P router does not answer"
+        elif isinstance(error, DaemonFault):
+            text = f"what answers there does not speak SAM ({error.rule})"
+        elif isinstance(error, OSError) and error.strerror:
             text = f"the SAM bridge of the I2P router cannot be reached: {error.strerror}"
-        if text not in self._trouble:
+        if text not in self._trouble and len(self._trouble) < _TROUBLES:
             self._trouble[text] = None
             self._plan.heard("i2p-trouble", text)
             log.warning("i2p-trouble", extra={"values": {"text": text}})
@@ -254,6 +267,8 @@ class _Door:
         self._session = session
         self._host = host
         self._came = asyncio.Event()
+        self.gave_up = False
+        """Nobody has come for so long that another session is to be made."""
 
     async def open(self) -> None:
         """Wait for SAM_ACCEPTS at once, as each takes one and the next one is to find somebody waiting."""
@@ -270,12 +285,18 @@ class _Door:
                 await asyncio.Event().wait()
         if self._came.is_set():
             await asyncio.Event().wait()
+        self.gave_up = True
 
     async def _take_all(self) -> None:
         while True:
             async with bridge(self._endpoint) as one:
                 sam.stream_made(await one.ask(sam.accept(self._session)))
-                address = sam.caller(await one.line())
+                try:
+                    address = sam.caller(await one.line())
+                except (OSError, DaemonFault):
+                    # Security: it may be whoever came that has brought this about. The session has its own connection.
+                    await asyncio.sleep(DAEMON_RETRY / MICROSECONDS)
+                    continue
                 made = one.hand_over()
             self._came.set()
             self._host.accept(made.sock, address, made.first)

@@ -34,11 +34,11 @@ class Host(Protocol):
 class KeyKeeper(Protocol):
     """Keeps the key of our service in a network, as its daemon writes it."""
 
-    def load(self) -> str | None:
-        """The key that was kept, if one was."""
+    def load(self) -> tuple[str, str] | None:
+        """The key that was kept, if one was, and the host that it is."""
         ...
 
-    def keep(self, key: str) -> None:
+    def keep(self, key: str, host: str) -> None:
         """Keep it, durably."""
         ...
 

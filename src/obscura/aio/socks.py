@@ -14,8 +14,9 @@ from .ways import Connected, DialError
 
 Endpoint: TypeAlias = tuple[str, int]
 """IP address and port of a daemon."""
-_OURS = frozenset({"proxy-failure", "proxy-forbids", "proxy-unable", "proxy-authentication"})
-"""Refusals that are about the proxy."""
+_OURS = frozenset({"proxy-unable", "proxy-authentication"})
+"""Refusals that are about the proxy. All others the far end may have brought about: if they closed the way, whoever has
+addresses told that end so could keep a node from dialling."""
 
 
 async def connect_endpoint(endpoint: Endpoint) -> socket.socket:

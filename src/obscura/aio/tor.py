@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
+import stat
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from ..base.errors import LocalError
@@ -34,7 +35,8 @@ from ..overlay.control import (
     SocksPorts,
     TorControl,
 )
-from ..wire.address import AddressError, NetAddress, Network, address_from_ip
+from ..wire.address import AddressError, NetAddress, Network, address_from_ip, parse_address
+from .dial import FAMILIES
 from .listen import Listener, open_listener
 from .services import Host, KeyKeeper
 from .socks import Endpoint, SocksWay, connect_endpoint
@@ -63,6 +65,8 @@ class TorPlan:
     """Of the control port."""
     own: bool = False
     """The daemon is ours: it ends with the session."""
+    cookie_path: str | None = None
+    """Where its cookie is, if it is ours."""
     find_socks: bool = True
     """Take its SOCKS port from it."""
     heard: Callable[[str, str], None] = lambda name, text: None
@@ -124,8 +128,10 @@ class TorService:
         onion = None
         if target is not None:
             assert self._plan.keys is not None, "a service has a place for its key"
-            onion = OnionWanted(self._plan.port, f"127.0.0.1:{target}", self._plan.keys.load())
-        control = TorControl(secrets.token_bytes(NONCE_BYTES), onion, self._plan.password, own=self._plan.own)
+            key, host = self._plan.keys.load() or (None, None)
+            onion = OnionWanted(self._plan.port, f"127.0.0.1:{target}", key, host)
+        plan, nonce = self._plan, secrets.token_bytes(NONCE_BYTES)
+        control = TorControl(nonce, onion, plan.password, own=plan.own, cookie_path=plan.cookie_path)
         loop = asyncio.get_running_loop()
         endpoint = await self._plan.control()
         if endpoint is None:
@@ -139,31 +145,37 @@ class TorService:
             text = f"Tor's control port cannot be reached: {error.strerror or error}"
             raise LocalError(text) from error
         with contextlib.closing(sock):
+            until: float | None = None
             while True:
                 if data := control.take_data():
-                    await loop.sock_sendall(sock, data)
+                    # By then it has answered, whatever else it says meanwhile.
+                    until = loop.time() + DAEMON_ANSWER / MICROSECONDS
+                elif not control.waits:
+                    until = None
                 try:
-                    async with asyncio.timeout(DAEMON_ANSWER / MICROSECONDS if control.waits else None):
+                    async with asyncio.timeout_at(until):
+                        await loop.sock_sendall(sock, data)
                         data = await loop.sock_recv(sock, _READ_BYTES)
                 except TimeoutError:
                     raise LocalError("Tor's control port does not answer") from None
                 if not data:
                     raise LocalError("Tor has closed its control port")
                 control.receive(data)
-                for event in control.take_events():
-                    self._on(event, control)
+                while events := control.take_events():
+                    for event in events:
+                        self._on(event, control, endpoint)
 
-    def _on(self, event: ControlEvent, control: TorControl) -> None:
+    def _on(self, event: ControlEvent, control: TorControl, endpoint: Endpoint) -> None:
         match event:
             case NeedCookie(path):
                 control.cookie(_read_cookie(path))
             case Bootstrap(percent, summary):
                 self._on_bootstrap(percent, summary)
             case SocksPorts(at):
-                self._on_socks(at)
+                self._on_socks(at, endpoint)
             case OnionMade(address, key, _):
                 assert self._plan.keys is not None, "it was asked for with a place for its key"
-                self._plan.keys.keep(key)
+                self._plan.keys.keep(key, address.host())
                 self._plan.heard("onion-made", f"onion service {address.reveal()}: telling Tor's directories")
                 self._address = address
             case OnionTold():
@@ -180,12 +192,15 @@ class TorService:
                 self._trouble = ""
         self._ways.let(self._plan.networks, open=percent == 100)
 
-    def _on_socks(self, at: tuple[str, ...]) -> None:
+    def _on_socks(self, at: tuple[str, ...], control: Endpoint) -> None:
         if not self._plan.find_socks:
             return
-        found = next((endpoint for endpoint in map(_endpoint, at) if endpoint is not None), None)
-        if found is None:
-            raise LocalError("Tor has no SOCKS port on an IP address: set SocksPort in torrc, or --tor-socks")
+        # Security: on this machine, or on the one that the operator named: not wherever an answer says.
+        known = [address for address in map(_address, at) if address is not None]
+        near = [one for one in known if one.is_loopback() or one.host() == control[0]]
+        if not near:
+            raise LocalError("Tor has no SOCKS port beside its control port: set SocksPort in torrc, or --tor-socks")
+        found = near[0].host(), near[0].port
         self._way.proxy = found
 
     async def _look(self, address: NetAddress) -> None:
@@ -219,8 +234,12 @@ class TorService:
 
 def _read_cookie(path: str) -> bytes:
     try:
-        with Path(path).open("rb") as file:
-            return file.read(COOKIE_BYTES + 1)
+        # Security: whoever poses as Tor may name a pipe, which nobody ever writes into, or a device.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            return os.read(fd, COOKIE_BYTES + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+        finally:
+            os.close(fd)
     except OSError as error:
         text = (
             f"Tor's cookie {path} cannot be read: {error.strerror}. Become a member of the group that may "
@@ -229,10 +248,9 @@ def _read_cookie(path: str) -> bytes:
         raise LocalError(text) from error
 
 
-def _endpoint(text: str) -> Endpoint | None:
-    host, _, port = text.rpartition(":")
+def _address(text: str) -> NetAddress | None:
     try:
-        address = address_from_ip(host.strip("[]"), int(port) if port.isascii() and port.isdigit() else 0)
-    except (AddressError, ValueError):
+        address = parse_address(text)
+    except AddressError:
         return None
-    return (address.host(), address.port) if address.port else None
+    return address if address.port and address.network in FAMILIES else None

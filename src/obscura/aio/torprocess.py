@@ -54,9 +54,15 @@ class TorProcess:
             )
             raise ConfigError(msg)
         self._program = program
-        self._directory = directory
+        # Tor says where its files are by whole paths.
+        self._directory = directory.absolute()
         self._extra = tuple(extra)
         self._heard = heard
+
+    @property
+    def cookie_path(self) -> str:
+        """Where the cookie of its control port is."""
+        return str(self._directory / "data" / "control_auth_cookie")
 
     async def control(self) -> Endpoint | None:
         """Where its control port is, once it has one: soon after it was started."""
@@ -84,6 +90,8 @@ class TorProcess:
                 code = await process.wait()
             finally:
                 await self._end(process)
+                # Security: somebody else may open that port now.
+                (self._directory / _PORT_FILE).unlink(missing_ok=True)
             self._heard("tor-ended", f"tor has ended with code {code}: {self._last_words()}")
             if asyncio.get_running_loop().time() - began > DAEMON_RETRY_MOST / MICROSECONDS:
                 wait = int(DAEMON_RETRY)

@@ -8,7 +8,7 @@ import importlib.util
 import logging
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -168,6 +168,7 @@ async def run_node(
     """
     chance = system_chance()
     seeds, asmap = read_seeds(settings, datadir), read_asmap(settings, datadir)
+    _warn_of_seeds(settings, seeds)
     with contextlib.ExitStack() as stack:
         locked = stack.enter_context(open_datadir(datadir))
         store = open_store(locked, settings.network)
@@ -275,6 +276,19 @@ async def run_node(
                 # One more must not cut off what is left to close, nor change how the process ends.
                 loop.remove_signal_handler(name)
                 signal.signal(name, signal.SIG_IGN)
+
+
+def _warn_of_seeds(settings: Settings, seeds: Sequence[NetAddress]) -> None:
+    """Say what is not done with them."""
+    if seeds and not (settings.discover and settings.outbound):
+        text = "none of the seeds is dialled: --no-discover, or --outbound 0, leaves automatic links out"
+        log.warning("seeds-unused", extra={"values": {"text": text}})
+    reach = settings.reach()
+    local = settings.local()
+    fit = [one for one in seeds if one.network in reach and one.is_routable(allow_local=local)]
+    if len(fit) < len(seeds):
+        text = f"{len(seeds) - len(fit)} of {len(seeds)} seeds are passed over: not public, or of networks not in use"
+        log.warning("seeds-skipped", extra={"values": {"text": text}})
 
 
 def _book_key(store: Store, chance: Chance) -> bytes:

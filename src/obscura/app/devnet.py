@@ -5,8 +5,6 @@ Node n has the address 127.(n÷250+1).(n mod 250+1).1, so that each is in a netw
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import shutil
 import signal
 import socket
@@ -22,6 +20,7 @@ from typing import Any, Final
 from ..base.errors import ConfigError, LocalError
 from ..base.randomness import Chance
 from ..control.client import NoNodeError, ask
+from ..lab.parent import end_with_parent
 from .payments import Payments, Spread
 from .stem_report import StemReport, read_traces, report_of
 
@@ -221,7 +220,7 @@ class Devnet:
                 stderr=log,
                 # A process group of its own, so that Ctrl-C reaches us alone and we stop the nodes in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 one prctl call, no lock is taken
+                preexec_fn=end_with_parent,  # noqa: PLW1509 one prctl call, no lock is taken
             )
 
     def _await(self, node: DevNode) -> None:
@@ -274,12 +273,6 @@ def _free_port(host: str) -> int:
     with socket.socket() as sock:
         sock.bind((host, 0))
         return int(sock.getsockname()[1])
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to stop this process when its parent ends, even by a kill (Linux: PR_SET_PDEATHSIG)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _tail(node: DevNode) -> str:

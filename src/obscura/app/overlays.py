@@ -101,6 +101,7 @@ class Overlays:
             keys=ServiceKey(self._datadir, ONION, is_onion_key) if settings.has_onion else None,
             password=settings.tor_password or None,
             own=self._tor is not None,
+            cookie_path=None if self._tor is None else self._tor.cookie_path,
             find_socks=not settings.tor_socks,
             heard=self._heard,
         )

@@ -8,7 +8,8 @@ from typing import Final
 from ..base.errors import ConfigError
 from ..base.limits import ASMAP_BYTES, SEEDS_BYTES
 from ..peers.asmap import ASMap, ASMapError
-from ..wire.address import AddressError, NetAddress, parse_address
+from ..wire.address import AddressError, NetAddress, Network, parse_address
+from ..wire.target import refuse_secrets
 from .settings import Settings
 
 SEEDS_NAME: Final = "seeds.txt"
@@ -51,7 +52,11 @@ def read_seeds(settings: Settings, datadir: Path) -> tuple[NetAddress, ...]:
         if not text:
             continue
         try:
-            found[parse_address(text)] = None
+            refuse_secrets(text)
+            address = parse_address(text)
+            if address.port == 0 and address.network is not Network.I2P:
+                raise AddressError(f"{text!r}: port 0 cannot be dialled")
+            found[address] = None
         except AddressError as error:
             msg = f"seeds: {path}, line {number}: {error}"
             raise ConfigError(msg) from error

@@ -19,7 +19,7 @@ from ..ledgers.kernel.networks import NETWORKS
 from ..node.config import NoStem
 from ..shaping import Profile
 from ..wire.address import AddressError, NetAddress, Network, address_from_ip, parse_address
-from ..wire.target import Mode, Target, parse_target
+from ..wire.target import Mode, Target, parse_target, refuse_secrets
 
 FILE_NAME: Final = "obscura.toml"
 PREFIX: Final = "OBSCURA_"
@@ -128,6 +128,8 @@ class Settings:
         for name, (least, most) in bounds.items():
             if not least <= getattr(self, name) <= most:
                 _refuse(name, getattr(self, name), f"{least} to {most}")
+        if self.listen and not self.inbound:
+            _refuse("inbound", self.inbound, "nobody could be let in: leave --listen away, or allow one link at least")
         self.work()
         self.listen_address()
         self._check_networks()
@@ -187,6 +189,7 @@ class Settings:
         if not self.listen:
             return None
         try:
+            refuse_secrets(self.listen)
             try:
                 return address_from_ip(self.listen.strip("[]"), 0)
             except AddressError:
@@ -222,6 +225,7 @@ class Settings:
         if not text:
             return None
         try:
+            refuse_secrets(text)
             # Privacy: no name is resolved; this one has one meaning.
             found = parse_address(text.replace("localhost:", "127.0.0.1:", 1))
         except AddressError as error:

@@ -64,7 +64,7 @@ def peers(
     if sessions:
         # Security: whole names. Who sits between can choose the beginning of one of his two.
         for row in rows:
-            typer.echo(f"{row['address']}  {row['session'] if row['encrypted'] else 'in clear'}")
+            typer.echo(f"{row['address']}  {_session(row)}")
         return
     shown = [("address", "way", "link", "state", "height", "ping", "in", "out", "agent")]
     for row in rows:
@@ -72,9 +72,9 @@ def peers(
             (
                 row["address"],
                 "in" if row["inbound"] else _WAYS.get(row["purpose"], "out"),
-                row["transport"] if row["encrypted"] else "clear",
+                _link(row),
                 row["state"],
-                str(max(row["known_height"], row["claimed_height"])),
+                "-" if row["state"] != "open" else str(max(row["known_height"], row["claimed_height"])),
                 "-" if row["ping_ms"] is None else f"{row['ping_ms']:.1f} ms",
                 show_bytes(row["bytes_in"]),
                 show_bytes(row["bytes_out"]),
@@ -83,6 +83,19 @@ def peers(
             )
         )
     typer.echo(columns(shown))
+
+
+def _link(row: dict[str, Any]) -> str:
+    """How a link is protected, once that is known."""
+    if row["encrypted"]:
+        return str(row["transport"])
+    return "clear" if row["state"] == "open" else "-"
+
+
+def _session(row: dict[str, Any]) -> str:
+    if row["encrypted"]:
+        return str(row["session"])
+    return "in clear" if row["state"] == "open" else "no handshake yet"
 
 
 def add(

@@ -44,7 +44,8 @@ def devnet(
     """
     console = Console(highlight=False)
     # A stop from outside must stop the nodes too: it takes the way of Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: signal.raise_signal(signal.SIGINT))
     quiet = as_json or not console.is_terminal
     if not as_json:
         console.print(f"starting {nodes} nodes …")
@@ -60,7 +61,7 @@ def devnet(
         if quiet:
             console.print(_table(net.nodes))
         verdict = "all tips agree" if summary.agreed else "the tips DIFFER"
-        console.print(f"{verdict}: height {summary.height}, {summary.mined} blocks mined in {summary.seconds} s")
+        console.print(f"{verdict}: height {summary.height}, {summary.mined} blocks mined; {summary.seconds} s")
         console.print(f"tip {summary.tip}", soft_wrap=True)
         if summary.spread is not None:
             console.print(_spread_lines(summary.spread), soft_wrap=True)

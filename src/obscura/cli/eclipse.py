@@ -230,22 +230,31 @@ def show(what: str, rows: Sequence[dict[str, Any]], started: float, options: dic
     from ..lab.report import table
 
     if as_json:
-        values = [
-            {name: value._asdict() if hasattr(value, "_asdict") else value for name, value in row.items()}
-            for row in rows
-        ]
+        values = [{name: _plain(value, single=options["runs"] == 1) for name, value in row.items()} for row in rows]
         typer.echo(json.dumps({"options": options, "rows": values}))
         return
     typer.echo(what)
-    for line in table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows]):
+    for line in table(
+        list(rows[0]), [[_cell(value, single=options["runs"] == 1) for value in row.values()] for row in rows]
+    ):
         typer.echo(f"  {line}")
     typer.echo(f"95 % intervals, standard errors; {time.monotonic() - started:.0f} s")
 
 
-def _cell(value: Any) -> str:
+def _plain(value: Any, *, single: bool) -> Any:
+    if not hasattr(value, "_asdict"):
+        return value
+    found = value._asdict()
+    return found | {"error": None} if single and "error" in found else found
+
+
+def _cell(value: Any, *, single: bool) -> str:
     from ..lab.statistics import Estimate
 
-    return f"{value.mean:.3g} ± {value.error:.2g}" if isinstance(value, Estimate) else str(value)
+    if not isinstance(value, Estimate):
+        return str(value)
+    # Of a single world no error is known.
+    return f"{value.mean:.3g}" if single else f"{value.mean:.3g} ± {value.error:.2g}"
 
 
 def defences(text: str) -> Defences:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from .eclipse import EachOption, RunsOption, WithoutOption, called, defences, show
+from .eclipse import RunsOption, WithoutOption, called, defences, show
 from .options import JsonOption
 from .working import JobsOption, SeedOption, working
 
@@ -36,7 +36,9 @@ def flood(
     groups: Annotated[int, typer.Option(min=1, help="Network groups (/16) in which they are.")] = 64,
     runs: RunsOption = 10,
     without: WithoutOption = "",
-    each: EachOption = False,
+    each: Annotated[
+        bool, typer.Option("--each", help="Also without each defence that matters against a flood, and without any.")
+    ] = False,
     seed: SeedOption = 1,
     jobs: JobsOption = 0,
     as_json: JsonOption = False,

@@ -92,7 +92,8 @@ def variants(options: Options, names: Sequence[str] = NAMES) -> dict[str, Option
     found = {"all defences" if options.defences == ALL else "as given": options}
     for name in names:
         if getattr(options.defences, name):
-            found[f"without {name}"] = replace(options, defences=replace(options.defences, **{name: False}))
+            label = f"without {name}" if options.defences == ALL else f"without {name} as well"
+            found[label] = replace(options, defences=replace(options.defences, **{name: False}))
     none: Defences = without(NAMES)
     found["none at all"] = replace(options, defences=none)
     return found

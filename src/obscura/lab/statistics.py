@@ -11,7 +11,7 @@ from ..base.randomness import Chance
 
 
 class Estimate(NamedTuple):
-    """A mean and its standard error."""
+    """A mean and its standard error; 0 as well where it is not known, of a single value."""
 
     mean: float
     error: float

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from ..base.errors import LocalError
 from ..base.randomness import Chance
+from .parent import end_with_parent
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -49,8 +50,13 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        if self._pool is None:
+            return
+        if error is not None:
+            # Nobody wants what they still do.
+            for process in multiprocessing.active_children():
+                process.terminate()
+        self._pool.shutdown(cancel_futures=True)
 
     def each(self, function: Callable[[A, Chance], T], arguments: Sequence[A], graphs: int) -> list[list[T]]:
         """What a function says of each graph, for each argument.
@@ -87,5 +93,6 @@ def _one(function: Callable[[A, Chance], T], seed: int, task: tuple[A, int]) -> 
 
 
 def _leave_interrupts() -> None:
-    """Ctrl-C reaches all processes of a terminal; this one's parent ends it."""
+    """Ctrl-C reaches all processes of a terminal; this one's parent ends it, also when it is killed itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from ..base.errors import BugError, ConfigError, LocalError, PeerFault
 from ..base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after
@@ -163,7 +164,11 @@ class Node:
         self._tick(now)
         on_gossip.take_seeds(self._state, now)
         if not self._state.config.connect and not len(self._state.book):
-            self._state.tell(Notice("no-peers", "no peers and no addresses are known: waiting; name one by --connect"))
+            self._state.tell(Notice("no-peers", _NO_PEERS))
+        for target in self._state.config.connect:
+            if self._state.company.bans.is_banned(target.address, now.wall):
+                text = "a peer that is named by --connect is banned, and not dialled: see obscura bans"
+                self._state.tell(Notice("named-banned", text))
         following.follow(self._state)
         links.dial_due(self._state, now)
         links.save_due(self._state, now)
@@ -190,12 +195,14 @@ class Node:
         (of gossip, or by another key) end first. For one that is named already: mode and key of its next dial.
 
         Raises:
-            LocalError: its network cannot be dialled by this node.
+            LocalError: its network cannot be dialled by this node, or it is banned.
             PinError: ``target`` has a mode that would not check the key that is pinned for its address.
         """
         self._tick(now)
         if not self._state.dialer.may_name(target.address):
             raise LocalError(_no_way(target.address))
+        if self._state.company.bans.is_banned(target.address, now.wall):
+            raise LocalError(f"{target.address.reveal()} is banned: see obscura bans, and obscura unban")
         self._state.pins.check_mode(target, can_veil=self._state.door.vault is not None)
         for peer in links.end_others(self._state, target):
             self._pump(peer, now)
@@ -235,6 +242,9 @@ class Node:
         self._tick(now)
         found = self._state.company.bans.unban(subject)
         self._state.save_bans()
+        if found:
+            self._state.dialer.unbanned(now)
+            links.dial_due(self._state, now)
         return found
 
     def bans(self, now: Now) -> tuple[Ban, ...]:
@@ -702,6 +712,11 @@ class Node:
             case Version() | Verack() | Ping():
                 msg = f"the channel handed out a {message.type_name}"
                 raise BugError(msg)
+
+
+_NO_PEERS: Final = (
+    "no peers and no addresses are known: waiting; name a peer by --connect, or a file of addresses by --seeds"
+)
 
 
 def _no_way(address: NetAddress) -> str:

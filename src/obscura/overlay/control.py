@@ -5,15 +5,17 @@ Whoever holds the socket gives it bytes, writes what :meth:`TorControl.take_data
 :meth:`TorControl.take_events`. Commands go out one after the other as answers come, so that a broken daemon cannot have
 us queue more than one.
 
-Security: of the two ways with a cookie only SAFECOOKIE is used. With the other one, whatever answers at that port could
-name any file of 32 bytes and be sent its content; here it gets a keyed hash, and only after it has proven that it knows
-the file too.
+Security: whoever answers at that port gets the key of our onion service, so he has to prove himself as far as he can:
+SAFECOOKIE is used wherever it is offered, and a tor of our own must offer it, with its own file. The older way with a
+cookie is not used: whatever answers could name any file of 32 bytes and be sent its content. Nothing counts that is
+said before the login, or as an answer to what was not yet written.
 """
 
 from __future__ import annotations
 
+import binascii
 import hmac
-import re
+from base64 import b64decode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,13 +24,16 @@ from typing import Final, TypeAlias
 
 from ..wire.address import AddressError, NetAddress, Network, parse_address
 from .faults import DaemonFault
-from .replies import Reply, ReplyReader, pairs
+from .replies import Reply, ReplyReader, pairs, quoted_values, shown
 
 COOKIE_BYTES: Final = 32
 NONCE_BYTES: Final = 32
 _SERVER_KEY: Final = b"Tor safe cookie authentication server-to-controller hash"
 _CLIENT_KEY: Final = b"Tor safe cookie authentication controller-to-server hash"
-_KEY_BLOB: Final = re.compile(r"ED25519-V3:[A-Za-z0-9+/=]{1,128}")
+_KEY_TYPE: Final = "ED25519-V3:"
+_KEY_BYTES: Final = 64
+_PATH_CHARACTERS: Final = 4_096
+_DONE: Final = 100
 _SYNTAX: Final = (512, 513)
 """Codes for an argument that this Tor does not know."""
 
@@ -95,11 +100,13 @@ class OnionWanted:
         port: that others dial.
         target: where Tor connects to for each of them, ``HOST:PORT``.
         key: of an earlier one, to be the same address; a new one if ``None``.
+        host: the onion host that this key is, where it was noted; another one is not believed.
     """
 
     port: int
     target: str
     key: str | None = field(default=None)
+    host: str | None = field(default=None)
 
     def __post_init__(self) -> None:
         if self.key is not None and not is_onion_key(self.key):
@@ -111,8 +118,13 @@ class OnionWanted:
 
 
 def is_onion_key(text: str) -> bool:
-    """Whether this may be the key of a version 3 onion service, as ADD_ONION takes it."""
-    return _KEY_BLOB.fullmatch(text) is not None
+    """Whether this may be the key of a version 3 onion service, as ADD_ONION takes it: 64 bytes in base64."""
+    if not text.startswith(_KEY_TYPE) or not text.isascii():
+        return False
+    try:
+        return len(b64decode(text.removeprefix(_KEY_TYPE), validate=True)) == _KEY_BYTES
+    except binascii.Error:
+        return False
 
 
 class TorControl:
@@ -123,10 +135,17 @@ class TorControl:
         onion: the service to make; none if ``None``.
         password: of the operator's, if Tor is set so; ``None``: the cookie.
         own: have Tor end when this session does: it is ours.
+        cookie_path: where the cookie of our own Tor is; any file if ``None``.
     """
 
     def __init__(
-        self, nonce: bytes, onion: OnionWanted | None = None, password: str | None = None, *, own: bool = False
+        self,
+        nonce: bytes,
+        onion: OnionWanted | None = None,
+        password: str | None = None,
+        *,
+        own: bool = False,
+        cookie_path: str | None = None,
     ) -> None:
         if len(nonce) != NONCE_BYTES:
             msg = f"{NONCE_BYTES} bytes, not {len(nonce)}"
@@ -135,7 +154,10 @@ class TorControl:
         self._onion = onion
         self._password = password
         self._own = own
-        self._cookie = b""
+        self._cookie_path = cookie_path
+        self._cookie: bytes | None = None
+        """Empty once it is asked for."""
+        self._logged_in = False
         self._address: NetAddress | None = None
         self._reader = ReplyReader()
         self._out = bytearray()
@@ -159,8 +181,8 @@ class TorControl:
             self._fail(fault.rule, f"what answers there does not speak Tor's control protocol ({fault.rule})")
 
     def take_data(self) -> bytes:
-        """What is to be written."""
-        data = bytes(self._out)
+        """What is to be written; nothing after a failure."""
+        data = b"" if self._failed else bytes(self._out)
         self._out.clear()
         return data
 
@@ -177,7 +199,7 @@ class TorControl:
 
     def cookie(self, data: bytes) -> None:
         """The content of the file that was asked for by :class:`NeedCookie`."""
-        if self._failed or self._waiting is not None or self._cookie:
+        if self._failed or self._cookie != b"":
             return
         if len(data) != COOKIE_BYTES:
             self._fail("cookie-length", f"Tor's cookie file has {len(data)} bytes, not {COOKIE_BYTES}")
@@ -200,15 +222,18 @@ class TorControl:
         if self._failed:
             return
         if reply.is_event:
-            self._on_event(reply)
+            if self._logged_in:
+                self._on_event(reply)
             return
-        if self._waiting is None:
+        if self._waiting is None or self._out:
             raise DaemonFault("control-unasked", f"an answer of code {reply.code}")
         then, self._waiting = self._waiting, None
         then(reply)
         self._go_on()
 
     def _fail(self, reason: str, text: str) -> None:
+        if self._failed:
+            return
         self._failed = True
         self._next.clear()
         self._events.append(ControlFailed(reason, text))
@@ -224,22 +249,36 @@ class TorControl:
                 values = pairs(rest)
                 methods = set(values.get("METHODS", "").split(","))
                 path = values.get("COOKIEFILE", "")
-        if self._password is not None and "HASHEDPASSWORD" in methods:
-            self._say(f"AUTHENTICATE {_quote(self._password)}", self._on_authenticated)
+        if self._password is not None and "HASHEDPASSWORD" in methods and not self._own:
+            # In hexadecimal, as no text can then say anything else.
+            password = self._password.encode("utf-8", "surrogateescape").hex()
+            self._say(f"AUTHENTICATE {password}", self._on_authenticated)
+        elif "SAFECOOKIE" in methods and path:
+            self._need_cookie(path)
+        elif self._own:
+            self._fail("not-ours", "what answers there is not the tor that this node has started")
         elif "NULL" in methods:
             self._say("AUTHENTICATE", self._on_authenticated)
-        elif "SAFECOOKIE" in methods and path:
-            self._events.append(NeedCookie(path))
         elif "HASHEDPASSWORD" in methods:
             self._fail("needs-password", "Tor's control port wants a password: set tor_password in obscura.toml")
         else:
             self._fail("no-method", "Tor's control port offers no way to log in: set CookieAuthentication 1 in torrc")
+
+    def _need_cookie(self, path: str) -> None:
+        if self._cookie_path is not None and path != self._cookie_path:
+            self._fail("not-ours", "what answers there is not the tor that this node has started")
+        elif not path.startswith("/") or not path.isprintable() or len(path) > _PATH_CHARACTERS:
+            self._fail("cookie-path", "what answers at Tor's control port names a cookie file that no Tor has")
+        else:
+            self._cookie = b""
+            self._events.append(NeedCookie(path))
 
     def _on_challenge(self, reply: Reply) -> None:
         values = pairs(reply.last)
         server_hash, server_nonce = _hex(values.get("SERVERHASH", "")), _hex(values.get("SERVERNONCE", ""))
         if not reply.is_fine or len(server_nonce) != NONCE_BYTES:
             raise DaemonFault("control-challenge", f"code {reply.code}")
+        assert self._cookie, "the challenge follows the cookie"
         both = self._cookie + self._nonce + server_nonce
         if not hmac.compare_digest(hmac.digest(_SERVER_KEY, both, sha256), server_hash):
             self._fail("cookie-mismatch", "what answers at Tor's control port does not know Tor's cookie")
@@ -248,8 +287,9 @@ class TorControl:
 
     def _on_authenticated(self, reply: Reply) -> None:
         if not reply.is_fine:
-            self._fail("refused", f"Tor's control port refuses us: {_shown(reply.last)}")
+            self._fail("refused", f"Tor's control port refuses us: {shown(reply.last)}")
             return
+        self._logged_in = True
         if self._own:
             self._say("TAKEOWNERSHIP", self._on_needed)
         self._say("SETEVENTS STATUS_CLIENT HS_DESC", self._on_needed)
@@ -259,14 +299,14 @@ class TorControl:
 
     def _on_needed(self, reply: Reply) -> None:
         if not reply.is_fine:
-            self._fail("refused", f"Tor refuses what the node needs: {_shown(reply.last)}")
+            self._fail("refused", f"Tor refuses what the node needs: {shown(reply.last)}")
 
     def _on_info(self, reply: Reply) -> None:
         self._on_needed(reply)
-        for line in reply.lines:
+        for line in () if self._failed else reply.lines:
             key, _, value = line.text.partition("=")
             if key == "net/listeners/socks":
-                ports = tuple(part for part in pairs(value.replace('"', " ")) if not part.startswith("unix:"))
+                ports = tuple(part for part in quoted_values(value) if not part.startswith("unix:"))
                 self._events.append(SocksPorts(ports))
             elif key == "status/bootstrap-phase":
                 self._on_phase(value)
@@ -288,9 +328,9 @@ class TorControl:
             return
         values = pairs(words[2] if len(words) > 2 else "")
         progress = values.get("PROGRESS", "")
-        if not (progress.isascii() and progress.isdigit() and len(progress) <= 3):
+        if not (progress.isascii() and progress.isdigit() and len(progress) <= 3 and int(progress) <= _DONE):
             raise DaemonFault("control-syntax", "a bootstrap phase without progress")
-        self._events.append(Bootstrap(min(int(progress), 100), _shown(values.get("SUMMARY", ""))))
+        self._events.append(Bootstrap(int(progress), shown(values.get("SUMMARY", ""))))
 
     # -- the onion service
 
@@ -304,7 +344,7 @@ class TorControl:
             self._add_onion(onion, guarded=False)
             return
         if not reply.is_fine:
-            self._fail("onion-refused", f"Tor makes no onion service: {_shown(reply.last)}")
+            self._fail("onion-refused", f"Tor makes no onion service: {shown(reply.last)}")
             return
         found = dict(line.text.partition("=")[::2] for line in reply.lines)
         key = onion.key or found.get("PrivateKey", "")
@@ -314,6 +354,8 @@ class TorControl:
             raise DaemonFault("control-onion", "the name of the onion service is none") from None
         if address.network is not Network.TORV3 or not is_onion_key(key):
             raise DaemonFault("control-onion", "an onion service without a key")
+        if onion.host is not None and address.host() != onion.host:
+            raise DaemonFault("control-onion", "another onion service than the one that was asked for")
         self._address = address
         self._events.append(OnionMade(address, key, guarded))
 
@@ -323,12 +365,3 @@ def _hex(text: str) -> bytes:
         return bytes.fromhex(text)
     except ValueError:
         raise DaemonFault("control-challenge", "not hexadecimal") from None
-
-
-def _quote(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _shown(text: str) -> str:
-    """A daemon's words in our log: bounded, one line, no controls."""
-    return "".join(char if char.isprintable() else "?" for char in text[:200])

@@ -6,12 +6,15 @@ and come between replies, never within one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 from ..base.limits import TOR_LINE_BYTES, TOR_REPLY_BYTES
 from .faults import DaemonFault
 
+_WORD_SHOWN: Final = 24
+"""Characters. A password in hexadecimal, a key and an address are longer, but for the shortest passwords."""
 _PREFIX: Final = 4
 """Three digits, and a mark that says what follows."""
 
@@ -20,8 +23,8 @@ _PREFIX: Final = 4
 class ReplyLine:
     """One line of a reply, without its code."""
 
-    text: str
-    body: tuple[str, ...] = ()
+    text: str = field(repr=False)
+    body: tuple[str, ...] = field(default=(), repr=False)
     """Lines that belong to it."""
 
 
@@ -62,14 +65,13 @@ class ReplyReader:
         """Of the line that is being read."""
         self._size = 0
 
-    def feed(self, data: bytes) -> list[Reply]:
-        """The replies that are complete with this.
+    def feed(self, data: bytes) -> Iterator[Reply]:
+        """The replies that are complete with this, one after the other; take all of them.
 
         Raises:
-            DaemonFault: a line or a reply is too long, or is none.
+            DaemonFault: a line or a reply is too long, or is none; those before it have come by then.
         """
         self._data += data
-        replies: list[Reply] = []
         begin = 0
         while (end := self._data.find(b"\n", begin)) >= 0:
             line = bytes(self._data[begin:end]).removesuffix(b"\r")
@@ -79,11 +81,11 @@ class ReplyReader:
                 break
             reply = self._line(line.decode("utf-8", "replace"))
             if reply is not None:
-                replies.append(reply)
+                yield reply
         del self._data[:begin]
-        if len(self._data) > TOR_LINE_BYTES or end >= 0:
+        # Of an unfinished line the carriage return may have come.
+        if len(self._data) > TOR_LINE_BYTES + self._data.endswith(b"\r") or end >= 0:
             raise DaemonFault("control-too-long", f"{self._size + len(self._data)} bytes")
-        return replies
 
     def _line(self, line: str) -> Reply | None:
         if self._body is not None:
@@ -107,6 +109,13 @@ class ReplyReader:
         reply = Reply(self._code, tuple(self._lines))
         self._code, self._lines, self._size = None, [], 0
         return reply
+
+
+def shown(text: str) -> str:
+    """A daemon's words in our log: bounded, one line, no controls. It may quote what it was told, a key or an address:
+    no long words."""
+    words = ("…" if len(word) > _WORD_SHOWN else word for word in text.split(" "))
+    return "".join(char if char.isprintable() else "?" for char in " ".join(words)[:200])
 
 
 def pairs(text: str) -> dict[str, str]:
@@ -136,6 +145,20 @@ def pairs(text: str) -> dict[str, str]:
                 value, end = text[end:stop], stop
         found.setdefault(key, value)
         at = end
+    return found
+
+
+def quoted_values(text: str) -> list[str]:
+    """``"first value" "second"``: the values, escapes undone.
+
+    Raises:
+        DaemonFault: a quote that does not end.
+    """
+    found: list[str] = []
+    at = 0
+    while (begin := text.find('"', at)) >= 0:
+        value, at = _quoted(text, begin + 1)
+        found.append(value)
     return found
 
 

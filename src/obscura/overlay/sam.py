@@ -7,21 +7,26 @@ after the line that follows STREAM ACCEPT, it is the stream. A session lives as 
 from __future__ import annotations
 
 import binascii
+import contextlib
 import hashlib
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import Final
 
 from ..base.limits import SAM_LINE_BYTES
 from ..wire.address import NetAddress, Network
 from .faults import DaemonFault
-from .replies import pairs
+from .replies import pairs, shown
 
 HELLO: Final = b"HELLO VERSION MIN=3.1 MAX=3.1\n"
 SIGNATURE_TYPE: Final = 7
 """EdDSA-SHA512-Ed25519; SAM's own default is DSA with SHA-1."""
-_KEY: Final = re.compile(r"[A-Za-z0-9~-]{516,4096}={0,2}")
+_VERSION: Final = "3.1"
+_TEXT: Final = re.compile(r"[A-Za-z0-9~-]{1,4096}={0,2}")
+_RESULT: Final = re.compile(r"[A-Z0-9_]{1,32}")
+_PRIVATE_BYTES: Final = 64
+"""The least that two private keys can have."""
 _SESSION: Final = re.compile(r"[A-Za-z0-9]{1,64}")
 _DESTINATION_BYTES: Final = 387
 """Encryption key, signing key, and a certificate of 3 bytes at least."""
@@ -47,9 +52,15 @@ class Destination:
     private: str = field()
 
     def __post_init__(self) -> None:
-        if _KEY.fullmatch(self.private) is None:
+        if not is_destination(self.private):
             msg = "these are no private keys of an I2P destination"
             raise ValueError(msg)
+
+    @property
+    def address(self) -> NetAddress:
+        """Where it is reached."""
+        raw = _decoded(self.private)
+        return NetAddress(Network.I2P, hashlib.sha256(raw[: _length(raw)]).digest(), 0)
 
     def __repr__(self) -> str:
         return "Destination(redacted)"
@@ -57,7 +68,11 @@ class Destination:
 
 def is_destination(text: str) -> bool:
     """Whether a text may be the private keys of a destination."""
-    return _KEY.fullmatch(text) is not None
+    try:
+        raw = _decoded(text)
+        return len(raw) >= _length(raw) + _PRIVATE_BYTES
+    except DaemonFault:
+        return False
 
 
 class SamLine:
@@ -109,7 +124,12 @@ def lookup(name: str) -> bytes:
 
 
 def connect(session: str, destination: str) -> bytes:
-    """Ask for a stream to a destination that :func:`looked_up` gave; :func:`stream_made` reads the answer."""
+    """Ask for a stream to a destination that :func:`looked_up` gave; :func:`stream_made` reads the answer.
+
+    Raises:
+        DaemonFault: it is none.
+    """
+    address_of(destination)
     return f"STREAM CONNECT ID={_named(session)} DESTINATION={destination} SILENT=false\n".encode()
 
 
@@ -126,16 +146,21 @@ def hello(line: str) -> None:
         SamRefused: no common version.
         DaemonFault: this is no SAM bridge.
     """
-    _answer(line, "HELLO REPLY")
+    if (version := _answer(line, "HELLO REPLY").get("VERSION", "")) != _VERSION:
+        raise DaemonFault("sam-version", f"{_VERSION} was asked for, and an answer of {len(version)} characters came")
 
 
 def generated(line: str) -> Destination:
     """Read the answer to :func:`generate`.
 
     Raises:
+        SamRefused: the router makes none.
         DaemonFault: there is none in it.
     """
-    return _private(_words(line, "DEST REPLY").get("PRIV", ""))
+    values = _words(line, "DEST REPLY")
+    if "RESULT" in values:
+        _judge(values)
+    return _private(values.get("PRIV", ""))
 
 
 def session_made(line: str) -> None:
@@ -185,22 +210,43 @@ def address_of(destination: str) -> NetAddress:
     Raises:
         DaemonFault: it is none.
     """
-    try:
-        raw = b64decode(destination.encode("ascii"), altchars=b"-~", validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
+    raw = _decoded(destination)
     # What stands behind the certificate would be private keys.
-    if len(raw) < _DESTINATION_BYTES or len(raw) != _DESTINATION_BYTES + int.from_bytes(raw[385:387], "big"):
+    if len(raw) != _length(raw):
         raise DaemonFault("sam-destination", f"{len(destination)} characters that are no destination")
     return NetAddress(Network.I2P, hashlib.sha256(raw).digest(), 0)
 
 
+def _decoded(text: str) -> bytes:
+    """I2P's base64, in the one form that each text of bytes has."""
+    raw = b""
+    if _TEXT.fullmatch(text) is not None:
+        with contextlib.suppress(binascii.Error):
+            raw = b64decode(text, altchars=b"-~")
+    if not raw or b64encode(raw, altchars=b"-~").decode("ascii") != text:
+        raise DaemonFault("sam-destination", f"{len(text)} characters that are not I2P's base64")
+    return raw
+
+
+def _length(raw: bytes) -> int:
+    """Of the destination with which these bytes begin, as it says itself."""
+    if len(raw) < _DESTINATION_BYTES:
+        raise DaemonFault("sam-destination", f"{len(raw)} bytes are no destination")
+    return _DESTINATION_BYTES + int.from_bytes(raw[_DESTINATION_BYTES - 2 : _DESTINATION_BYTES], "big")
+
+
 def _answer(line: str, kind: str) -> dict[str, str]:
     values = _words(line, kind)
+    _judge(values)
+    return values
+
+
+def _judge(values: dict[str, str]) -> None:
     result = values.get("RESULT", "")
     if result != "OK":
-        raise SamRefused(_shown(result) or "no result", _shown(values.get("MESSAGE", "")))
-    return values
+        # Of a fixed set, as it becomes a reason by name.
+        known = result if _RESULT.fullmatch(result) else "UNKNOWN"
+        raise SamRefused(known, shown(values.get("MESSAGE", "")))
 
 
 def _words(line: str, kind: str) -> dict[str, str]:
@@ -223,7 +269,3 @@ def _named(session: str) -> str:
         msg = "a session's name has letters and digits, 64 at most"
         raise ValueError(msg)
     return session
-
-
-def _shown(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text[:200])

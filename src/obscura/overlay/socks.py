@@ -9,6 +9,7 @@ circuits, and a proxy that ignores them would put all of them on one.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ _UNACCEPTABLE: Final = 0xFF
 _CONNECT: Final = 1
 _IPV4, _NAME, _IPV6 = 1, 3, 4
 _TEXT_BYTES: Final = 255
+_PORT_MAX: Final = 65_535
 _REFUSALS: Final = {
     1: "proxy-failure",
     2: "proxy-forbids",
@@ -73,6 +75,9 @@ class Socks5:
     __slots__ = ("_credentials", "_needed", "_request", "_step", "reason")
 
     def __init__(self, host: str, port: int, credentials: Credentials | None = None) -> None:
+        if not 0 <= port <= _PORT_MAX:
+            msg = "not a port"
+            raise ValueError(msg)
         self._request = bytes([_VERSION, _CONNECT, 0]) + _encoded(host) + port.to_bytes(2, "big")
         self._credentials = credentials
         self._step: Callable[[bytes], bytes] = self._chosen
@@ -98,7 +103,11 @@ class Socks5:
         if not self._needed or len(data) != self._needed:
             msg = f"{self._needed} bytes are wanted, not {len(data)}"
             raise ValueError(msg)
-        return self._step(data)
+        try:
+            return self._step(data)
+        except DaemonFault:
+            self._needed = 0
+            raise
 
     def _chosen(self, data: bytes) -> bytes:
         if data[0] != _VERSION:
@@ -156,12 +165,13 @@ class Socks5:
 
 
 def _encoded(host: str) -> bytes:
-    try:
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address | None = None
+    with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host)
-    except ValueError:
-        name = host.encode("ascii")
-        if not 1 <= len(name) <= _TEXT_BYTES:
-            msg = f"a name of {len(name)} bytes cannot be asked for"
-            raise ValueError(msg) from None
-        return bytes([_NAME, len(name)]) + name
+    if address is None:
+        if not host.isascii() or not host.isprintable() or not 1 <= len(host) <= _TEXT_BYTES:
+            # Privacy: it is not quoted.
+            msg = f"a name of {len(host)} characters that cannot be asked for"
+            raise ValueError(msg)
+        return bytes([_NAME, len(host)]) + host.encode("ascii")
     return bytes([_IPV4 if address.version == 4 else _IPV6]) + address.packed

@@ -175,13 +175,16 @@ class AddressBook:
         return True
 
     def name(self, address: NetAddress) -> None:
-        """Keep an address that our operator named, outside the tables."""
+        """Keep an address that our operator named, outside the tables. One that gossip has told as well comes back into
+        them with the next start, unless it is named again."""
         known = self._entries.get(address)
         if known is None:
             known = self._unnamed.pop(address, None) or Entry(address, 0, NEVER, b"")
             self._enter(known)
         elif known.places:
+            known.was_tried, since = known.tried, known.since
             self._leave(known)
+            known.since = since
             self._dirty[known] = None
 
     def hide(self, address: NetAddress) -> None:
@@ -277,6 +280,8 @@ class AddressBook:
         # At the very beginning of time (a broken clock) there is no success to hang a pin on.
         entry.key = (key or entry.key) if now != NEVER else None
         self._dirty[entry] = None
+        if not entry.places and entry.source and now != NEVER:
+            entry.was_tried, entry.since = True, entry.since or now
         if entry.tried or not entry.places or now == NEVER or entry in self._collisions:
             return
         place = self._tried_place(address)
@@ -448,7 +453,8 @@ class AddressBook:
             assert all(table.places[place] is entry for place in entry.places), "it stands where it says"
             assert len(set(entry.places)) == len(entry.places) <= (1 if entry.tried else NEW_COPIES), "few copies"
             assert not (entry.tried and entry.copies), "who was tried stands in no other table"
-            assert entry.tried or entry.since == NEVER, "seniority is of those in tried"
+            assert entry.tried or entry.was_tried or entry.since == NEVER, "seniority is of those in tried"
+            assert not (entry.was_tried and entry.places), "who will stand in tried again stands nowhere"
             assert not entry.places or entry.tried or len(entry.sources()) == len(entry.places), (
                 "each copy has a source"
             )

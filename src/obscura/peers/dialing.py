@@ -126,6 +126,8 @@ class _Named:
     failures: int
     due: Instant
     busy: bool = False
+    barred: bool = False
+    """It was not dialled because it is banned."""
 
 
 class Dialer:
@@ -209,6 +211,13 @@ class Dialer:
         for address, state in self._named.items():
             if address.network in self._open and address.network not in before:
                 state.due = min(state.due, now)
+
+    def unbanned(self, now: Now) -> None:
+        """Some are not banned any more: those of them that are named are dialled now."""
+        for address, state in self._named.items():
+            if not state.busy and state.barred and not self._banned(address, now.wall):
+                state.barred = False
+                state.due = now.mono
 
     def may_name(self, address: NetAddress) -> bool:
         """Whether an address is of a network that can be dialled at all."""
@@ -300,7 +309,8 @@ class Dialer:
         for address, state in self._named.items():
             if state.busy or state.due > now.mono or address.network not in self._open:
                 continue
-            if address in situation.in_use or self._banned(address, now.wall):
+            state.barred = self._banned(address, now.wall)
+            if address in situation.in_use or state.barred:
                 state.due = after(now.mono, BACKOFF_CAP_NAMED)
                 continue
             state.busy = True

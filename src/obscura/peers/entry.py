@@ -46,6 +46,7 @@ class Entry:
         "source",
         "succeeded",
         "tried",
+        "was_tried",
     )
 
     def __init__(self, address: NetAddress, features: int, seen: WallTime, source: bytes) -> None:
@@ -58,6 +59,8 @@ class Entry:
         self.retry_at = NEVER
         self.key: bytes | None = None
         self.tried = False
+        self.was_tried = False
+        """It stands nowhere, as our operator has named it, and will stand in tried when he does not any more."""
         self.attempted = NEVER
         self.since = NEVER
         """Since when it stands in tried."""
@@ -82,18 +85,17 @@ class Entry:
         return entry
 
     def record(self, stamp: bytes) -> AddressRecord:
-        """What the store is to keep. Of a named address it does not keep that gossip has told it, too. ``stamp`` is
-        that of :class:`~obscura.peers.placing.Placing`."""
+        """What the store is to keep. ``stamp`` is that of :class:`~obscura.peers.placing.Placing`."""
         return stored(
             self.address,
             self.features,
             self.seen,
-            self.source if self.places else b"",
+            self.source,
             self.succeeded,
             self.failures,
             self.retry_at,
             self.key,
-            self.tried,
+            self.tried or self.was_tried,
             self.attempted,
             self.copies,
             stamp + b"".join([place.to_bytes(2, "big") for place in self.places]),

@@ -31,6 +31,7 @@ def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.mkdir(mode=0o700, exist_ok=True)
+    directory.chmod(0o700)
     sync_directory(directory.parent)
     beside.unlink(missing_ok=True)
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -106,6 +106,18 @@ def parse_target(text: str) -> Target:
     return Target(_dialable(rest), mode)
 
 
+def refuse_secrets(text: str) -> None:
+    """Refuse a text that is to be an address alone, if a key or a secret may be in it.
+
+    Raises:
+        AddressError: it may; nothing is quoted.
+    """
+    if "://" in text or "@" in text:
+        raise AddressError("an address alone is wanted here, HOST:PORT without a scheme or a key")
+    if not _is_quotable(text):
+        raise AddressError("what was given is no address, and not shown because a key may be in it: HOST:PORT")
+
+
 def target_text(target: Target) -> str:
     """The text that :func:`parse_target` reads as ``target``. Loud on purpose: it reveals address, key and secret."""
     where = target.address.reveal()

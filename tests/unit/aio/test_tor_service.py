@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -28,16 +29,16 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Keys:
-    """Keeps a key in memory."""
+    """Keeps a key and its host in memory."""
 
-    def __init__(self, key: str | None = None) -> None:
-        self.key = key
+    def __init__(self) -> None:
+        self.kept: tuple[str, str] | None = None
 
-    def load(self) -> str | None:
-        return self.key
+    def load(self) -> tuple[str, str] | None:
+        return self.kept
 
-    def keep(self, key: str) -> None:
-        self.key = key
+    def keep(self, key: str, host: str) -> None:
+        self.kept = key, host
 
 
 class Stage:
@@ -49,6 +50,7 @@ class Stage:
         self.heard: list[tuple[str, str]] = []
         self.keys = Keys()
         self.ways = Ways({})
+        self.way = SocksWay(None, isolate=True)
 
     def accept(self, sock: socket.socket, address: NetAddress, first: bytes = b"") -> None:
         self.came.append((address, first))
@@ -64,20 +66,23 @@ class Stage:
         return [name for name, _ in self.heard]
 
     @asynccontextmanager
-    async def service(self, port: int, *, onion: bool = True) -> AsyncIterator[TorService]:
+    async def service(
+        self, port: int, *, onion: bool = True, own: bool = False, cookie_path: str | None = None
+    ) -> AsyncIterator[TorService]:
         async def control() -> tuple[str, int]:
             return "127.0.0.1", port
 
-        way = SocksWay(None, isolate=True)
-        self.ways = Ways({Network.TORV3: way})
+        self.ways = Ways({Network.TORV3: self.way})
         plan = TorPlan(
             control=control,
             networks=(Network.TORV3,),
             port=8_333 if onion else 0,
             keys=self.keys if onion else None,
+            own=own,
+            cookie_path=cookie_path,
             heard=lambda name, text: self.heard.append((name, text)),
         )
-        made = TorService(plan, self, self.ways, way)
+        made = TorService(plan, self, self.ways, self.way)
         async with running([made]):
             yield made
         self.ways.close()
@@ -118,6 +123,8 @@ class Daemon:
         self.socks = 0
         self.target = 0
         self.ready = True
+        self.ports = '"unix:/run/tor/socks" "127.0.0.1:{}"'
+        """Where it says that it takes SOCKS connections."""
         cookie.write_bytes(bytes(range(32)))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,7 +150,7 @@ class Daemon:
                 case "GETINFO":
                     percent = 100 if self.ready else 10
                     answer = (
-                        f'250-net/listeners/socks="unix:/run/tor/socks" "127.0.0.1:{self.socks}"\r\n'
+                        f"250-net/listeners/socks={self.ports.format(self.socks)}\r\n"
                         f"250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS={percent} TAG=x SUMMARY=so\r\n250 OK"
                     )
                 case "ADD_ONION":
@@ -177,7 +184,7 @@ def test_from_nothing_to_an_address_that_others_reach(factory: Factory, tmp_path
         async with listening(daemon.serve) as control, listening(daemon.proxy) as daemon.socks:
             async with stage.service(control):
                 await until(lambda: "onion-made" in stage.names(), "the service is made")
-                assert stage.keys.key == KEY
+                assert stage.keys.kept == (KEY, ADDRESS.host())
                 assert not stage.ways.open
                 assert not stage.advertised
                 daemon.tell('STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=100 TAG=done SUMMARY="Done"')
@@ -218,6 +225,29 @@ async def floods_with_events(reader: asyncio.StreamReader, writer: asyncio.Strea
         await writer.drain()
 
 
+async def talks_of_other_things(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"650 CIRC 1 BUILT\r\n")
+        await asyncio.sleep(0.01)
+
+
+async def answers_too_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n250 OK\r\n250 OK\r\n250 OK\r\n")
+    await reader.read()
+
+
+async def names_a_strange_file(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readline()
+    writer.write(b'250-AUTH METHODS=SAFECOOKIE COOKIEFILE="/a\\000b"\r\n250 OK\r\n')
+    await reader.read()
+
+
+async def names_a_device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readline()
+    writer.write(b'250-AUTH METHODS=SAFECOOKIE COOKIEFILE="/dev/zero"\r\n250 OK\r\n')
+    await reader.read()
+
+
 async def answers_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"250 OK\r\n250 OK\r\nHTTP/1.1 400 Bad Request\r\n\r\n")
     await reader.read()
@@ -229,7 +259,21 @@ async def refuses(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.read()
 
 
-@pytest.mark.parametrize("serve", [is_silent, hangs_up, floods, floods_with_events, answers_nonsense, refuses])
+@pytest.mark.parametrize(
+    "serve",
+    [
+        is_silent,
+        hangs_up,
+        floods,
+        floods_with_events,
+        talks_of_other_things,
+        answers_too_early,
+        names_a_strange_file,
+        names_a_device,
+        answers_nonsense,
+        refuses,
+    ],
+)
 def test_a_daemon_that_is_no_use_is_asked_again_and_opens_nothing(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,5 +337,92 @@ def test_a_cookie_that_cannot_be_read_is_said_with_what_to_do(tmp_path: Path) ->
         async with listening(serve) as control, stage.service(control):
             await until(lambda: stage.heard, "it is said")
             assert "debian-tor" in stage.heard[0][1]
+
+    run(asyncio.new_event_loop, main())
+
+
+def test_a_pipe_in_the_place_of_the_cookie_stops_nobody(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(f'250-AUTH METHODS=SAFECOOKIE COOKIEFILE="{pipe}"\r\n250 OK\r\n'.encode())
+        await reader.read()
+
+    async def main() -> None:
+        stage = Stage()
+        async with listening(serve) as control, stage.service(control):
+            await until(lambda: stage.heard, "it is said")
+            assert "0 bytes, not 32" in stage.heard[0][1]
+
+    run(asyncio.new_event_loop, main())
+
+
+def test_somebody_in_the_place_of_our_own_daemon_gets_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        stage, daemon = Stage(), Daemon(tmp_path / "cookie")
+        daemon.ports = '"127.0.0.1:9050"'
+        stage.keys.keep(KEY, ADDRESS.host())
+        async with listening(daemon.serve) as control:
+            async with stage.service(control, own=True, cookie_path=str(tmp_path / "other")):
+                await until(lambda: stage.heard, "it is said")
+            assert stage.heard == [("tor-trouble", "what answers there is not the tor that this node has started")]
+            assert daemon.heard == ["PROTOCOLINFO 1"]
+            async with stage.service(control, own=True, cookie_path=str(daemon.cookie)):
+                await until(lambda: "onion-made" in stage.names(), "the right one makes the service")
+            assert "TAKEOWNERSHIP" in daemon.heard
+
+    run(asyncio.new_event_loop, main())
+
+
+def test_a_kept_key_that_becomes_another_service_is_not_told(tmp_path: Path) -> None:
+    other = NetAddress(Network.TORV3, bytes(32), 8_333)
+
+    async def main() -> None:
+        stage, daemon = Stage(), Daemon(tmp_path / "cookie")
+        stage.keys.keep(KEY, other.host())
+        daemon.ports = '"127.0.0.1:9050"'
+        async with listening(daemon.serve) as control, stage.service(control):
+            await until(lambda: "tor-trouble" in stage.names(), "it is said")
+            assert "(control-onion)" in stage.heard[-1][1]
+            assert "onion-made" not in stage.names()
+            assert not stage.advertised
+            assert stage.keys.kept == (KEY, other.host()), "what is kept stays"
+
+    run(asyncio.new_event_loop, main())
+
+
+@pytest.mark.parametrize(
+    ("ports", "found"),
+    [
+        ('"127.0.0.1:9050"', ("127.0.0.1", 9_050)),
+        ('"[::1]:9050" "127.0.0.1:9051"', ("::1", 9_050)),
+        ('"127.8.9.1:9050"', ("127.8.9.1", 9_050)),
+        ('"192.0.2.1:9050" "127.0.0.1:9051"', ("127.0.0.1", 9_051)),
+        ('"unix:/run/my 127.0.0.1:9050 socks" "127.0.0.1:9051"', ("127.0.0.1", 9_051)),
+        ('"192.0.2.1:9050"', None),
+        ('"[2001:db8::7]:9050" "10.0.0.1:9050" "0.0.0.0:9050"', None),
+        ('"127.0.0.1:0"', None),
+        ('"127.0.0.1:65536" "127.0.0.1" "localhost:9050" ":9050" ""', None),
+        (f'"{ADDRESS.host()}:9050"', None),
+        ('"unix:/run/socks"', None),
+        ("", None),
+    ],
+)
+def test_a_proxy_is_taken_beside_the_control_port_only(
+    tmp_path: Path, ports: str, found: tuple[str, int] | None
+) -> None:
+    async def main() -> None:
+        stage, daemon = Stage(), Daemon(tmp_path / "cookie")
+        daemon.ports = ports
+        async with listening(daemon.serve) as control, stage.service(control, onion=False):
+            if found is None:
+                await until(lambda: "tor-trouble" in stage.names(), "it is said")
+                assert "set SocksPort in torrc" in stage.heard[-1][1]
+                assert not stage.ways.open
+            else:
+                await until(lambda: stage.ways.open, "the way opens")
+            assert stage.way.proxy == found
 
     run(asyncio.new_event_loop, main())

@@ -134,12 +134,25 @@ async def takes_no_credentials(reader: asyncio.StreamReader, writer: asyncio.Str
     await reader.read()
 
 
+async def refuses_the_login(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readexactly(3)
+    writer.write(b"\x05\x02")
+    await reader.readexactly(1)
+    writer.write(b"\x01\x01")
+    await reader.read()
+
+
 @pytest.mark.parametrize(
     ("script", "reason", "ours"),
     [
         (refusing(4), "host-unreachable", False),
         (refusing(0xF0), "onion-not-found", False),
-        (refusing(1), "proxy-failure", True),
+        (refusing(1), "proxy-failure", False),
+        (refusing(2), "proxy-forbids", False),
+        (refusing(0x42), "proxy-failure", False),
+        (refusing(7), "proxy-unable", True),
+        (refusing(8), "proxy-unable", True),
+        (refuses_the_login, "proxy-authentication", True),
         (says_nothing, "connect-timeout", False),
         (hangs_up, "proxy-closed", True),
         (cuts_its_answer, "proxy-closed", True),
@@ -154,6 +167,19 @@ def test_what_a_proxy_may_do_wrong(script: Script, reason: str, ours: bool) -> N
             with pytest.raises(DialError) as caught:
                 await through(proxy.way(), seconds(0.3))
             assert (caught.value.reason, caught.value.ours) == (reason, ours)
+
+    run(asyncio.new_event_loop, main())
+
+
+def test_what_the_far_end_may_bring_about_closes_no_way() -> None:
+    async def main() -> None:
+        async with Proxy(refusing(1)).open() as proxy:
+            ways = Ways({Network.TORV3: proxy.way()})
+            for _ in range(5):
+                with pytest.raises(DialError, match="proxy-failure"):
+                    await ways.connect(ONION, PATIENCE)
+                assert ways.open == {Network.TORV3}
+            ways.close()
 
     run(asyncio.new_event_loop, main())
 

@@ -59,3 +59,18 @@ def test_what_is_no_map_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m").write_bytes(b"\x00\x01\x02\x03" * 100)
     with pytest.raises(ConfigError, match="asmap: "):
         read_asmap(Settings(asmap="m"), tmp_path)
+
+
+def test_no_secret_of_a_seed_shows(tmp_path: Path) -> None:
+    secret = "s" * 55
+    for line in (f"obscura://{'k' * 55}.{secret}@127.0.0.1:1", f"{'k' * 55}.{secret}@127.0.0.1:1", secret):
+        (tmp_path / "s").write_text(line)
+        with pytest.raises(ConfigError, match="line 1") as caught:
+            read_seeds(Settings(seeds="s"), tmp_path)
+        assert "ssss" not in str(caught.value)
+
+
+def test_a_seed_has_a_port(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("1.2.3.4:0")
+    with pytest.raises(ConfigError, match="port 0"):
+        read_seeds(Settings(seeds="s"), tmp_path)

@@ -8,6 +8,7 @@ import pytest
 
 from obscura.app.settings import Settings, load
 from obscura.base.errors import ConfigError
+from obscura.wire.address import Network
 from obscura.wire.keytext import key_text, secret_text
 from obscura.wire.target import Mode
 
@@ -108,3 +109,84 @@ def test_environment_refusals(tmp_path: Path) -> None:
 def test_environment_numbers_that_python_reads_or_chokes_on(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="whole number"):
         load(tmp_path, {"OBSCURA_OUTBOUND": text}, {})
+
+
+ONION = "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid.onion:8333"
+I2P = "a" * 52 + ".b32.i2p"
+
+
+@pytest.mark.parametrize(
+    ("given", "reach"),
+    [
+        ({}, {Network.IPV4, Network.IPV6}),
+        ({"tor": True}, {Network.IPV4, Network.IPV6, Network.TORV3}),
+        ({"tor_socks": "127.0.0.1:9050"}, {Network.IPV4, Network.IPV6, Network.TORV3}),
+        ({"tor": True, "onlynet": ("onion",)}, {Network.TORV3}),
+        ({"i2p_sam": "localhost:7656", "onlynet": ("i2p", "ipv4")}, {Network.I2P, Network.IPV4}),
+        ({"onlynet": ("cjdns",)}, {Network.CJDNS}),
+        ({"listen": "[fc00::1]:1"}, {Network.IPV4, Network.IPV6, Network.CJDNS}),
+    ],
+)
+def test_networks_that_may_be_dialled(tmp_path: Path, given: dict[str, object], reach: set[Network]) -> None:
+    assert set(load(tmp_path, {}, given).reach()) == reach
+
+
+@pytest.mark.parametrize(
+    ("given", "way"),
+    [
+        ({}, "direct"),
+        ({"tor": True}, "tor"),
+        ({"tor": True, "listen": "127.0.0.1"}, "direct"),
+        ({"tor": True, "proxy": "direct"}, "direct"),
+        ({"tor": True, "listen": "127.0.0.1", "proxy": "tor"}, "tor"),
+        ({"proxy": "127.0.0.1:1080"}, "proxy"),
+    ],
+)
+def test_how_ip_addresses_are_dialled(tmp_path: Path, given: dict[str, object], way: str) -> None:
+    assert load(tmp_path, {}, given).clearnet_way() == way
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"connect": (ONION,)}, "onion addresses need Tor"),
+        ({"connect": (I2P,)}, "need a router: --i2p-sam"),
+        ({"connect": (ONION,), "tor": True, "onlynet": ("ipv4",)}, "leaves TORV3 out"),
+        ({"connect": ("1.2.3.4:5",), "tor": True, "onlynet": ("onion",)}, "leaves IPV4 out"),
+        ({"onlynet": ("onion",)}, "onion addresses need Tor"),
+        ({"onlynet": ("tor",)}, "choose among ipv4"),
+        ({"proxy": "tor"}, "give --tor too"),
+        ({"proxy": "example.com:1080"}, "proxy"),
+        ({"tor_socks": ONION}, "HOST:PORT with an IP address"),
+        ({"tor_control": "127.0.0.1"}, "tor_control"),
+        ({"tor_extra": ("UseBridges 1",)}, "for the tor that --tor starts"),
+        ({"onion": True}, "needs Tor's control port"),
+        ({"tor": True, "onion": True, "listener": "keyed", "listen": "127.0.0.1"}, "tie them together"),
+        ({"tor": True, "onlynet": ("onion",), "listen": "127.0.0.1"}, "--onlynet leaves out"),
+        ({"listen": "127.0.0.1", "inbound": 0}, "nobody could be let in"),
+        ({"listen": f"obscura://{'k' * 55}.{'s' * 55}@127.0.0.1:1"}, "without a scheme or a key"),
+    ],
+)
+def test_networks_that_cannot_be(tmp_path: Path, given: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        load(tmp_path, {}, given)
+    assert "s" * 20 not in str(caught.value)
+
+
+def test_services_by_which_others_reach_us(tmp_path: Path) -> None:
+    both = {"tor": True, "i2p_sam": "127.0.0.1:7656"}
+    found = load(tmp_path, {}, both)
+    assert found.has_onion and found.has_destination
+    found = load(tmp_path, {}, both | {"listener": "keyed", "listen": "127.0.0.1"})
+    assert not found.has_onion and not found.has_destination, "who is not invited finds nobody there either"
+    found = load(tmp_path, {}, both | {"onion": False, "i2p_listen": False})
+    assert not found.has_onion and not found.has_destination
+    found = load(tmp_path, {}, {"tor_socks": "127.0.0.1:9050"})
+    assert not found.has_onion, "a SOCKS port makes none"
+
+
+def test_a_password_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, {}, {"tor_password": ["hush"]})
+    assert "hush" not in str(caught.value)
+    assert "hush" not in repr(load(tmp_path, {}, {"tor_password": "hush"}))

@@ -10,6 +10,7 @@ from stranger import Stranger
 from veil import secure_channel
 from veiled_node import Rig, address
 
+from obscura.base.errors import LocalError
 from obscura.base.instant import Duration, Instant, Now, WallTime, after, seconds
 from obscura.base.limits import (
     BEHIND_ANSWER,
@@ -30,7 +31,7 @@ from obscura.base.limits import (
 )
 from obscura.base.randomness import Chance
 from obscura.channel import Channel, Opened, Role
-from obscura.node.effects import AcceptHeaders, LinkClosed
+from obscura.node.effects import AcceptHeaders, LinkClosed, Notice
 from obscura.peers.bans import parse_subject
 from obscura.peers.defences import Defences
 from obscura.peers.dialing import Purpose
@@ -40,6 +41,7 @@ from obscura.wire.features import Feature
 from obscura.wire.gossip import Addr
 from obscura.wire.greeting import GetAddr
 from obscura.wire.identity import KeyClass
+from obscura.wire.target import Target
 
 QUIET = Defences(feelers=False)
 
@@ -296,6 +298,31 @@ class TestKeepingAway:
         host.node.ban(parse_subject(node_address(60).host()), None, world.now)
         Stranger(world, host).say(Addr((AddressEntry(world.now.wall, 0, node_address(60)),)))
         assert node_address(60) not in host.node._state.book
+
+    def test_a_banned_peer_cannot_be_named(self, world: World) -> None:
+        host = world.add()
+        host.node.ban(parse_subject(node_address(60).host()), None, world.now)
+        with pytest.raises(LocalError, match="is banned"):
+            host.node.add_peer(Target(node_address(60)), world.now)
+
+    def test_a_named_peer_that_is_banned_is_told_and_dialled_when_it_is_not(self, world: World) -> None:
+        other = world.add(discover=False)
+        host = world.add(0, discover=False)
+        world.run()
+        subject = parse_subject(other.address.host())
+        host.node.ban(subject, None, world.now)
+        world.advance(seconds(600))
+        assert not purposes(host)
+        host.node.start(world.now)
+        assert any(isinstance(event, Notice) and event.name == "named-banned" for event in take_events(host))
+        host.node.unban(subject, world.now)
+        world.advance(seconds(1))
+        assert purposes(host) == ["named"]
+
+
+def take_events(host: Host) -> list[object]:
+    host.world.run()
+    return list(host.events)
 
 
 def linked(rig: Rig, where: NetAddress) -> tuple[int, Channel]:

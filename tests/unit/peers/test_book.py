@@ -497,7 +497,7 @@ class TestTried:
         book.succeeded(first, at(2 * TESTED_TIME))
         assert since(first) == at(2 * TESTED_TIME)
         book.name(first)
-        assert since(first) == NEVER
+        assert since(first) == at(2 * TESTED_TIME), "of one that is named it is kept for later"
         book.check()
 
     @pytest.mark.parametrize("wrong", [WallTime(100), WallTime(SINCE_LEAST - 1), at(ADDR_FUTURE + 60)])

@@ -32,7 +32,7 @@ from obscura.peers.book import AddressBook
 from obscura.peers.defences import Defences
 from obscura.peers.groups import Grouping
 from obscura.peers.record import AddressRecord
-from obscura.wire.address import NetAddress
+from obscura.wire.address import NetAddress, Network
 
 DAY = 86_400
 MAP = ASMap(file_of(encode(with_v4({"0.0.0.0/1": 5, "128.0.0.0/1": 6}))))
@@ -299,16 +299,32 @@ class TestNamed:
         book.hide(v4(1))
         assert book.take_changes() == ((v4(1), None),)
 
-    def test_that_gossip_told_them_is_not_kept(self) -> None:
+    def test_those_that_gossip_has_told_are_back_when_they_are_not_named(self) -> None:
         book = make_book()
-        book.learn(told(v4(1)), SOURCE, WALL)
-        book.name(v4(1))
-        [(_, record)] = book.take_changes()
-        assert record is not None
-        assert record.source == b""
-        again = make_book(1, record)
+        for number in (1, 2, 3):
+            book.learn(told(v4(number)), SOURCE, WALL)
+        book.succeeded(v4(1), WALL, bytes(32))
+        for number in (1, 2, 3):
+            book.name(v4(number))
+        book.succeeded(v4(2), WALL)
+        book.check()
+        assert book.counts()[Network.IPV4] == (0, 0)
+        again = make_book(1, *book.records())
+        assert again.counts()[Network.IPV4] == (1, 2), "those that were reached in tried"
+        first = again.get(v4(1))
+        assert first is not None
+        assert (first.key, first.since) == (bytes(32), WALL)
+        again.check()
         again.name(v4(1))
-        assert again.answer(WALL, lambda _: True) == ()
+        again.check()
+
+    def test_one_that_gossip_tells_while_it_is_named_is_kept_too(self) -> None:
+        book = make_book()
+        book.name(v4(1))
+        book.learn(told(v4(1)), SOURCE, WALL)
+        book.succeeded(v4(1), WALL)
+        again = make_book(1, *book.records())
+        assert again.counts()[Network.IPV4] == (0, 1)
 
     def test_a_hidden_one_leaves_the_store(self) -> None:
         book = make_book(1, AddressRecord(address=v4(1), seen=WALL))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -18,6 +17,9 @@ from obscura.store.servicekey import I2P, ONION, ServiceKey
 
 KEY: Final = "ED25519-V3:" + "k" * 85 + "A=="
 OTHER: Final = "ED25519-V3:" + "o" * 85 + "A=="
+HOST: Final = "h" * 56 + ".onion"
+OTHER_HOST: Final = "i" * 56 + ".onion"
+GARLIC_HOST: Final = "h" * 52 + ".b32.i2p"
 
 
 def service_key(datadir: Path) -> ServiceKey:
@@ -33,7 +35,7 @@ def datadir(tmp_path: Path) -> Path:
 def kept(datadir: Path) -> ServiceKey:
     """One with a key."""
     one = service_key(datadir)
-    one.keep(KEY)
+    one.keep(KEY, HOST)
     return one
 
 
@@ -56,6 +58,7 @@ def refused(path: Path) -> str:
     text = str(caught.value)
     assert str(path) in text
     assert "k" * 9 not in text
+    assert "h" * 40 not in text
     return text
 
 
@@ -71,10 +74,10 @@ def test_nothing_is_made_before_there_is_a_key(datadir: Path, tmp_path: Path) ->
 def test_a_key_comes_back_and_is_private(datadir: Path) -> None:
     one = service_key(datadir)
     assert one.load() is None
-    one.keep(KEY)
+    one.keep(KEY, HOST)
     assert one.path == datadir / "keys" / "onion.service"
-    assert one.path.read_bytes() == KEY.encode() + b"\n"
-    assert one.load() == service_key(datadir).load() == KEY
+    assert one.path.read_bytes() == f"{KEY} {HOST}\n".encode()
+    assert one.load() == service_key(datadir).load() == (KEY, HOST)
     assert mode(one.path) == 0o600
     assert mode(one.path.parent) == mode(datadir) == 0o700
     assert [path.name for path in one.path.parent.iterdir()] == ["onion.service"], "nothing lies beside"
@@ -82,53 +85,94 @@ def test_a_key_comes_back_and_is_private(datadir: Path) -> None:
 
 def test_each_name_has_its_own(datadir: Path) -> None:
     onion, garlic = service_key(datadir), ServiceKey(datadir, I2P, str.isalnum)
-    onion.keep(KEY)
+    onion.keep(KEY, HOST)
     assert garlic.load() is None
-    garlic.keep("i2p")
-    assert (onion.load(), garlic.load()) == (KEY, "i2p")
+    garlic.keep("i2p", GARLIC_HOST)
+    assert (onion.load(), garlic.load()) == ((KEY, HOST), ("i2p", GARLIC_HOST))
     assert sorted(path.name for path in onion.path.parent.iterdir()) == ["i2p.destination", "onion.service"]
 
 
 def test_the_same_key_is_not_written_again(kept: ServiceKey, datadir: Path) -> None:
     again = service_key(datadir)
-    assert again.load() == KEY
+    assert again.load() == (KEY, HOST)
     before = kept.path.stat()
-    for one in (kept, again):
+    for one in (kept, again, service_key(datadir)):
         for _ in range(3):
-            one.keep(KEY)
+            one.keep(KEY, HOST)
     after = kept.path.stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
 def test_another_key_takes_its_place(kept: ServiceKey, datadir: Path) -> None:
-    kept.keep(OTHER)
-    assert kept.load() == service_key(datadir).load() == OTHER
-    kept.keep(KEY)
-    assert service_key(datadir).load() == KEY
+    kept.keep(OTHER, OTHER_HOST)
+    assert kept.load() == service_key(datadir).load() == (OTHER, OTHER_HOST)
+    kept.keep(KEY, HOST)
+    assert service_key(datadir).load() == (KEY, HOST)
+    kept.keep(KEY, OTHER_HOST)
+    assert service_key(datadir).load() == (KEY, OTHER_HOST)
     assert mode(kept.path) == 0o600
 
 
-@pytest.mark.parametrize("text", [KEY, KEY + "\n", KEY + "\r\n", f"\n {KEY}\t\n\n"])
-def test_a_file_that_was_copied_by_hand(kept: ServiceKey, datadir: Path, text: str) -> None:
-    kept.path.write_text(text)
-    assert service_key(datadir).load() == KEY
+def test_a_key_whose_file_has_gone(kept: ServiceKey, datadir: Path) -> None:
+    kept.path.unlink()
+    kept.keep(KEY, HOST)
+    assert service_key(datadir).load() == (KEY, HOST)
+
+
+def test_a_file_whose_mode_was_changed_is_written_again(kept: ServiceKey, datadir: Path) -> None:
+    kept.path.chmod(0o644)
+    kept.keep(KEY, HOST)
+    assert mode(kept.path) == 0o600
+    assert service_key(datadir).load() == (KEY, HOST)
+
+
+def test_a_file_without_the_last_line_end(kept: ServiceKey, datadir: Path) -> None:
+    kept.path.write_text(f"{KEY} {HOST}")
+    assert service_key(datadir).load() == (KEY, HOST)
+
+
+def test_a_directory_that_others_may_enter(datadir: Path) -> None:
+    one = service_key(datadir)
+    one.path.parent.mkdir(parents=True)
+    one.path.parent.chmod(0o777)
+    one.keep(KEY, HOST)
+    assert mode(one.path.parent) == 0o700
+    assert one.load() == (KEY, HOST)
+
+
+@pytest.mark.parametrize(
+    ("key", "host"),
+    [
+        *((key, HOST) for key in ("", "no key", f"{KEY}\n{OTHER}", f"{KEY} ", "k" * 9_000, f"{KEY} {HOST}")),
+        *((key, HOST) for key in (KEY + "\u0138", KEY.replace("k", "\u212a"))),
+        *((KEY, host) for host in ("", "h", HOST + "\n", f"{HOST} x", f" {HOST}", HOST.upper(), "1" * 56 + ".onion")),
+        *((KEY, host) for host in ("h" * 51 + ".onion", "h" * 57 + ".onion", "h" * 56, "h" * 56 + ".b32", "\u0138")),
+    ],
+)
+def test_only_a_key_and_a_host_are_kept(kept: ServiceKey, datadir: Path, key: str, host: str) -> None:
+    with pytest.raises(KeyFileError, match=r"onion\.service: a daemon has made a key that is none") as caught:
+        kept.keep(key, host)
+    shown = f"{caught.value!r} {caught.value.__context__!r} {caught.value.__cause__!r}"
+    assert "k" * 9 not in shown
+    assert "h" * 9 not in shown
+    assert service_key(datadir).load() == (KEY, HOST)
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"\n",
-        b"ED25519-V3:\n",
-        KEY[1:].encode(),
-        f"{KEY} {KEY}".encode(),
-        f"{KEY}\n{OTHER}\n".encode(),
-        KEY.encode() + b"\x00",
-        KEY.encode() + b"\xff",
-        KEY.replace("k", "\u0138").encode(),
-        b"\xff\xfe" + KEY.encode("utf-16-le"),
-        KEY.encode() + b"k" * 10_000,
-        bytes(100),
+        *(b"", b"\n", b" ", b"ED25519-V3:\n", bytes(100)),
+        *(KEY.encode(), f"{KEY}\n".encode(), f"{KEY} \n".encode(), HOST.encode(), f" {HOST}\n".encode()),
+        *(f"{KEY}  {HOST}\n".encode(), f"{KEY}\t{HOST}\n".encode(), f"{HOST} {KEY}\n".encode()),
+        *(f"{KEY} {HOST}{end}".encode() for end in ("\n\n", "\r\n", " ", " \n", "\n ", "\0", "x", " x", f" {HOST}")),
+        *(f"{begin}{KEY} {HOST}\n".encode() for begin in ("\n", " ", "\ufeff", "x")),
+        f"{KEY[1:]} {HOST}\n".encode(),
+        f"{KEY} {HOST[1:]}".replace("h", "H").encode(),
+        f"{KEY} {HOST}\n{OTHER} {OTHER_HOST}\n".encode(),
+        f"{KEY} {HOST}".encode() + b"\xff",
+        f"{KEY} {HOST}\n".replace("k", "\u0138").encode(),
+        b"\xff\xfe" + f"{KEY} {HOST}\n".encode("utf-16-le"),
+        *(f"{KEY} {HOST}".encode() + filling * 8_192 + b"garbage" for filling in (b"k", b" ", b"\n")),
     ],
 )
 def test_a_damaged_file(kept: ServiceKey, data: bytes) -> None:
@@ -145,7 +189,7 @@ def test_a_file_that_others_can_read(kept: ServiceKey, others: int) -> None:
     assert f"mode {others:04o}" in refused(kept.path)
     assert f"chmod 600 {kept.path}" in refused(kept.path)
     kept.path.chmod(0o400)
-    assert kept.load() == KEY
+    assert kept.load() == (KEY, HOST)
 
 
 def test_a_damaged_file_that_others_can_read_is_first_of_all_that(kept: ServiceKey) -> None:
@@ -159,7 +203,7 @@ def test_a_directory_in_the_place_of_a_file(datadir: Path) -> None:
     one.path.mkdir(parents=True)
     assert "cannot be read: Is a directory" in refused(one.path)
     with pytest.raises(KeyFileError, match="cannot be written"):
-        one.keep(KEY)
+        one.keep(KEY, HOST)
 
 
 def test_a_file_in_the_place_of_a_directory(datadir: Path) -> None:
@@ -167,7 +211,7 @@ def test_a_file_in_the_place_of_a_directory(datadir: Path) -> None:
     (datadir / "keys").write_text("")
     assert "cannot be read: Not a directory" in refused(service_key(datadir).path)
     with pytest.raises(KeyFileError, match="cannot be written"):
-        service_key(datadir).keep(KEY)
+        service_key(datadir).keep(KEY, HOST)
 
 
 def test_a_disk_that_refuses(kept: ServiceKey, datadir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,12 +222,12 @@ def test_a_disk_that_refuses(kept: ServiceKey, datadir: Path, monkeypatch: pytes
         patched.setattr(os, "fsync", fail)
         for _ in range(2):
             with pytest.raises(KeyFileError, match=r"onion\.service cannot be written: No space left") as caught:
-                kept.keep(OTHER)
+                kept.keep(OTHER, OTHER_HOST)
             assert OTHER not in str(caught.value)
-    assert service_key(datadir).load() == KEY
+    assert service_key(datadir).load() == (KEY, HOST)
     assert [path.name for path in kept.path.parent.iterdir()] == ["onion.service"]
-    kept.keep(OTHER)
-    assert service_key(datadir).load() == OTHER, "it was not taken for kept"
+    kept.keep(OTHER, OTHER_HOST)
+    assert service_key(datadir).load() == (OTHER, OTHER_HOST), "it was not taken for kept"
 
 
 def test_nothing_shows_in_a_repr(kept: ServiceKey) -> None:
@@ -274,50 +318,3 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotADirectoryError):
         read_private(tmp_path / "file" / "other", 10)
-
-
-# -- faults of the code
-
-
-def wrong(reason: str) -> pytest.MarkDecorator:
-    """A test that the code does not pass."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
-@wrong("what stands behind the first 8,192 bytes is not looked at: a longer file passes for a whole one")
-@pytest.mark.parametrize("filling", [b"\n", b" "])
-def test_a_file_that_is_too_long(kept: ServiceKey, filling: bytes) -> None:
-    kept.path.write_bytes(KEY.encode() + filling * 8_192 + b"garbage")
-    assert "damaged" in refused(kept.path)
-
-
-@wrong("what load() would call damaged is kept in the place of a good key")
-@pytest.mark.parametrize("text", ["", "no key", f"{KEY}\n{OTHER}", "x" * 9_000])
-def test_only_a_key_is_kept(kept: ServiceKey, datadir: Path, text: str) -> None:
-    with contextlib.suppress(ValueError, KeyFileError):
-        kept.keep(text)
-    assert service_key(datadir).load() == KEY
-
-
-@wrong("the error of encode() has the whole key in it")
-def test_a_key_that_is_not_ascii_does_not_show(kept: ServiceKey) -> None:
-    with pytest.raises((ValueError, KeyFileError)) as caught:
-        kept.keep(KEY + "\u0138")
-    assert "k" * 9 not in repr(caught.value)
-
-
-@wrong("a file that was removed meanwhile is taken for kept, and the address is lost with the next start")
-def test_a_key_whose_file_has_gone(kept: ServiceKey, datadir: Path) -> None:
-    kept.path.unlink()
-    kept.keep(KEY)
-    assert service_key(datadir).load() == KEY
-
-
-@wrong("a directory that is there already stays open to others, who can put a key of theirs into it")
-def test_a_directory_that_others_may_enter(datadir: Path) -> None:
-    one = service_key(datadir)
-    one.path.parent.mkdir(parents=True)
-    one.path.parent.chmod(0o777)
-    with contextlib.suppress(KeyFileError):
-        one.keep(KEY)
-    assert not one.path.exists() or mode(one.path.parent) & 0o077 == 0
