@@ -13,7 +13,7 @@ from i2p_network import I2PNetwork
 from i2p_network import are_installed as i2pd_is_installed
 from tor_network import TorNetwork, are_installed
 
-_HANG_S = 300
+_HANG_S = 600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

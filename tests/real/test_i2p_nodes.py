@@ -13,7 +13,7 @@ from obscura.control.client import ask
 from obscura.demo.signer import DemoCoin, DemoKey
 from obscura.wire.address import Network, parse_address
 
-PATIENCE_S = 280
+PATIENCE_S = 400
 """A session takes half a minute, now and then two of them; so does the first stream."""
 
 

@@ -25,6 +25,7 @@ from ..base.limits import (
     DAEMON_RETRY_MOST,
     I2P_UNHEARD,
     SAM_ACCEPTS,
+    SAM_MISSES,
     SAM_SESSION_ANSWER,
 )
 from ..overlay import sam
@@ -106,6 +107,10 @@ async def bridge(endpoint: Endpoint) -> AsyncIterator[Bridge]:
 class I2PWay:
     """Dials I2P addresses by the session for dials.
 
+    A router goes on using what it has looked up for a session, for ten minutes, though the other side is reached by
+    other tunnels by then. So after SAM_MISSES failures in a row the session is to be made anew: where no stream runs by
+    it, as nobody who tells us of dead addresses may cut our links.
+
     Args:
         endpoint: of the SAM bridge.
     """
@@ -115,24 +120,38 @@ class I2PWay:
         self.session = ""
         """The name of the session; empty while there is none."""
         self.failed: Callable[[], None] = lambda: None
-        """Called when the router does not know the session any more."""
+        """Called when the session is of no use any more."""
+        self._misses = 0
+        self._streams: list[socket.socket] = []
 
     async def open(self, address: NetAddress) -> Connected:
         """See :class:`~obscura.aio.ways.Way`."""
         if not self.session:
             raise DialError("proxy-unknown", ours=True)
         try:
-            return await dial(self.endpoint, self.session, address)
+            made = await dial(self.endpoint, self.session, address)
         except sam.SamRefused as error:
-            if error.result == _GONE:
-                self.failed()
+            self._missed(gone=error.result == _GONE)
             raise DialError(f"i2p-{error.result.lower().replace('_', '-')}", ours=error.result == _GONE) from error
         except DaemonFault as fault:
             raise DialError(fault.rule, ours=True) from fault
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError):
+            self._missed()
             raise
         except OSError as error:
             raise DialError("proxy-unreachable", ours=True) from error
+        self._misses = 0
+        self._streams = [*self._live(), made.sock]
+        return made
+
+    def _missed(self, *, gone: bool = False) -> None:
+        self._misses += 1
+        if gone or (self._misses >= SAM_MISSES and not self._live()):
+            self._misses = 0
+            self.failed()
+
+    def _live(self) -> list[socket.socket]:
+        return [one for one in self._streams if one.fileno() >= 0]
 
 
 async def dial(endpoint: Endpoint, session: str, address: NetAddress) -> Connected:

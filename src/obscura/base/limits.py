@@ -523,6 +523,9 @@ SAM_SESSION_ANSWER: Final = _span(
     "SAM_SESSION_ANSWER", 300, "but for a new I2P session, which waits for its tunnels (Core: 3 min)"
 )
 SAM_ACCEPTS: Final = _limit("SAM_ACCEPTS", 4, "sockets", "wait for those who come by I2P: each takes one")
+SAM_MISSES: Final = _limit(
+    "SAM_MISSES", 3, "dials", "fail in a row until their I2P session is made anew, if nothing runs by it: old leases"
+)
 I2P_UNHEARD: Final = _span(
     "I2P_UNHEARD", 1_800, "a new I2P session by which nobody has come is made once more: it may not be published"
 )

@@ -20,7 +20,7 @@ from obscura.aio.i2p import I2PPlan, I2PService, I2PWay
 from obscura.aio.services import KeyKeeper, running
 from obscura.aio.ways import DialError, Ways
 from obscura.base.instant import Duration, seconds
-from obscura.base.limits import SAM_ACCEPTS, SAM_LINE_BYTES
+from obscura.base.limits import SAM_ACCEPTS, SAM_LINE_BYTES, SAM_MISSES
 from obscura.overlay.sam import address_of, is_destination
 from obscura.store.servicekey import I2P, ServiceKey
 from obscura.wire.address import NetAddress, Network
@@ -333,6 +333,32 @@ def test_a_session_that_the_router_has_forgotten_is_made_anew() -> None:
             del router.instead["STREAM CONNECT"]
             await until(lambda: router.times("SESSION CREATE") == 2 and stage.ways.open, "there is another one")
             (await stage.ways.connect(FARS, PATIENCE)).sock.close()
+
+    run(asyncio.new_event_loop, main())
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_session_by_which_nobody_is_reached_is_made_anew_if_no_stream_runs_by_it() -> None:
+    async def main() -> None:
+        stage, router = Stage(None), Router()
+        async with serving(router.serve) as port, stage.service(port):
+            await until(lambda: stage.ways.open, "the way opens")
+            stream = (await stage.ways.connect(FARS, PATIENCE)).sock
+            router.instead["STREAM CONNECT"] = b"STREAM STATUS RESULT=CANT_REACH_PEER\n"
+            for _ in range(2 * SAM_MISSES):
+                with pytest.raises(DialError, match="cant-reach-peer"):
+                    await stage.ways.connect(FARS, PATIENCE)
+            assert router.times("SESSION CREATE") == 1, "a link runs by it"
+            stream.close()
+            with pytest.raises(DialError, match="cant-reach-peer"):
+                await stage.ways.connect(FARS, PATIENCE)
+            await until(lambda: router.times("SESSION CREATE") == 2 and stage.ways.open, "there is another one")
+            router.instead["STREAM CONNECT"] = SILENT
+            for _ in range(SAM_MISSES):
+                with pytest.raises(DialError, match="connect-timeout"):
+                    await stage.ways.connect(FARS, seconds(0.1))
+            await until(lambda: router.times("SESSION CREATE") == 3 and stage.ways.open, "and another one")
+            assert not stage.troubles(), "that is nobody's fault"
 
     run(asyncio.new_event_loop, main())
 
