@@ -40,7 +40,7 @@ REACHES = (
     "overlay.control.TorControl._on_onion",
     "overlay.control.TorControl._on_phase",
     "overlay.control._hex",
-    "overlay.control._shown",
+    "overlay.replies.shown",
     "overlay.replies.ReplyReader._line",
     "overlay.replies._quoted",
     "overlay.replies.quoted_values",

@@ -80,11 +80,12 @@ def test_a_peer_that_comes_later_is_found(factory: Factory) -> None:
 @LOOPS
 def test_networks_that_sockets_do_not_reach(factory: Factory) -> None:
     async def main() -> None:
-        node = RealNode([NetAddress(Network.TORV3, bytes(range(32)), 8333)])
+        # The node may dial them, and its driver has no way there.
+        reach = (Network.IPV4, Network.TORV3)
+        node = RealNode([NetAddress(Network.TORV3, bytes(range(32)), 8333)], reach=reach)
         async with running(node):
-            await until(lambda: any(isinstance(event, DialFailed) for event in node.events), "a failed dial")
-            [reason] = {event.reason for event in node.events if isinstance(event, DialFailed)}
-            assert reason == "unreachable-network"
+            await asyncio.sleep(0.3)
+            assert not any(isinstance(event, DialFailed) for event in node.events), "nobody is dialled in vain"
 
     run(factory, main())
 

@@ -740,6 +740,8 @@ UNBOUNDING = {
     "SAM_SESSION_ANSWER": "as DAEMON_ANSWER",
     "SAM_ACCEPTS": "as DAEMON_ANSWER: how many wait at once",
     "I2P_UNHEARD": "as DAEMON_ANSWER",
+    "SAM_AGAIN": "as DAEMON_ANSWER",
+    "I2P_FIRST_BYTE": "as DAEMON_ANSWER: tests/unit/aio/test_i2p_service.py",
     "SAM_MISSES": "as DAEMON_ANSWER: tests/unit/aio/test_i2p_service.py",
     "DAEMON_RETRY": "as DAEMON_ANSWER",
     "DAEMON_RETRY_MOST": "as DAEMON_ANSWER",

@@ -327,13 +327,14 @@ class I2PNetwork:
     """Use it in a ``with``. It needs the right to make network namespaces.
 
     Inside the ``with`` all bridges answer at the ports of 127.0.0.1 that :meth:`sam` gives; that takes about 1.5 s.
-    Tunnels are not waited for. A SESSION CREATE takes 20 s, as ``i2pd`` looks for tunnels only each 20 s, now and then
-    40 s. The first stream is there 0.1 to 3 s after the sessions; CANT_REACH_PEER until then is normal. Sometimes one
-    is answered with OK and carries nothing: give it up after 10 s and open another one.
+    Tunnels are not waited for. A SESSION CREATE takes 20 s, because ``i2pd`` looks only every 20 s whether the tunnels
+    are there; now and then it takes 40 or 60. The first stream is there 0.1 to 12 s after the sessions; until then,
+    INVALID_KEY to a look-up and CANT_REACH_PEER are usual. Some streams are answered with OK and carry nothing: give
+    one up after 10 s and open another.
 
-    With a new session for an old destination, as after a restart, those who have looked it up before do not reach it
-    for up to 9 minutes, unless it opens a stream to them. So come from a router and a session that have not, or let it
-    do that.
+    When an old destination gets a new session, as after a restart, whoever has connected to it before does not reach
+    it for up to 9 minutes, unless it opens a stream to them. So come with a new session, or let it come. A session with
+    the key of one that has ended less than 6 s ago dies silently.
 
     Args:
         root: a new directory.

@@ -14,7 +14,7 @@ import logging
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..base.errors import LocalError
@@ -23,8 +23,10 @@ from ..base.limits import (
     DAEMON_ANSWER,
     DAEMON_RETRY,
     DAEMON_RETRY_MOST,
+    I2P_FIRST_BYTE,
     I2P_UNHEARD,
     SAM_ACCEPTS,
+    SAM_AGAIN,
     SAM_MISSES,
     SAM_SESSION_ANSWER,
 )
@@ -107,9 +109,11 @@ async def bridge(endpoint: Endpoint) -> AsyncIterator[Bridge]:
 class I2PWay:
     """Dials I2P addresses by the session for dials.
 
-    A router goes on using what it has looked up for a session, for ten minutes, though the other side is reached by
-    other tunnels by then. So after SAM_MISSES failures in a row the session is to be made anew: where no stream runs by
-    it, as nobody who tells us of dead addresses may cut our links.
+    A router says that a stream stands before the other side has answered, and goes on using what it has looked up for
+    a session, for ten minutes, though the other side is reached by other tunnels by then. So a stream by which nothing
+    has come within I2P_FIRST_BYTE is ended; and after SAM_MISSES such dials or refused ones in a row the session is to
+    be made anew: where no stream is heard of that runs by it, as nobody who tells us of dead addresses may cut our
+    links.
 
     Args:
         endpoint: of the SAM bridge.
@@ -122,7 +126,8 @@ class I2PWay:
         self.failed: Callable[[], None] = lambda: None
         """Called when the session is of no use any more."""
         self._misses = 0
-        self._streams: list[socket.socket] = []
+        self._heard: dict[_Watched, None] = {}
+        """Streams by which something has come."""
 
     async def open(self, address: NetAddress) -> Connected:
         """See :class:`~obscura.aio.ways.Way`."""
@@ -131,27 +136,63 @@ class I2PWay:
         try:
             made = await dial(self.endpoint, self.session, address)
         except sam.SamRefused as error:
-            self._missed(gone=error.result == _GONE)
+            self.missed(gone=error.result == _GONE)
             raise DialError(f"i2p-{error.result.lower().replace('_', '-')}", ours=error.result == _GONE) from error
         except DaemonFault as fault:
             raise DialError(fault.rule, ours=True) from fault
         except (TimeoutError, asyncio.CancelledError):
-            self._missed()
+            self.missed()
             raise
         except OSError as error:
             raise DialError("proxy-unreachable", ours=True) from error
-        self._misses = 0
-        self._streams = [*self._live(), made.sock]
-        return made
+        return replace(made, watch=_Watched(self, made.sock))
 
-    def _missed(self, *, gone: bool = False) -> None:
+    def missed(self, *, gone: bool = False) -> None:
+        """A dial has led nowhere; ``gone``: for want of the session."""
         self._misses += 1
-        if gone or (self._misses >= SAM_MISSES and not self._live()):
+        if gone or (self._misses >= SAM_MISSES and not self._heard):
             self._misses = 0
             self.failed()
 
-    def _live(self) -> list[socket.socket]:
-        return [one for one in self._streams if one.fileno() >= 0]
+    def heard(self, stream: _Watched) -> None:
+        """Something has come by a stream."""
+        self._misses = 0
+        self._heard[stream] = None
+
+    def ended(self, stream: _Watched) -> None:
+        """A stream by which something has come is over."""
+        self._heard.pop(stream, None)
+
+
+class _Watched:
+    """One stream that we have opened."""
+
+    def __init__(self, way: I2PWay, sock: socket.socket) -> None:
+        self._way = way
+        self._sock = sock
+        self._alarm: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
+            I2P_FIRST_BYTE / MICROSECONDS, self._give_up
+        )
+
+    def heard(self) -> None:
+        """See :class:`~obscura.aio.ways.Watch`."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+            self._way.heard(self)
+
+    def ended(self) -> None:
+        """See :class:`~obscura.aio.ways.Watch`."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+            self._way.missed()
+        self._way.ended(self)
+
+    def _give_up(self) -> None:
+        # Whoever has the socket reads its end, and says that it is over.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
 
 async def dial(endpoint: Endpoint, session: str, address: NetAddress) -> Connected:
@@ -206,12 +247,13 @@ class I2PService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._again(self._hold_dialling))
             if self._plan.keys is not None:
-                group.create_task(self._again(self._hold_listening))
+                # A session that is made with the keys of one that has just ended seems to stand, and nobody reaches it.
+                group.create_task(self._again(self._hold_listening, SAM_AGAIN))
 
-    async def _again(self, hold: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Hold a session, and make it anew when it is lost."""
+    async def _again(self, hold: Callable[[], Coroutine[Any, Any, None]], least: Duration = DAEMON_RETRY) -> None:
+        """Hold a session, and make it anew when it is lost, not sooner than ``least`` afterwards."""
         loop = asyncio.get_running_loop()
-        wait = int(DAEMON_RETRY)
+        wait = int(least)
         while True:
             began = loop.time()
             try:
@@ -219,7 +261,7 @@ class I2PService:
             except (OSError, LocalError, DaemonFault, sam.SamRefused) as error:
                 self._complain(error)
             if loop.time() - began > DAEMON_RETRY_MOST / MICROSECONDS:
-                wait = int(DAEMON_RETRY)
+                wait = int(least)
             await asyncio.sleep(wait / MICROSECONDS)
             wait = min(2 * wait, DAEMON_RETRY_MOST)
 

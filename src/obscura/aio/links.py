@@ -22,7 +22,7 @@ from ..node.effects import Dial
 from ..wire.address import NetAddress
 from .fair import STRANGERS, Input, Turns
 from .stream import Stream, adopt_socket
-from .ways import DialError, Ways
+from .ways import DialError, Watch, Ways
 
 log = logging.getLogger("obscura.driver")
 
@@ -243,12 +243,20 @@ class Links:
             self._give(lambda now: self._node.dial_failed(conn, reason, now, ours=ours))
             return
         self._opening[conn] = None
-        await self._adopt(conn, made.sock, made.first, dialled=True)
+        await self._adopt(conn, made.sock, made.first, made.watch, dialled=True)
 
-    async def _adopt(self, conn: ConnId, sock: socket.socket, first: bytes = b"", *, dialled: bool = False) -> None:
+    async def _adopt(
+        self,
+        conn: ConnId,
+        sock: socket.socket,
+        first: bytes = b"",
+        watch: Watch | None = None,
+        *,
+        dialled: bool = False,
+    ) -> None:
         """Make a link of a connected socket, unless it is dropped meanwhile."""
         try:
-            stream = await adopt_socket(self, sock, READ_BYTES if dialled else STRANGER_READ_BYTES, first)
+            stream = await adopt_socket(self, sock, READ_BYTES if dialled else STRANGER_READ_BYTES, first, watch)
         except OSError:
             if self._still_wanted(conn):
                 self._give(lambda now: self._node.disconnected(conn, now))

@@ -19,6 +19,7 @@ from ..base.instant import MICROSECONDS
 from ..base.limits import GRACE_STOP, READ_BYTES, RECEIVE_BUFFER_BYTES, SEND_BUFFER_BYTES
 from ..base.names import ConnId
 from ..channel.pieces import joined
+from .ways import Watch
 
 
 class StreamOwner(Protocol):
@@ -60,6 +61,7 @@ class Stream(asyncio.BufferedProtocol):
         loop: the running one.
         read_most: bytes that are read at once.
         first: what was read of it before.
+        watch: told of the first bytes, and of the end.
     """
 
     def __init__(
@@ -68,9 +70,12 @@ class Stream(asyncio.BufferedProtocol):
         loop: asyncio.AbstractEventLoop,
         read_most: int = READ_BYTES,
         first: bytes = b"",
+        watch: Watch | None = None,
     ) -> None:
         self.conn: ConnId | None = None
         self.read_most = read_most
+        self._watch = watch
+        self._heard = False
         self.congested = False
         """More than SEND_BUFFER_BYTES are unsent, and not less than half of it since."""
         self._owner = owner
@@ -98,6 +103,10 @@ class Stream(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes are in the shared buffer; they are taken out before this returns."""
+        if not self._heard:
+            self._heard = True
+            if self._watch is not None:
+                self._watch.heard()
         if self._ending:
             self._dropped += nbytes
             if self._dropped > RECEIVE_BUFFER_BYTES:
@@ -127,6 +136,8 @@ class Stream(asyncio.BufferedProtocol):
         self._ending = True
         if self._cut_at is not None:
             self._cut_at.cancel()
+        if self._watch is not None:
+            self._watch.ended()
         self._owner.stream_gone(self)
 
     def pause_writing(self) -> None:
@@ -211,7 +222,11 @@ class Stream(asyncio.BufferedProtocol):
 
 
 async def adopt_socket(
-    owner: StreamOwner, sock: socket.socket, read_most: int = READ_BYTES, first: bytes = b""
+    owner: StreamOwner,
+    sock: socket.socket,
+    read_most: int = READ_BYTES,
+    first: bytes = b"",
+    watch: Watch | None = None,
 ) -> Stream:
     """A stream for a connected, non-blocking socket, which belongs to the stream from here on.
 
@@ -220,6 +235,7 @@ async def adopt_socket(
         sock: the socket.
         read_most: bytes that are read at once.
         first: what was read of it before.
+        watch: told of the first bytes, and of the end.
 
     Do not cancel this: uvloop closes a transport whose making is cancelled without telling its protocol.
 
@@ -230,8 +246,10 @@ async def adopt_socket(
     try:
         # A lone small message must not wait for the answer to the one before (Nagle's algorithm).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _, stream = await loop.connect_accepted_socket(lambda: Stream(owner, loop, read_most, first), sock)
+        _, stream = await loop.connect_accepted_socket(lambda: Stream(owner, loop, read_most, first, watch), sock)
     except OSError:
         sock.close()
+        if watch is not None:
+            watch.ended()
         raise
     return stream

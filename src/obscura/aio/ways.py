@@ -32,6 +32,18 @@ class DialError(Exception):
         self.ours = ours
 
 
+class Watch(Protocol):
+    """Wants to know what becomes of a connection."""
+
+    def heard(self) -> None:
+        """Something came by it, for the first time."""
+        ...
+
+    def ended(self) -> None:
+        """It is over; nothing follows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Connected:
     """A connection that stands."""
@@ -40,6 +52,8 @@ class Connected:
     """Non-blocking; whoever gets this owns it."""
     first: bytes = b""
     """What was read of it already."""
+    watch: Watch | None = None
+    """To be told; by whoever has the socket."""
 
 
 class Way(Protocol):

@@ -523,6 +523,12 @@ SAM_SESSION_ANSWER: Final = _span(
     "SAM_SESSION_ANSWER", 300, "but for a new I2P session, which waits for its tunnels (Core: 3 min)"
 )
 SAM_ACCEPTS: Final = _limit("SAM_ACCEPTS", 4, "sockets", "wait for those who come by I2P: each takes one")
+SAM_AGAIN: Final = _span(
+    "SAM_AGAIN", 12, "between two I2P sessions with the same keys: after 8 s i2pd has forgotten the first one"
+)
+I2P_FIRST_BYTE: Final = _span(
+    "I2P_FIRST_BYTE", 30, "a stream that we have opened ends if nothing comes: a round trip takes some seconds"
+)
 SAM_MISSES: Final = _limit(
     "SAM_MISSES", 3, "dials", "fail in a row until their I2P session is made anew, if nothing runs by it: old leases"
 )

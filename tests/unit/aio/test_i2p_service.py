@@ -224,6 +224,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little is waited for."""
     monkeypatch.setattr(i2p_module, "DAEMON_RETRY", Duration(seconds(0.01)))
     monkeypatch.setattr(i2p_module, "DAEMON_RETRY_MOST", Duration(seconds(0.1)))
+    monkeypatch.setattr(i2p_module, "SAM_AGAIN", Duration(seconds(0.01)))
     monkeypatch.setattr(i2p_module, "DAEMON_ANSWER", seconds(0.2))
     monkeypatch.setattr(i2p_module, "SAM_SESSION_ANSWER", seconds(0.2))
 
@@ -343,13 +344,16 @@ def test_a_session_by_which_nobody_is_reached_is_made_anew_if_no_stream_runs_by_
         stage, router = Stage(None), Router()
         async with serving(router.serve) as port, stage.service(port):
             await until(lambda: stage.ways.open, "the way opens")
-            stream = (await stage.ways.connect(FARS, PATIENCE)).sock
+            made = await stage.ways.connect(FARS, PATIENCE)
+            assert made.watch is not None
+            made.watch.heard()
             router.instead["STREAM CONNECT"] = b"STREAM STATUS RESULT=CANT_REACH_PEER\n"
             for _ in range(2 * SAM_MISSES):
                 with pytest.raises(DialError, match="cant-reach-peer"):
                     await stage.ways.connect(FARS, PATIENCE)
             assert router.times("SESSION CREATE") == 1, "a link runs by it"
-            stream.close()
+            made.sock.close()
+            made.watch.ended()
             with pytest.raises(DialError, match="cant-reach-peer"):
                 await stage.ways.connect(FARS, PATIENCE)
             await until(lambda: router.times("SESSION CREATE") == 2 and stage.ways.open, "there is another one")
@@ -359,6 +363,32 @@ def test_a_session_by_which_nobody_is_reached_is_made_anew_if_no_stream_runs_by_
                     await stage.ways.connect(FARS, seconds(0.1))
             await until(lambda: router.times("SESSION CREATE") == 3 and stage.ways.open, "and another one")
             assert not stage.troubles(), "that is nobody's fault"
+
+    run(asyncio.new_event_loop, main())
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_stream_by_which_nothing_comes_is_ended_and_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(i2p_module, "I2P_FIRST_BYTE", seconds(0.05))
+
+    async def main() -> None:
+        stage, router = Stage(None), Router()
+        async with serving(router.serve) as port, stage.service(port):
+            await until(lambda: stage.ways.open, "the way opens")
+            for _ in range(SAM_MISSES):
+                made = await stage.ways.connect(FARS, PATIENCE)
+                assert made.watch is not None
+                assert await asyncio.get_running_loop().sock_recv(made.sock, 1) == b"", "its end is read"
+                made.sock.close()
+                made.watch.ended()
+            await until(lambda: router.times("SESSION CREATE") == 2 and stage.ways.open, "there is another session")
+            made = await stage.ways.connect(FARS, PATIENCE)
+            assert made.watch is not None
+            made.watch.heard()
+            await asyncio.sleep(0.1)
+            made.sock.send(b"it stands")
+            made.sock.close()
+            made.watch.ended()
 
     run(asyncio.new_event_loop, main())
 

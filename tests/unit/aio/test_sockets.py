@@ -215,7 +215,40 @@ class TestDialling:
         run(factory, main())
 
 
+class Watcher:
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def heard(self) -> None:
+        self.told.append("heard")
+
+    def ended(self) -> None:
+        self.told.append("ended")
+
+
 class TestStream:
+    @LOOPS
+    def test_who_watches_is_told_of_the_first_bytes_and_of_the_end(self, factory: Factory) -> None:
+        async def main() -> None:
+            sock = open_listener(free_host())
+            for says in (False, True):
+                owner, watcher = Owner(), Watcher()
+                stream = await adopt_socket(owner, await connect(at(sock), seconds(5), None), watch=watcher)
+                stream.adopt(ConnId(1))
+                link, _ = sock.accept()
+                if says:
+                    link.sendall(b"one")
+                    await until(lambda: owner.data, "it is read")  # noqa: B023
+                    link.sendall(b"two")
+                    await until(lambda: len(owner.data) == 6, "all of it")  # noqa: B023
+                link.close()
+                stream.cut()
+                await until(lambda: "ended" in watcher.told, "it is over")  # noqa: B023
+                assert watcher.told == (["heard", "ended"] if says else ["ended"])
+            sock.close()
+
+        run(factory, main())
+
     @LOOPS
     def test_what_comes_before_adoption_is_kept(self, factory: Factory) -> None:
         async def main() -> None:

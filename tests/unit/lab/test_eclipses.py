@@ -45,7 +45,7 @@ def test_variants_switch_off_one_each_and_then_all() -> None:
 def test_variants_of_what_lacks_some_already() -> None:
     given = RestartOptions(groups=4, addresses=8, defences=Defences(buckets=False))
     found = variants(given, ("buckets", "anchors"))
-    assert list(found) == ["as given", "without anchors", "none at all"]
+    assert list(found) == ["as given", "without anchors as well", "none at all"]
 
 
 def test_what_matters_to_a_flood_are_defences() -> None:
