@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..control.client import NoNodeError, ask
+from ..wire.address import NetAddress, Network
 from .columns import columns
 from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, peer_text
 
@@ -70,7 +71,7 @@ def peers(
     for row in rows:
         shown.append(
             (
-                row["address"],
+                "(somebody, by Tor)" if row["address"] == _SOMEBODY else row["address"],
                 "in" if row["inbound"] else _WAYS.get(row["purpose"], "out"),
                 _link(row),
                 row["state"],
@@ -83,6 +84,10 @@ def peers(
             )
         )
     typer.echo(columns(shown))
+
+
+_SOMEBODY = NetAddress(Network.TORV3, bytes(32), 0).reveal()
+"""Who has come by our onion service."""
 
 
 def _link(row: dict[str, Any]) -> str:
