@@ -315,6 +315,8 @@ class Node:
         """Others reach us here from now on: it is told to peers of its class. Harmless if it is already."""
         self._tick(now)
         state = self._state
+        # Others tell us of it as well, also while it does not work: we never dial ourselves for that.
+        state.book.hide(address)
         if address not in state.advertised:
             state.advertised[address] = None
             for peer in state.open_peers():

@@ -19,7 +19,7 @@ from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Dial
 from obscura.peers.record import AddressRecord
-from obscura.wire.address import NetAddress, Network
+from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.target import Mode, Target
 
 BOTH = (Network.IPV4, Network.TORV3)
@@ -160,12 +160,15 @@ def test_overlays_have_more_time() -> None:
         assert peer.channel.next_deadline() == after(now.mono, timeout)
 
 
-def test_an_address_of_ours_is_known_while_it_works() -> None:
-    node, now = make()
+def test_an_address_of_ours_is_known_while_it_works_and_never_dialled() -> None:
+    node, now = make(addresses=(OURS,))
     assert node.snapshot(now).advertised == ()
+    assert OURS in node._state.book
     node.advertise(OURS, now)
     node.advertise(OURS, now)
     assert node.snapshot(now).advertised == (OURS,)
     node.withdraw(OURS, now)
     node.withdraw(OURS, now)
     assert node.snapshot(now).advertised == ()
+    node._state.book.learn(AddressEntry(now.wall, 0, OURS), b"s", now.wall)
+    assert OURS not in node._state.book
