@@ -34,7 +34,7 @@ from ..overlay import sam
 from ..overlay.faults import DaemonFault
 from ..wire.address import NetAddress, Network
 from .services import Host, KeyKeeper
-from .socks import Endpoint, connect_endpoint
+from .socks import Endpoint, connect_endpoint, why
 from .ways import Connected, DialError, Ways
 
 log = logging.getLogger("obscura.i2p")
@@ -312,8 +312,8 @@ class I2PService:
             text = "the I2P router does not answer"
         elif isinstance(error, DaemonFault):
             text = f"what answers there does not speak SAM ({error.rule})"
-        elif isinstance(error, OSError) and error.strerror:
-            text = f"the SAM bridge of the I2P router cannot be reached: {error.strerror}"
+        elif isinstance(error, OSError) and error.errno:
+            text = f"the SAM bridge of the I2P router cannot be reached: {why(error)}"
         if text not in self._trouble and len(self._trouble) < _TROUBLES:
             self._trouble[text] = None
             self._plan.heard("i2p-trouble", text)

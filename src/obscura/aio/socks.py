@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 from typing import TypeAlias
@@ -34,6 +35,11 @@ async def connect_endpoint(endpoint: Endpoint) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def why(error: OSError) -> str:
+    """What the system says of it, in its own words."""
+    return os.strerror(error.errno).lower() if error.errno else str(error) or type(error).__name__
 
 
 class SocksWay:

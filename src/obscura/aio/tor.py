@@ -39,7 +39,7 @@ from ..wire.address import AddressError, NetAddress, Network, address_from_ip, p
 from .dial import FAMILIES
 from .listen import Listener, open_listener
 from .services import Host, KeyKeeper
-from .socks import Endpoint, SocksWay, connect_endpoint
+from .socks import Endpoint, SocksWay, connect_endpoint, why
 from .ways import DialError, Ways
 
 log = logging.getLogger("obscura.tor")
@@ -142,7 +142,7 @@ class TorService:
         except TimeoutError:
             raise LocalError("Tor's control port does not answer") from None
         except OSError as error:
-            text = f"Tor's control port cannot be reached: {error.strerror or error}"
+            text = f"Tor's control port cannot be reached: {why(error)}"
             raise LocalError(text) from error
         with contextlib.closing(sock):
             until: float | None = None

@@ -92,7 +92,9 @@ class TorProcess:
                 await self._end(process)
                 # Security: somebody else may open that port now.
                 (self._directory / _PORT_FILE).unlink(missing_ok=True)
-            self._heard("tor-ended", f"tor has ended with code {code}: {self._last_words()}")
+            text = f"tor has ended with code {code}: {self._last_words()}"
+            self._heard("tor-ended", text)
+            log.warning("tor-ended", extra={"values": {"text": text}})
             if asyncio.get_running_loop().time() - began > DAEMON_RETRY_MOST / MICROSECONDS:
                 wait = int(DAEMON_RETRY)
             await asyncio.sleep(wait / MICROSECONDS)
@@ -158,6 +160,8 @@ class TorProcess:
             with contextlib.suppress(OSError), (self._directory / name).open("rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_TAIL))
                 lines += file.read().decode("utf-8", "replace").splitlines()
+        # What is wrong with its configuration it says in warnings, and that it is in an error.
+        lines = [line for line in lines if "see warnings above" not in line]
         wrong = [line for mark in ("[err]", "[warn]") for line in reversed(lines) if mark in line]
         return (wrong or lines or ["it says nothing"])[0][:400]
 

@@ -159,7 +159,8 @@ def node(
         console.print(f"obscura {__version__} on {settings.network}, {where}; Ctrl-C stops it", soft_wrap=True)
 
     def heard(name: str, text: str) -> None:
-        if name != "tor-progress" or text.startswith("Tor is at 100"):
+        # Trouble is in the log, as all of it.
+        if not name.endswith(("-trouble", "-ended")) and (name != "tor-progress" or text.startswith("Tor is at 100")):
             console.print(text, soft_wrap=True, markup=False)
 
     run_loop(run_node(settings, datadir, ready, lobby_links, heard))
