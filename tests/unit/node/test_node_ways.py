@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from nodes import World
+from nodes import Host, World
+from pair import make_version
+from stranger import Stranger
 
 from obscura.base.errors import ConfigError, LocalError
 from obscura.base.instant import MICROSECONDS, Duration, Instant, Now, WallTime, after, seconds
@@ -13,13 +17,19 @@ from obscura.base.limits import (
     HANDSHAKE_TIMEOUT,
     HANDSHAKE_TIMEOUT_OVERLAY,
 )
-from obscura.base.names import ConnId
+from obscura.base.names import NULL_HASH, ConnId
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
 from obscura.node.effects import Dial
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import AddressEntry, NetAddress, Network
+from obscura.wire.blocks import GetHeaders
+from obscura.wire.features import Feature, FeatureSet
+from obscura.wire.gossip import Addr
+from obscura.wire.greeting import GetAddr, Mempool, Verack
+from obscura.wire.identity import class_of
+from obscura.wire.registry import Message
 from obscura.wire.target import Mode, Target
 
 BOTH = (Network.IPV4, Network.TORV3)
@@ -172,3 +182,43 @@ def test_an_address_of_ours_is_known_while_it_works_and_never_dialled() -> None:
     assert node.snapshot(now).advertised == ()
     node._state.book.learn(AddressEntry(now.wall, 0, OURS), b"s", now.wall)
     assert OURS not in node._state.book
+
+
+class Listener(Stranger):
+    """A peer that keeps every byte that it is sent."""
+
+    def __init__(self, world: World, host: Host, address: str) -> None:
+        self.bytes = b""
+        super().__init__(world, host, address, greet=False, features=Feature.BASIC_TRANSACTIONS)
+        self.say(make_version(4243, FeatureSet(Feature.BASIC_TRANSACTIONS)), Verack())
+
+    def read(self) -> list[Message]:
+        self.bytes += self._stream
+        return super().read()
+
+
+@pytest.mark.parametrize("by", [OTHER.reveal(), "a" * 52 + ".b32.i2p", "8.8.8.8:8333"])
+def test_no_byte_tells_of_another_network(by: str) -> None:
+    clearnet = NetAddress(Network.IPV4, bytes([93, 184, 216, 34]), 47_111)
+    world = World()
+    reach = (Network.IPV4, Network.TORV3, Network.I2P)
+    host = world.add(advertise=(clearnet, OURS), reach=reach)
+    others = [NetAddress(Network.IPV4, bytes([5, n, 7, 9]), 8_333) for n in range(100)]
+    others += [NetAddress(Network.TORV3, bytes([n]) * 32, 8_333) for n in range(1, 100)]
+    others += [NetAddress(Network.I2P, bytes([200 - n]) * 32, 0) for n in range(1, 80)]
+    for one in others:
+        host.node._state.book.learn(AddressEntry(world.now.wall, 0, one), one.group(), world.now.wall)
+    listener = Listener(world, host, by)
+    of = class_of(listener.address.network)
+    listener.say(GetAddr(), Mempool(), GetHeaders(1, (host.ledger.tip,), NULL_HASH))
+    host.mine(3)
+    fresh = [one for one in others if class_of(one.network) is of][:1]
+    listener.say(Addr(tuple(AddressEntry(world.now.wall, 0, replace(one, port=one.port and 9)) for one in fresh)))
+    for _ in range(50):
+        world.advance(seconds(600))
+        listener.read()
+    said = listener.bytes
+    assert len(said) > 500
+    told = [one for one in (*others, clearnet, OURS, host.address) if one.raw in said]
+    assert len(told) > 10, "addresses of its own network are told"
+    assert {class_of(one.network) for one in told} == {of}
