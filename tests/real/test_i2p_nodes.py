@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 
 from cli_nodes import DATA, TIP_255, Nodes, RunningNode, obscura
@@ -73,7 +74,11 @@ def test_one_node_is_at_home_in_both_and_shows_each_its_own(nodes: Nodes, i2p: I
     until(lambda: by_i2p.wait_for()["relay"]["ready"], "its coin view stands", PATIENCE_S)
     ask(by_i2p.datadir, "send", {"hex": payment.data.hex()})
     until(lambda: by_tor.wait_for()["relay"]["waiting"] == 1, "it comes through to the other network", PATIENCE_S)
-    keys = {name: obscura("key", "show", "--datadir", both.datadir, "--json").stdout for name in ("keys",)}
-    assert onion.split(".")[0] not in keys["keys"]
-    for node, foreign in ((by_tor, address), (by_i2p, onion)):
-        assert foreign.split(".")[0].encode() not in (node.datadir / "state.db").read_bytes(), "nothing of the other"
+    shown = json.loads(obscura("key", "show", "--datadir", both.datadir, "--json").stdout)["keys"]
+    assert len({json.dumps(row) for row in shown}) == len({row["key"] for row in shown}) == 2, "an identity for each"
+    for node in (both, by_tor, by_i2p):
+        assert node.stop() == 0
+    for node, own, foreign in ((by_tor, onion, address), (by_i2p, address, onion)):
+        kept = b"".join(path.read_bytes() for path in node.datadir.glob("state.db*"))
+        assert parse_address(own).raw in kept
+        assert parse_address(foreign).raw not in kept, "nothing of the other"

@@ -18,7 +18,7 @@ import subprocess
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -459,10 +459,3 @@ def are_installed() -> bool:
     if any(shutil.which(name) is None for name in ("i2pd", "ip", "setpriv", "unshare")):
         return False
     return subprocess.run(["unshare", "--net", "true"], check=False, capture_output=True).returncode == 0
-
-
-@contextlib.contextmanager
-def i2p_network(root: Path, routers: int = ROUTERS) -> Iterator[I2PNetwork]:
-    """A network in a new directory."""
-    with I2PNetwork(root, routers) as network:
-        yield network

@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -282,10 +281,3 @@ class TorNetwork:
 def are_installed() -> bool:
     """The programs that this needs."""
     return shutil.which("tor") is not None and shutil.which("tor-gencert") is not None
-
-
-@contextlib.contextmanager
-def tor_network(root: Path) -> Iterator[TorNetwork]:
-    """A network in a new directory."""
-    with TorNetwork(root) as network:
-        yield network
