@@ -61,6 +61,7 @@ def test_invite_then_show(tmp_path: Path) -> None:
     assert done.returncode == 5
     assert "belongs to network signet, not bitcoin" in done.stderr
     (datadir / "obscura.toml").write_text('network = "signet"')
+    files.obtain_broadcast()
     done = obscura("key", "show", "--datadir", datadir, "--json")
     shown = json.loads(done.stdout)
     row = {"class": "clearnet", "key": key_text(key.public), "file": str(files.path(KeyClass.CLEARNET))}
@@ -68,6 +69,9 @@ def test_invite_then_show(tmp_path: Path) -> None:
     text = obscura("key", "show", "--datadir", datadir).stdout
     assert key_text(key.public) in text
     assert answer["url"].split(".")[1][:20] not in text, "the secret is not shown by the way"
+    assert "broadcast" not in text + done.stdout, "that one is nobody's identity"
+    done = obscura("key", "rotate", "--datadir", datadir, "broadcast")
+    assert done.returncode == 2, "nor can it be rotated: what waits could not be read any more"
 
 
 def test_rotate(nodes: Nodes) -> None:

@@ -18,7 +18,7 @@ from obscura.aio.dial import DirectWay
 from obscura.aio.driver import Driver
 from obscura.aio.entropy import SystemSecrets, system_chance
 from obscura.aio.listen import open_listener
-from obscura.aio.saver import SavePins, SaveTransactions
+from obscura.aio.saver import SaveBroadcasts, SavePins, SaveTransactions
 from obscura.aio.ways import Ways
 from obscura.aio.worker import LedgerWorker
 from obscura.base.instant import Now
@@ -96,6 +96,7 @@ class RealNode:
         pins: Iterable[NamedPin] = (),
         save_pins: SavePins | None = None,
         save_transactions: SaveTransactions | None = None,
+        save_broadcasts: SaveBroadcasts | None = None,
         vault: Vault | None = None,
         **config: Any,
     ) -> None:
@@ -127,6 +128,7 @@ class RealNode:
             save=self.saved.append,
             save_pins=save_pins,
             save_transactions=save_transactions,
+            save_broadcasts=save_broadcasts,
             replays=ReplayWindow(),
             listeners=(self.events.append,),
         )

@@ -336,6 +336,8 @@ class I2PNetwork:
     it for up to 9 minutes, unless it opens a stream to them. So come with a new session, or let it come. A session with
     the key of one that has ended less than 6 s ago dies silently.
 
+    With a session goes what its streams have said last, and their ends: the other side hears no more of them.
+
     Args:
         root: a new directory.
         routers: how many; all know each other.

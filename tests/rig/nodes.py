@@ -22,8 +22,10 @@ from obscura.node.effects import (
     Effect,
     Event,
     FollowCoins,
+    ForgetBroadcast,
     ForgetTransaction,
     JudgeTransactions,
+    KeptBroadcast,
     KeptTransaction,
     Pause,
     ReadBlocks,
@@ -31,6 +33,7 @@ from obscura.node.effects import (
     SaveAddresses,
     SaveAnchors,
     SaveBans,
+    SaveBroadcast,
     SaveTransaction,
     Send,
     Tell,
@@ -58,12 +61,14 @@ class Host:
         *,
         ledger: MemoryLedger | None = None,
         kept: tuple[KeptTransaction, ...] = (),
+        broadcasts: tuple[KeptBroadcast, ...] = (),
+        address: NetAddress | None = None,
         hold: type | None = None,
         anchors: tuple[NetAddress, ...] = (),
         **config: object,
     ) -> None:
         self.world = world
-        self.address = node_address(number)
+        self.address = address or node_address(number)
         self.ledger = ledger or MemoryLedger()
         self.hold = hold
         """Requests of this kind to the ledger are not answered before :meth:`release`."""
@@ -78,7 +83,9 @@ class Host:
         )
         chance = Chance.from_seed(1000 + number)
         restored = self.ledger.restore()
-        self.node = Node(settings, self.ledger, chance, restored, (), world.now, kept=kept, anchors=anchors)
+        self.node = Node(
+            settings, self.ledger, chance, restored, (), world.now, kept=kept, anchors=anchors, broadcasts=broadcasts
+        )
         self.links: dict[ConnId, tuple[Host, ConnId]] = {}
         self.events: list[Event] = []
         self.saved: dict[NetAddress, AddressRecord] = {}
@@ -86,6 +93,9 @@ class Host:
         self.bans: dict[str, Ban | None] = {}
         self.waiting: dict[TxId, tuple[SaveTransaction, Instant]] = {}
         """The transactions on its disk, and since when."""
+        self.private: dict[TxId, tuple[bytes, Instant]] = {}
+        """And those that are to be broadcast privately."""
+        self.dialled: list[Dial] = []
         self.paused: dict[ConnId, list[bytes]] = {}
         self.filter: Callable[[Effect], bool] = lambda effect: True
         """A test that plays a liar or a staller swallows effects here."""
@@ -103,6 +113,13 @@ class Host:
         return tuple(
             KeptTransaction(one.data, Duration(self.world.now.mono - since), one.stem)
             for _, (one, since) in sorted(self.waiting.items(), key=lambda item: item[0])
+        )
+
+    def broadcasts(self) -> tuple[KeptBroadcast, ...]:
+        """The same of private broadcasts."""
+        return tuple(
+            KeptBroadcast(data, Duration(self.world.now.mono - since))
+            for _, (data, since) in sorted(self.private.items())
         )
 
     def release(self) -> None:
@@ -190,7 +207,8 @@ class World:
                 link = host.links.get(conn)
                 if link is not None:
                     self._deliver(link, data)
-            case Dial(conn, address, _):
+            case Dial(conn, address):
+                host.dialled.append(effect)
                 target = next((other for other in self.hosts if other.address == address), None)
                 theirs = None if target is None else target.node.accepted(host.address, self.now)
                 if target is None or theirs is None:
@@ -224,6 +242,10 @@ class World:
                 host.waiting[relay_id] = effect, host.waiting.get(relay_id, (effect, self.now.mono))[1]
             case ForgetTransaction(relay_id):
                 host.waiting.pop(relay_id, None)
+            case SaveBroadcast(relay_id, data):
+                host.private.setdefault(relay_id, (data, self.now.mono))
+            case ForgetBroadcast(relay_id):
+                host.private.pop(relay_id, None)
             case Tell(event):
                 host.events.append(event)
 

@@ -19,6 +19,7 @@ from obscura.base.instant import MICROSECONDS, Instant, Now, WallTime, seconds
 from obscura.base.limits import (
     BLOCK_BYTES,
     BOOK_ENTRIES,
+    BROADCAST_LINKS,
     DIALS_AT_ONCE,
     FAULT_BUDGET,
     HEADERS_ITEMS,
@@ -55,11 +56,11 @@ from obscura.node.effects import (
     Tell,
     TransactionsJudged,
 )
-from obscura.wire.address import NetAddress, Network
-from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv, NotFound
+from obscura.wire.address import AddressEntry, NetAddress, Network
+from obscura.wire.blocks import Block, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from obscura.wire.features import Feature, FeatureSet
 from obscura.wire.frame import HEADER_SIZE, checksum, parse_header
-from obscura.wire.greeting import Ping, Pong, Verack
+from obscura.wire.greeting import Ping, Pong, Verack, Version
 from obscura.wire.inventory import KIND_BLOCK, KIND_TX, InventoryItem
 from obscura.wire.registry import BY_TYPE_FIELD, Message, encode_message
 from obscura.wire.target import Mode, Target
@@ -143,6 +144,7 @@ class Play:
             advertise=(address(9, 1),),
             outbound_slots=self.outbound_slots,
             inbound_slots=slots,
+            reach=(Network.IPV4, Network.IPV6, Network.TORV3),
         )
         self.node = Node(config, self.ledger, Chance.from_seed(seed), self.ledger.restore(), (), self.now)
         self.turns = turns
@@ -158,6 +160,8 @@ class Play:
         self.tickets: set[int] = set()
         self.stopped = False
         self.saved = 0
+        self.private: dict[ConnId, list[type[Message]]] = {}
+        """Of dials that are to be apart: all that the node has said there."""
         self._may_drop_again: ConnId | None = None
         self._written: dict[ConnId, int] = {}
         self.node.start(self.now)
@@ -313,6 +317,12 @@ class Play:
         self.node.add_peer(Target(where), self.now)
         self.settle()
 
+    def know_onions(self) -> None:
+        """Some recipients of private broadcasts are known."""
+        for number in range(6):
+            entry = AddressEntry(self.now.wall, 0, NetAddress(Network.TORV3, bytes([number]) * 32, 8333))
+            self.node._state.book.learn(entry, b"onions", self.now.wall)
+
     def stop(self) -> None:
         """The operator ends the node."""
         self.node.stop(self.now)
@@ -382,14 +392,19 @@ class Play:
                 assert link.live, "nothing is sent on a link that was dropped"
                 assert data, "an empty write means nothing"
                 self._hear(link, data)
-            case Dial(conn, where, timeout):
+            case Dial(conn, where, timeout, apart):
                 assert not self.stopped, "a node that stops dials nobody"
                 assert conn not in self.by_conn
                 assert conn not in self.dials
-                assert where not in self.dials.values(), "an address is dialled once at a time"
                 assert timeout > 0
+                assert not apart or where.network is Network.TORV3, "only overlays hide who dials"
+                if apart:
+                    self.private[conn] = []
+                else:
+                    ordinary = [one for other, one in self.dials.items() if other not in self.private]
+                    assert where not in ordinary, "an address is dialled once at a time"
+                    assert len(ordinary) < DIALS_AT_ONCE + len(self.named)
                 self.dials[conn] = where
-                assert len(self.dials) <= DIALS_AT_ONCE + len(self.named)
             case Drop(conn):
                 if conn == self._may_drop_again or conn not in self.by_conn:
                     return
@@ -457,6 +472,8 @@ class Play:
             at += HEADER_SIZE + size
             message = BY_TYPE_FIELD[kind].message.from_payload(payload)
             link.heard.append(message)
+            if link.conn in self.private:
+                self.private[link.conn].append(type(message))
             match message:
                 case GetData(items) if items[0].kind == KIND_TX:
                     assert all(item.kind == KIND_TX for item in items)
@@ -480,12 +497,15 @@ class Play:
         live = {link.conn for link in self.live()}
         assert {peer.conn for peer in picture.peers} == live, "the node and its driver know the same links"
         assert sum(peer.inbound and peer.state == "open" for peer in picture.peers) <= self.slots
-        automatic = sum(not peer.inbound and not peer.named for peer in picture.peers)
+        automatic = sum(not peer.inbound and not peer.named and peer.purpose != "private" for peer in picture.peers)
         assert automatic <= self.outbound_slots + len(self.named)
         for peer in picture.peers:
             assert peer.blocks_in_flight <= SMALL_IN_FLIGHT
             assert 0 <= peer.faults < FAULT_BUDGET, "a spent budget ends the link"
-            assert (peer.state == "open") == self.by_conn[peer.conn].opened
+            assert (peer.state == "open") == self.by_conn[peer.conn].opened or peer.conn in self.private
+        assert sum(peer.purpose == "private" for peer in picture.peers) <= BROADCAST_LINKS
+        for said in self.private.values():
+            assert said == [Version, Verack, Inv, Tx, Ping][: len(said)], "nothing else is said there"
         assert picture.addresses <= BOOK_ENTRIES
         assert picture.headers >= 0
         if not self.asks and not self.done:

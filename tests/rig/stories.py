@@ -32,7 +32,7 @@ from obscura.base.instant import WallTime
 from obscura.base.names import NULL_HASH, BlockHash, ConnId, TxId
 from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction, parse
 from obscura.ledgers.memory_transactions import output as tx_output
-from obscura.wire.address import AddressEntry
+from obscura.wire.address import AddressEntry, Network
 from obscura.wire.blocks import Block, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from obscura.wire.frame import encode_frame, type_field
 from obscura.wire.gossip import Addr
@@ -395,8 +395,33 @@ _TX_FROM = 231
 """Bytes from here on are of these verbs: the kept inputs of a time without them keep their meaning."""
 
 
+def private_submit(play: Play, who: int, a: int, b: int) -> None:
+    """The operator has some broadcast privately."""
+    play.know_onions()
+    for data in payments(a, b)[:3]:
+        play.node.submit_transaction(data, play.now, apart=True)
+    play.settle()
+
+
+def private_change(play: Play, who: int, a: int, b: int) -> None:
+    """He takes one back, or a way closes or opens."""
+    waiting = play.node.broadcasts(play.now)
+    if b % 3 == 0 and waiting:
+        play.node.drop_broadcast(waiting[a % len(waiting)].txid, play.now)
+    else:
+        networks = (Network.IPV4, Network.IPV6, Network.TORV3)
+        play.node.open_ways(networks[: 2 + b % 2], play.now)
+    play.settle()
+
+
+PRIVATE_VERBS: tuple[Verb, ...] = (private_submit, private_submit, private_change)
+_PRIVATE_FROM = 250
+
+
 def verb_of(number: int) -> Verb:
     """The verb of a byte."""
+    if number >= _PRIVATE_FROM:
+        return PRIVATE_VERBS[(number - _PRIVATE_FROM) % len(PRIVATE_VERBS)]
     if number >= _TX_FROM:
         return TX_VERBS[(number - _TX_FROM) % len(TX_VERBS)]
     return VERBS[number % len(VERBS)]

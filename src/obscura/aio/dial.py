@@ -8,7 +8,7 @@ import socket
 from typing import Final
 
 from ..wire.address import NetAddress, Network
-from .ways import Connected, DialError
+from .ways import Connected, DialError, not_isolated
 
 FAMILIES: Final = {Network.IPV4: socket.AF_INET, Network.IPV6: socket.AF_INET6, Network.CJDNS: socket.AF_INET6}
 """Networks that plain sockets reach; CJDNS where its interface is."""
@@ -25,8 +25,11 @@ class DirectWay:
     def __init__(self, source_host: str | None = None) -> None:
         self._source_host = source_host
 
-    async def open(self, address: NetAddress) -> Connected:
+    async def open(self, address: NetAddress, *, apart: bool = False) -> Connected:
         """See :class:`~obscura.aio.ways.Way`."""
+        if apart:
+            # Privacy: all that is dialled from here shows this machine's address.
+            raise not_isolated()
         family = FAMILIES.get(address.network)
         if family is None:
             raise DialError("unreachable-network")

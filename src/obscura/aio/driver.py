@@ -22,7 +22,7 @@ from ..base.errors import BugError, LocalError
 from ..base.instant import Now, WallTime
 from ..base.limits import ADDRESSES_UNSAVED, READS_AT_ONCE, TIMER_FAILURES
 from ..base.names import ConnId, TxId
-from ..node import MempoolItem, Node, Snapshot
+from ..node import BroadcastItem, MempoolItem, Node, Snapshot
 from ..node.effects import (
     Admit,
     Ask,
@@ -31,6 +31,7 @@ from ..node.effects import (
     Drop,
     Effect,
     Event,
+    ForgetBroadcast,
     ForgetPin,
     ForgetTransaction,
     LinkOpened,
@@ -39,6 +40,7 @@ from ..node.effects import (
     SaveAddresses,
     SaveAnchors,
     SaveBans,
+    SaveBroadcast,
     SavePin,
     SaveTransaction,
     Send,
@@ -58,7 +60,15 @@ from .dial import DirectWay
 from .interpreter import uncollected, undisturbed
 from .links import Links
 from .listen import Listener
-from .saver import ChangeSaver, KeepAnchors, KeepBans, SaveAddressChanges, SavePins, SaveTransactions
+from .saver import (
+    ChangeSaver,
+    KeepAnchors,
+    KeepBans,
+    SaveAddressChanges,
+    SaveBroadcasts,
+    SavePins,
+    SaveTransactions,
+)
 from .ways import Ways
 from .worker import LedgerWorker, WorkerClosed
 
@@ -81,6 +91,7 @@ class Driver:
         save_bans: makes durable who is kept away; on a thread as well.
         save_anchors: makes durable whom to dial first after a restart; on a thread as well.
         save_transactions: makes durable which transactions wait, and which no longer; on a thread as well.
+        save_broadcasts: makes durable which transactions are to be broadcast privately; on a thread as well.
         replays: remembers who has knocked; a node with a keyed listener needs it. It is asked on a thread.
         listeners: called on the loop with every event that the node tells. What they raise is logged.
     """
@@ -97,6 +108,7 @@ class Driver:
         save_bans: KeepBans | None = None,
         save_anchors: KeepAnchors | None = None,
         save_transactions: SaveTransactions | None = None,
+        save_broadcasts: SaveBroadcasts | None = None,
         replays: ReplayGuard | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
     ) -> None:
@@ -114,6 +126,7 @@ class Driver:
             keep = save_anchors
             self._anchor_saver = ChangeSaver(lambda changes: keep(changes[-1][1] or ()), "anchor")
         self._transaction_saver = None if save_transactions is None else ChangeSaver(save_transactions, "transaction")
+        self._broadcast_saver = None if save_broadcasts is None else ChangeSaver(save_broadcasts, "private broadcast")
         self._admission = None if replays is None else Admission(replays, self._admitted)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
@@ -310,8 +323,9 @@ class Driver:
         self._schedule_flush()
         return await future
 
-    async def submit_transaction(self, data: bytes) -> TransactionSubmitted:
+    async def submit_transaction(self, data: bytes, *, apart: bool = False) -> TransactionSubmitted:
         """Hand in a transaction of our own and wait for the verdict. One that is accepted is on disk on return.
+        ``apart``: see :meth:`Node.submit_transaction`.
 
         Raises:
             LocalError: the node stops before there is a verdict, or the disk refuses to keep it: it is relayed, but a
@@ -320,12 +334,30 @@ class Driver:
         if self._stopping:
             raise LocalError(_STOPPING)
         future: asyncio.Future[TransactionSubmitted] = asyncio.get_running_loop().create_future()
-        self._submitted[self._node.submit_transaction(data, read_clock())] = future
+        self._submitted[self._node.submit_transaction(data, read_clock(), apart=apart)] = future
         self._schedule_flush()
         done = await future
-        if done.accepted and self._transaction_saver is not None:
-            await self._transaction_saver.finish()
+        for saver in (self._transaction_saver, self._broadcast_saver) if done.accepted else ():
+            if saver is not None:
+                await saver.finish()
         return done
+
+    def broadcasts(self) -> list[BroadcastItem]:
+        """See :meth:`Node.broadcasts`."""
+        return self._node.broadcasts(read_clock())
+
+    async def drop_broadcast(self, txid: TxId) -> bool:
+        """Take a transaction back that is to be broadcast privately, durably; ``False`` if there is none of this id.
+
+        Raises:
+            LocalError: the disk refuses: the next start takes it up again.
+        """
+        found: list[bool] = []
+        self._give(lambda now: found.append(self._node.drop_broadcast(txid, now)))
+        self._flush()
+        if self._broadcast_saver is not None:
+            await self._broadcast_saver.finish()
+        return any(found)
 
     # -- inputs
 
@@ -415,6 +447,12 @@ class Driver:
             case ForgetTransaction(relay_id):
                 if self._transaction_saver is not None:
                     self._transaction_saver.put(relay_id, None)
+            case SaveBroadcast(relay_id, data):
+                if self._broadcast_saver is not None:
+                    self._broadcast_saver.put(relay_id, data)
+            case ForgetBroadcast(relay_id):
+                if self._broadcast_saver is not None:
+                    self._broadcast_saver.put(relay_id, None)
             case Admit():
                 if self._admission is None:
                     raise BugError("a keyed listener needs a guard against replays")
@@ -489,7 +527,14 @@ class Driver:
         await closing
         if self._admission is not None:
             await self._admission.finish()
-        for saver in (self._saver, self._pin_saver, self._ban_saver, self._anchor_saver, self._transaction_saver):
+        for saver in (
+            self._saver,
+            self._pin_saver,
+            self._ban_saver,
+            self._anchor_saver,
+            self._transaction_saver,
+            self._broadcast_saver,
+        ):
             if saver is not None:
                 # What could not be saved is in the log; a node that ends well otherwise has ended well.
                 with contextlib.suppress(LocalError):

@@ -4,6 +4,8 @@ reach us.
 There are two sessions, as our dials must not show the destination at which we listen: one with a destination that is
 new each time, for dials, and one with ours. Each is made anew when it is lost, by waits that double. A new one can take
 minutes: the router builds its tunnels first.
+
+A dial apart has a session besides, with a destination that nobody else sees, which ends a little after its stream.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from ..base.limits import (
     I2P_UNHEARD,
     SAM_ACCEPTS,
     SAM_AGAIN,
+    SAM_APART_ANSWER,
+    SAM_LINGER,
     SAM_MISSES,
     SAM_SESSION_ANSWER,
 )
@@ -58,6 +62,10 @@ class Bridge:
         """It is the stream from here on, and the caller's."""
         self.handed_over = True
         return Connected(self._sock, self._lines.rest)
+
+    def close(self) -> None:
+        """End it, and with it the session that it has made. Harmless if it has ended."""
+        self._sock.close()
 
     async def ask(self, words: bytes, timeout: Duration | None = None) -> str:
         """Say something; the line that answers, within DAEMON_ANSWER if nothing else is said.
@@ -103,7 +111,7 @@ async def bridge(endpoint: Endpoint) -> AsyncIterator[Bridge]:
         yield made
     finally:
         if not made.handed_over:
-            sock.close()
+            made.close()
 
 
 class I2PWay:
@@ -114,6 +122,9 @@ class I2PWay:
     has come within I2P_FIRST_BYTE is ended; and after SAM_MISSES such dials or refused ones in a row the session is to
     be made anew: where no stream is heard of that runs by it, as nobody who tells us of dead addresses may cut our
     links.
+
+    Privacy: whoever is dialled by one session sees one destination, and so do two who compare. A dial apart makes a
+    session of its own, of the same kind, and what becomes of it says nothing about the other one.
 
     Args:
         endpoint: of the SAM bridge.
@@ -128,16 +139,20 @@ class I2PWay:
         self._misses = 0
         self._heard: dict[_Watched, None] = {}
         """Streams by which something has come."""
+        self._lingering: dict[Bridge, asyncio.TimerHandle] = {}
+        """Sessions apart whose stream is over."""
 
-    async def open(self, address: NetAddress) -> Connected:
+    async def open(self, address: NetAddress, *, apart: bool = False) -> Connected:
         """See :class:`~obscura.aio.ways.Way`."""
+        if apart:
+            return await self._open_apart(address)
         if not self.session:
             raise DialError("proxy-unknown", ours=True)
         try:
             made = await dial(self.endpoint, self.session, address)
         except sam.SamRefused as error:
             self.missed(gone=error.result == _GONE)
-            raise DialError(f"i2p-{error.result.lower().replace('_', '-')}", ours=error.result == _GONE) from error
+            raise _refused(error) from error
         except DaemonFault as fault:
             raise DialError(fault.rule, ours=True) from fault
         except (TimeoutError, asyncio.CancelledError):
@@ -146,6 +161,19 @@ class I2PWay:
         except OSError as error:
             raise DialError("proxy-unreachable", ours=True) from error
         return replace(made, watch=_Watched(self, made.sock))
+
+    async def _open_apart(self, address: NetAddress) -> Connected:
+        try:
+            made, session = await dial_apart(self.endpoint, address)
+        except sam.SamRefused as error:
+            raise _refused(error, rests=False) from error
+        except DaemonFault as fault:
+            raise DialError(fault.rule, ours=True, rests=False) from fault
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise DialError("proxy-unreachable", ours=True) from error
+        return replace(made, watch=_Watched(self, made.sock, session))
 
     def missed(self, *, gone: bool = False) -> None:
         """A dial has led nowhere; ``gone``: for want of the session."""
@@ -163,13 +191,40 @@ class I2PWay:
         """A stream by which something has come is over."""
         self._heard.pop(stream, None)
 
+    def linger(self, session: Bridge) -> None:
+        """End a session apart whose stream is over, but not yet. A router takes a stream's last bytes and its end from
+        us at once; with the session it drops what the other side has not acknowledged, which then waits for the rest.
+        """
+        self._lingering[session] = asyncio.get_running_loop().call_later(SAM_LINGER / MICROSECONDS, self._end, session)
+
+    def close(self) -> None:
+        """End the sessions apart whose stream is over, now."""
+        for session in list(self._lingering):
+            self._end(session)
+
+    def _end(self, session: Bridge) -> None:
+        self._lingering.pop(session).cancel()
+        session.close()
+
+
+def _refused(error: sam.SamRefused, *, rests: bool = True) -> DialError:
+    reason = f"i2p-{error.result.lower().replace('_', '-')}"
+    return DialError(reason, ours=error.result == _GONE, rests=rests)
+
 
 class _Watched:
-    """One stream that we have opened."""
+    """One stream that we have opened.
 
-    def __init__(self, way: I2PWay, sock: socket.socket) -> None:
+    Args:
+        way: by which.
+        sock: of the stream.
+        apart: holds the session that has no other stream, if there is one.
+    """
+
+    def __init__(self, way: I2PWay, sock: socket.socket, apart: Bridge | None = None) -> None:
         self._way = way
         self._sock = sock
+        self._apart = apart
         self._alarm: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(
             I2P_FIRST_BYTE / MICROSECONDS, self._give_up
         )
@@ -179,13 +234,18 @@ class _Watched:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-            self._way.heard(self)
+            if self._apart is None:
+                self._way.heard(self)
 
     def ended(self) -> None:
         """See :class:`~obscura.aio.ways.Watch`."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        silent, self._alarm = self._alarm, None
+        if silent is not None:
+            silent.cancel()
+        if self._apart is not None:
+            self._way.linger(self._apart)
+            return
+        if silent is not None:
             self._way.missed()
         self._way.ended(self)
 
@@ -204,11 +264,44 @@ async def dial(endpoint: Endpoint, session: str, address: NetAddress) -> Connect
         OSError: it cannot be reached.
     """
     async with bridge(endpoint) as one:
-        destination = sam.looked_up(await one.ask(sam.lookup(address.host()), SAM_SESSION_ANSWER))
-        if sam.address_of(destination) != address:
-            raise DaemonFault("sam-destination", "another one than was asked for")
-        sam.stream_made(await one.ask(sam.connect(session, destination), SAM_SESSION_ANSWER))
-        return one.hand_over()
+        return await _connect(one, session, await _look_up(one, address))
+
+
+async def dial_apart(endpoint: Endpoint, address: NetAddress) -> tuple[Connected, Bridge]:
+    """A stream to an address by a session of its own; and the connection that holds the session, which is the caller's
+    to close after the stream.
+
+    Raises:
+        DialError: ``i2p-no-session``: the router makes none, or not in time.
+        SamRefused: the router says why there is no stream.
+        DaemonFault: what answers is no SAM bridge.
+        OSError: it cannot be reached.
+    """
+    name = _name()
+    async with bridge(endpoint) as session:
+        try:
+            sam.session_made(await session.ask(sam.create(name, None), SAM_APART_ANSWER))
+        except (sam.SamRefused, TimeoutError) as error:
+            raise DialError("i2p-no-session", ours=True, rests=False) from error
+        # Privacy: by the session's own tunnels. Asked by a connection without a session, i2pd looks up by tunnels that
+        # all such have in common, and floodfills see that one asks for all whom we dial.
+        destination = await _look_up(session, address)
+        async with bridge(endpoint) as one:
+            made = await _connect(one, name, destination)
+        session.handed_over = True
+    return made, session
+
+
+async def _look_up(by: Bridge, address: NetAddress) -> str:
+    destination = sam.looked_up(await by.ask(sam.lookup(address.host()), SAM_SESSION_ANSWER))
+    if sam.address_of(destination) != address:
+        raise DaemonFault("sam-destination", "another one than was asked for")
+    return destination
+
+
+async def _connect(by: Bridge, session: str, destination: str) -> Connected:
+    sam.stream_made(await by.ask(sam.connect(session, destination), SAM_SESSION_ANSWER))
+    return by.hand_over()
 
 
 @dataclass(kw_only=True)
@@ -244,11 +337,14 @@ class I2PService:
 
     async def run(self) -> None:
         """Hold them, for ever."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._again(self._hold_dialling))
-            if self._plan.keys is not None:
-                # A session that is made with the keys of one that has just ended seems to stand, and nobody reaches it.
-                group.create_task(self._again(self._hold_listening, SAM_AGAIN))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._again(self._hold_dialling))
+                if self._plan.keys is not None:
+                    # A session with the keys of one that has just ended seems to stand, and nobody reaches it.
+                    group.create_task(self._again(self._hold_listening, SAM_AGAIN))
+        finally:
+            self._way.close()
 
     async def _again(self, hold: Callable[[], Coroutine[Any, Any, None]], least: Duration = DAEMON_RETRY) -> None:
         """Hold a session, and make it anew when it is lost, not sooner than ``least`` afterwards."""

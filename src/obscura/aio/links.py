@@ -233,7 +233,7 @@ class Links:
     async def _dial(self, effect: Dial) -> None:
         conn = effect.conn
         try:
-            made = await self._ways.connect(effect.address, effect.timeout)
+            made = await self._ways.connect(effect.address, effect.timeout, apart=effect.apart)
         except Exception as error:  # pragma: border
             reason = error.reason if isinstance(error, DialError) else "connect-error"
             ours = isinstance(error, DialError) and error.ours

@@ -30,6 +30,10 @@ KeepAnchors = Callable[[tuple[NetAddress, ...]], None]
 SaveTransactions = Callable[[Sequence[tuple[TxId, SaveTransaction | None]]], None]
 """Makes durable which transactions are kept, all of these at once; ``None`` forgets one."""
 
+SaveBroadcasts = Callable[[Sequence[tuple[TxId, bytes | None]]], None]
+"""Makes durable which transactions are to be broadcast privately, so that nobody else can read them; ``None`` forgets
+one."""
+
 
 class ChangeSaver(Generic[K, V]):
     """Runs ``save`` on a thread, one call at a time, each with all changes that wait (of one key the newest). What

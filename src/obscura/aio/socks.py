@@ -11,7 +11,7 @@ from typing import TypeAlias
 from ..overlay.faults import DaemonFault
 from ..overlay.socks import Credentials, Socks5
 from ..wire.address import NetAddress
-from .ways import Connected, DialError
+from .ways import Connected, DialError, not_isolated
 
 Endpoint: TypeAlias = tuple[str, int]
 """IP address and port of a daemon."""
@@ -46,7 +46,7 @@ class SocksWay:
     """Dials through a proxy, which resolves what is a name.
 
     Privacy: with ``isolate`` every connection has credentials of its own, so that Tor gives each its own circuit: no
-    exit and no rendezvous sees two links of one node as such.
+    exit and no rendezvous sees two links of one node as such. So each of them is apart; without it none is.
 
     Args:
         proxy: where it is; ``None``: not known yet.
@@ -57,8 +57,10 @@ class SocksWay:
         self.proxy = proxy
         self._isolate = isolate
 
-    async def open(self, address: NetAddress) -> Connected:
+    async def open(self, address: NetAddress, *, apart: bool = False) -> Connected:
         """See :class:`~obscura.aio.ways.Way`."""
+        if apart and not self._isolate:
+            raise not_isolated()
         if self.proxy is None:
             raise DialError("proxy-unknown", ours=True)
         credentials = None

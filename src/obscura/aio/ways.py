@@ -23,13 +23,20 @@ class DialError(Exception):
 
     Args:
         reason: a stable name that ``Node.dial_failed`` takes.
-        ours: it came no further than a daemon of ours, so that nothing is known of the address.
+        ours: it came no further than us or a daemon of ours, so that nothing is known of the address.
+        rests: and the way is of no use for a moment. Without ``ours`` it never is.
     """
 
-    def __init__(self, reason: str, *, ours: bool = False) -> None:
+    def __init__(self, reason: str, *, ours: bool = False, rests: bool = True) -> None:
         super().__init__(reason)
         self.reason = reason
         self.ours = ours
+        self.rests = ours and rests
+
+
+def not_isolated() -> DialError:
+    """Why a way that cannot connect apart does not connect."""
+    return DialError("not-isolated", ours=True, rests=False)
 
 
 class Watch(Protocol):
@@ -59,11 +66,15 @@ class Connected:
 class Way(Protocol):
     """Opens connections to addresses of a network."""
 
-    async def open(self, address: NetAddress) -> Connected:
+    async def open(self, address: NetAddress, *, apart: bool = False) -> Connected:
         """Connect. May be cancelled, and then leaves nothing open.
 
+        Args:
+            address: where to.
+            apart: by an identity and a circuit of its own, which no other connection shares.
+
         Raises:
-            DialError: it came to nothing.
+            DialError: it came to nothing; ``not-isolated``: the way cannot connect apart, and has not tried.
             OSError: the same, as sockets say it.
         """
         ...
@@ -116,16 +127,17 @@ class Ways:
         if self.open != before:
             self.changed()
 
-    async def connect(self, address: NetAddress, timeout: Duration) -> Connected:
+    async def connect(self, address: NetAddress, timeout: Duration, *, apart: bool = False) -> Connected:
         """Dial. May be cancelled.
 
         Args:
             address: where to.
             timeout: in microseconds.
+            apart: so that nobody sees by the connection that it and another one come from one node.
 
         Raises:
-            DialError: ``unreachable-network``, ``connect-timeout``, ``connect-refused``, ``connect-error``, or what a
-                proxy says.
+            DialError: ``unreachable-network``, ``connect-timeout``, ``connect-refused``, ``connect-error``,
+                ``not-isolated`` (there is no way to dial it apart), or what a proxy says.
         """
         way = self._ways.get(address.network)
         if way is None:
@@ -134,7 +146,7 @@ class Ways:
         self._dials[limit] = address.network
         try:
             async with limit:
-                made = await way.open(address)
+                made = await way.open(address, apart=apart)
         except TimeoutError:
             if limit not in self._dials:
                 raise DialError("way-closed", ours=True) from None
@@ -144,7 +156,7 @@ class Ways:
         except OSError as error:
             raise DialError("connect-error") from error
         except DialError as error:
-            if error.ours:
+            if error.rests:
                 self._rest(address.network)
             raise
         finally:

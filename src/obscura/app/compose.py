@@ -36,7 +36,7 @@ from ..peers.pins import NamedPin
 from ..store import Datadir, Store, open_datadir, peek
 from ..wire.address import AddressError, NetAddress
 from ..wire.target import Target, parse_target
-from . import bans, transactions
+from . import bans, broadcasts, transactions
 from .logs import log_event
 from .overlays import Overlays
 from .peerfiles import read_asmap, read_seeds
@@ -173,7 +173,6 @@ async def run_node(
         locked = stack.enter_context(open_datadir(datadir))
         store = open_store(locked, settings.network)
         stack.callback(store.close)
-        book_key = _book_key(store, chance)
         listener, address = listen_socket(settings, store, chance.fork("port"))
         if listener is not None:
             stack.callback(listener.close)
@@ -187,6 +186,7 @@ async def run_node(
             claim(store, settings.network)
             # Now that the network is certain: keys are made for one.
             vault, keys, replays = make_vault(settings, datadir, address, advertised, stack, overlays.classes)
+            private = broadcasts.Keeper(store, datadir, settings.network, WallTime(wall_now()))
         except BaseException:
             await worker.close()
             raise
@@ -209,6 +209,8 @@ async def run_node(
             lobby_links=lobby_links,
             minimum_work=settings.work(),
             no_stem=settings.fallback,
+            private=settings.private,
+            no_overlay=settings.no_overlay,
             stem_hop=seconds(settings.stem_hop_ms / 1_000),
             stem_link_age=seconds(settings.stem_age),
             trace_stems=settings.stem_trace,
@@ -225,12 +227,13 @@ async def run_node(
                 restored,
                 store.load_addresses(),
                 now,
-                book_key=book_key,
+                book_key=_book_key(store, chance),
                 bans=bans.load(store.load_bans()),
                 anchors=store.load_anchors(),
                 pins=store.load_pins(),
                 vault=vault,
                 kept=transactions.load(store, now.wall),
+                broadcasts=private.kept,
             )
 
         def save_pins(changes: Iterable[tuple[NetAddress, NamedPin | None]]) -> None:
@@ -251,6 +254,7 @@ async def run_node(
                 save_bans=store.keep_bans,
                 save_anchors=store.keep_anchors,
                 save_transactions=partial(transactions.save, store),
+                save_broadcasts=private.save,
                 replays=replays,
                 listeners=listeners,
             )
@@ -320,6 +324,10 @@ class _Requests:
                 return {"stopping": True}
             case "send":
                 return await transactions.send(self._driver, values)
+            case "broadcasts":
+                return broadcasts.listing(self._driver)
+            case "drop_broadcast":
+                return await broadcasts.drop(self._driver, values)
             case "sent":
                 return transactions.sent(self._driver, values)
             case "mempool":

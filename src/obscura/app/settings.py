@@ -16,7 +16,7 @@ from ..base import limits
 from ..base.errors import ConfigError
 from ..base.instant import MICROSECONDS
 from ..ledgers.kernel.networks import NETWORKS
-from ..node.config import NoStem
+from ..node.config import NoOverlay, NoStem
 from ..shaping import Profile
 from ..wire.address import AddressError, NetAddress, Network, address_from_ip, parse_address
 from ..wire.target import Mode, Target, parse_target, refuse_secrets
@@ -87,6 +87,11 @@ class Settings:
     no_stem: str = "fluff"
     """What becomes of your own transactions while there is no stem peer: they wait ten minutes and are told to
     everybody then (fluff), wait for ever (wait), or are told at once (now)."""
+    private: bool = False
+    """Broadcast your own transactions privately by Tor or I2P, also those that are sent without --private."""
+    private_fallback: str = "stem"
+    """What becomes of private broadcasts while neither Tor nor I2P leads anywhere. stem: they go by stem, where either
+    is in use when nobody was reached for ten minutes. never: they wait, and are refused where neither is in use."""
     stem_hop_ms: int = limits.STEM_HOP // 1_000
     """What one step of a stem takes in this network, in milliseconds; how long a lost stem is waited for follows."""
     stem_age: int = limits.STEM_LINK_AGE // MICROSECONDS
@@ -122,6 +127,8 @@ class Settings:
             _refuse("log_level", self.log_level, f"choose one of {', '.join(_LEVELS)}")
         if self.no_stem not in _NO_STEM:
             _refuse("no_stem", self.no_stem, f"choose one of {', '.join(_NO_STEM)}")
+        if self.private_fallback not in _NO_OVERLAY:
+            _refuse("private_fallback", self.private_fallback, f"choose one of {', '.join(_NO_OVERLAY)}")
         if self.stem_trace and self.network != "regtest":
             _refuse("stem_trace", self.stem_trace, "it gives away whose transactions are whose: on regtest alone")
         bounds = {"outbound": (0, 1_000), "inbound": (0, 10_000), "stem_hop_ms": (1, 60_000), "stem_age": (0, 86_400)}
@@ -133,6 +140,8 @@ class Settings:
         self.work()
         self.listen_address()
         self._check_networks()
+        if self.private and self.no_overlay is NoOverlay.NEVER and not self._has_overlay():
+            _refuse("private_fallback", self.private_fallback, "no transaction could be sent: give --tor or --i2p-sam")
         for target in self.peers():
             network = target.address.network
             if network not in self.reach():
@@ -153,6 +162,11 @@ class Settings:
     def fallback(self) -> NoStem:
         """``no_stem`` as the node has it."""
         return _NO_STEM[self.no_stem]
+
+    @property
+    def no_overlay(self) -> NoOverlay:
+        """``private_fallback`` as the node has it."""
+        return _NO_OVERLAY[self.private_fallback]
 
     @property
     def printable(self) -> bool:
@@ -251,6 +265,9 @@ class Settings:
             can.append(Network.CJDNS)
         return tuple(network for network in can if self._may_use(network))
 
+    def _has_overlay(self) -> bool:
+        return any(network in self.reach() for network in (Network.TORV3, Network.I2P))
+
     def _may_use(self, network: Network) -> bool:
         return not self.onlynet or any(_NETWORKS[name] is network for name in self.onlynet)
 
@@ -297,6 +314,7 @@ _HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _MODES: Final = {mode.name.lower(): mode for mode in Mode}
 _PROFILES: Final = {profile.value: profile for profile in Profile}
+_NO_OVERLAY: Final = {one.value: one for one in NoOverlay}
 _NO_STEM: Final = {one.value: one for one in NoStem}
 _NETWORKS: Final = {
     "ipv4": Network.IPV4,

@@ -18,7 +18,7 @@ from ..store import Store
 
 
 async def send(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
-    """Hand a transaction in. ``hex`` is the whole of it.
+    """Hand a transaction in. ``hex`` is the whole of it; ``private``: it is to be broadcast privately, if possible.
 
     Raises:
         RequestError: it is not hexadecimal, or it was refused: the code is the rule that it breaks.
@@ -31,7 +31,7 @@ async def send(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
     if not 0 < len(data) <= TX_BYTES:
         raise RequestError("bad-hex", f"{len(data)} bytes are no transaction: 1 to {TX_BYTES}")
     try:
-        done = await driver.submit_transaction(data)
+        done = await driver.submit_transaction(data, apart=values.get("private") is True)
     except LocalError as error:
         raise RequestError("failed", str(error)) from error
     if not done.accepted:
@@ -46,6 +46,19 @@ def sent(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RequestError: it is no id, or no transaction of that id was sent here in this run.
     """
+    txid = txid_of(values)
+    stage = driver.sent_stage(txid)
+    if stage is None:
+        raise RequestError("not-sent", "no transaction of this id was sent here since the node has started")
+    return {"txid": txid.reveal(), "stage": stage.value}
+
+
+def txid_of(values: dict[str, Any]) -> TxId:
+    """The id that a request names by ``txid``.
+
+    Raises:
+        RequestError: it is none.
+    """
     text = values.get("txid")
     try:
         raw = bytes.fromhex(text if isinstance(text, str) else "?")
@@ -53,10 +66,7 @@ def sent(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
         raw = b""
     if len(raw) != 32:
         raise RequestError("bad-txid", "an id has 64 hexadecimal digits")
-    stage = driver.sent_stage(TxId(raw[::-1]))
-    if stage is None:
-        raise RequestError("not-sent", "no transaction of this id was sent here since the node has started")
-    return {"txid": text, "stage": stage.value}
+    return TxId(raw[::-1])
 
 
 def mempool(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:

@@ -538,6 +538,14 @@ I2P_UNHEARD: Final = _span(
 DAEMON_RETRY: Final = _span("DAEMON_RETRY", 1, "before a session with a daemon is made anew; it doubles (Core)")
 DAEMON_RETRY_MOST: Final = _span("DAEMON_RETRY_MOST", 60, "and so long at most")
 TOR_END: Final = _span("TOR_END", 5, "a tor of our own ends so soon when it is told to, or is killed")
+SAM_APART_ANSWER: Final = _span(
+    "SAM_APART_ANSWER",
+    90,
+    "for a session of one dial alone: three quarters of CONNECT_TIMEOUT_OVERLAY, the rest is the stream's",
+)
+SAM_LINGER: Final = _span(
+    "SAM_LINGER", 30, "such a session outlives its stream: as I2P_FIRST_BYTE, since what was said last takes as long"
+)
 OWN_DIAL_WAIT: Final = _span(
     "OWN_DIAL_WAIT", 5, "between tries to reach our own onion service: a descriptor needs some"
 )
@@ -898,6 +906,61 @@ SENT_KEPT: Final = _limit(
 )
 STEMMED_GENERATION: Final = _limit(
     "STEMMED_GENERATION", 2_048, "transactions", "a link is known to have stemmed: more than its account holds"
+)
+
+# -- private broadcast
+
+BROADCAST_RECIPIENTS: Final = _limit(
+    "BROADCAST_RECIPIENTS", 3, "recipients", "that must confirm a transaction: one or two may swallow it (Core)"
+)
+BROADCAST_LINKS: Final = _limit(
+    "BROADCAST_LINKS",
+    8,
+    "connections",
+    "for private broadcast at once: each is a circuit, or an I2P session, of its own",
+)
+BROADCAST_QUEUE: Final = _limit(
+    "BROADCAST_QUEUE",
+    1_000,
+    "transactions",
+    "of our operator that are to be broadcast privately: an hour of one each 4 s",
+)
+BROADCAST_LINK: Final = _span(
+    "BROADCAST_LINK", 180, "a connection for private broadcast lasts so long at most, from when it stands (Core)"
+)
+BROADCAST_SPREAD: Final = _span(
+    "BROADCAST_SPREAD",
+    5,
+    "on average, before the first recipient is dialled, and between those that are sought at once",
+)
+BROADCAST_RESUME: Final = _span(
+    "BROADCAST_RESUME", 60, "the same after a start: that a node has started must not be followed by its transactions"
+)
+BROADCAST_RETRY: Final = _span(
+    "BROADCAST_RETRY", 20, "on average, before a recipient that failed is replaced; doubles with each three that fail"
+)
+BROADCAST_RETURN: Final = _span(
+    "BROADCAST_RETURN",
+    120,
+    "to twice that: a transaction that all have is waited for; doubles each time (Core: 2 to 3 min)",
+)
+BROADCAST_RETURN_MOST: Final = _span(
+    "BROADCAST_RETURN_MOST", 3_600, "at most: an hour without a sign of it, and one more recipient hears of it"
+)
+BROADCAST_PATIENCE: Final = _span(
+    "BROADCAST_PATIENCE", 600, "without one receipt; then the fall-back policy holds: as STEM_WAIT"
+)
+BROADCAST_MISSES: Final = _limit(
+    "BROADCAST_MISSES",
+    3,
+    "verdicts",
+    "in a row by which it cannot spread: a parent, or the least fee, may be back before",
+)
+BROADCAST_ROW: Final = _limit(
+    "BROADCAST_ROW",
+    4_096,
+    "bytes",
+    "rows of the queue on disk are padded to multiples: their sizes name no transaction",
 )
 
 # -- all of it

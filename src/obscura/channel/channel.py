@@ -56,7 +56,7 @@ from ..wire.registry import (
     encode_message,
 )
 from .budget import FaultBudget, TokenBucket
-from .events import ChannelEvent, Closed, MessageFault, Opened
+from .events import Answered, ChannelEvent, Closed, MessageFault, Opened
 from .keepalive import Keepalive
 from .pieces import Pieces
 from .portions import LONG_ADDR_BYTES, LONG_BYTES, Inventory, LongAddr, LongInventory
@@ -130,6 +130,7 @@ class Channel:
         now: when the connection was made; the handshake's time runs from here.
         transport: how the stream is protected.
         handshake_timeout: how long transport and handshake may take together.
+        quiet: an open link says nothing by itself: it does not ping, and answers no ping. Its owner may :meth:`ping`.
     """
 
     __slots__ = (
@@ -146,6 +147,7 @@ class Channel:
         "_more",
         "_own_nonce",
         "_position",
+        "_quiet",
         "_rest_until",
         "_skip",
         "_spent",
@@ -174,8 +176,11 @@ class Channel:
         now: Instant,
         transport: Transport | None = None,
         handshake_timeout: Duration = HANDSHAKE_TIMEOUT,
+        *,
+        quiet: bool = False,
     ) -> None:
         self.role = role
+        self._quiet = quiet
         self.state = State.AWAIT_VERSION
         self.peer_version: Version | None = None
         self.own_nonce_seen = 0
@@ -270,6 +275,18 @@ class Channel:
             msg = f"a frame is sent on a link that is {self.state.value}"
             raise BugError(msg)
         self._frames += parts
+
+    def ping(self, now: Instant) -> None:
+        """Ask the peer of a quiet link for a sign that it has read what was sent before: :class:`Answered` follows.
+
+        Raises:
+            BugError: the link is not open, or not quiet.
+        """
+        if self._keepalive is None or not self._quiet or self.state is not State.OPEN:
+            raise BugError("only an open link that is quiet is pinged by its owner")
+        nonce = self._chance.u64()
+        self._keepalive.sent(nonce, now)
+        self._say(Ping(nonce))
 
     def charge(self, points: int, rule: str, now: Instant) -> None:
         """Charge the peer for a fault that the owner found; over budget the link closes with that rule's name."""
@@ -376,9 +393,9 @@ class Channel:
                 message = read(payload)
                 if passed_on:
                     return self._first_portion(message) if size > LONG_BYTES else message
-                opened = self._deal_with(message, now)
-                if opened is not None:
-                    return opened
+                happened = self._deal_with(message, now)
+                if happened is not None:
+                    return happened
             except Malformed as fault:
                 if (told := self._faulty(fault, name, now)) is not None:
                     return told
@@ -569,7 +586,7 @@ class Channel:
             self.transport.forget()
         self._end(Closed(fault.rule, fault.detail, fault=True, silent=silent))
 
-    def _deal_with(self, message: Message, now: Instant) -> Opened | None:
+    def _deal_with(self, message: Message, now: Instant) -> Opened | Answered | None:
         """A message that is not handed out."""
         match message:
             case Version():
@@ -577,10 +594,11 @@ class Channel:
             case Verack():
                 return self._open(now)
             case Pong():
-                if self._keepalive is not None:
-                    self._keepalive.pong(message.nonce, now)
+                if self._keepalive is not None and self._keepalive.pong(message.nonce, now) and self._quiet:
+                    return Answered()
             case Ping():
-                self._say(Pong(message.nonce))
+                if not self._quiet:
+                    self._say(Pong(message.nonce))
         return None
 
     def _refuse_or_ignore(self, size: int, field: bytes, now: Instant) -> None:
@@ -655,7 +673,7 @@ class Channel:
         missing = tuple(row.name for row in _OPTIONAL if not row.is_served(self.in_force, secured=secured))
         if missing:
             self._legal = _legal_without(self.role, missing)
-        self._keepalive = Keepalive(now)
+        self._keepalive = Keepalive(now, quiet=self._quiet)
         assert self.peer_version is not None, "the table admits verack only after version"
         return Opened(self.peer_version, self.in_force)
 

@@ -38,5 +38,10 @@ class Closed:
     silent: bool = False
 
 
-ChannelEvent: TypeAlias = Opened | MessageFault | Closed | Message
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The peer has answered the ping of a quiet link's owner: it has read what was sent before."""
+
+
+ChannelEvent: TypeAlias = Opened | MessageFault | Answered | Closed | Message
 """A message stands for itself: it is legal now, and it was read."""

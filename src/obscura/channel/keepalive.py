@@ -1,4 +1,5 @@
 """Is the peer still there? A ping every two minutes, an answer within twenty (limits: PING_INTERVAL, PING_TIMEOUT).
+On a quiet link nobody is asked but by the link's owner.
 
 Privacy: pings are not delayed at random; their round trip is one of the qualities that protect a link from eviction.
 """
@@ -12,18 +13,19 @@ from ..base.limits import PING_INTERVAL, PING_TIMEOUT
 class Keepalive:
     """At most one ping is under way. Starts when the link opens."""
 
-    __slots__ = ("_due", "_nonce", "_sent", "lowest", "round_trip")
+    __slots__ = ("_due", "_nonce", "_sent", "lowest", "quiet", "round_trip")
 
-    def __init__(self, now: Instant) -> None:
+    def __init__(self, now: Instant, *, quiet: bool = False) -> None:
+        self.quiet = quiet
         # The first ping goes out at once: its round trip is wanted early.
-        self._due = now
+        self._due = None if quiet else now
         self._sent: Instant | None = None
         self._nonce = 0
         self.round_trip: Duration | None = None
         self.lowest: Duration | None = None
         """The shortest round trip of all."""
 
-    def next_deadline(self) -> Instant:
+    def next_deadline(self) -> Instant | None:
         """When a ping is due, or when the one under way has failed."""
         return self._due if self._sent is None else after(self._sent, PING_TIMEOUT)
 
@@ -33,18 +35,20 @@ class Keepalive:
 
     def ping_due(self, now: Instant) -> bool:
         """A ping is to be sent now; say so by :meth:`sent`."""
-        return self._sent is None and now >= self._due
+        return self._sent is None and self._due is not None and now >= self._due
 
     def sent(self, nonce: int, now: Instant) -> None:
         """A ping with this nonce is on its way."""
         self._nonce = nonce
         self._sent = now
 
-    def pong(self, nonce: int, now: Instant) -> None:
-        """An answer came. One with a nonce that is not under way is ignored: an old answer, or a guess."""
+    def pong(self, nonce: int, now: Instant) -> bool:
+        """An answer came: ``False`` for one with a nonce that is not under way, which is an old answer, or a guess."""
         if self._sent is None or nonce != self._nonce:
-            return
+            return False
         self.round_trip = Duration(now - self._sent)
         self.lowest = self.round_trip if self.lowest is None else min(self.lowest, self.round_trip)
-        self._due = after(self._sent, PING_INTERVAL)
+        if not self.quiet:
+            self._due = after(self._sent, PING_INTERVAL)
         self._sent = None
+        return True

@@ -99,6 +99,12 @@ def node(
         str | None,
         typer.Option(help="Own transactions without a stem peer: fluff (told after ten minutes), wait, or now."),
     ] = None,
+    private: Annotated[
+        bool | None, typer.Option("--private", help="Broadcast own transactions privately, by Tor or I2P.")
+    ] = None,
+    private_fallback: Annotated[
+        str | None, typer.Option(help="Private broadcasts while no Tor or I2P leads anywhere: stem, or never.")
+    ] = None,
     stem_hop_ms: Annotated[
         int | None, typer.Option(help="What a step of a stem takes here; lost stems are waited for accordingly.")
     ] = None,
@@ -141,6 +147,8 @@ def node(
         "seeds": _from_here(seeds),
         "relay": relay,
         "no_stem": no_stem,
+        "private": private,
+        "private_fallback": private_fallback,
         "stem_hop_ms": stem_hop_ms,
         "stem_age": stem_age,
         "stem_trace": stem_trace,
@@ -177,6 +185,7 @@ app.command()(banning.bans)
 app.command()(mining.mine)
 app.command()(sending.send)
 app.command()(sending.mempool)
+app.command()(sending.broadcasts)
 app.command("devnet")(devnet.devnet)
 app.add_typer(demonstrating.app, name="demo")
 app.add_typer(keys.app, name="key")

@@ -17,14 +17,18 @@ from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, is_elsewhere, r
 
 _TEXT_BYTES = 2 * TX_BYTES + 2
 _LOOK_S = 0.2
-_UNDER_WAY = ("waiting", "stemmed")
+_UNDER_WAY = ("private", "handed", "waiting", "stemmed")
 _STAGES = {
+    "private": "it waits for private broadcast: no recipient has confirmed it yet",
+    "handed": "it was handed over privately, and has not been seen since",
     "waiting": "it waits for a stem peer, an outbound, encrypted link that has lasted for a while, with room for it",
     "stemmed": "it was given to a stem peer, and has not been seen since",
     "fluffed": "this node tells everybody itself: it did not come back in time, or there was no stem peer",
     "seen": "it came back from the network: it spreads",
     "confirmed": "a block holds it",
     "expired": "no block has taken it in two weeks, and it waits no longer: send it again",
+    "gone": "what it spends is not there any more: a block may hold it, or something that contradicts it",
+    "dropped": "it was taken back before it was seen",
     "refused": "it cannot spread any more: something contradicts it, or the least fee has risen",
 }
 
@@ -34,6 +38,13 @@ def send(
         str, typer.Argument(metavar="HEX", help="A whole signed transaction in hexadecimal; @FILE or - reads it.")
     ],
     datadir: DatadirOption = DEFAULT_DATADIR,
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private",
+            help="Broadcast it privately: handed to strangers by Tor or I2P, each over a connection of its own.",
+        ),
+    ] = False,
     wait: Annotated[
         float, typer.Option(min=0, max=86_400, help="Follow it for so many seconds, until it spreads, and show how.")
     ] = 0,
@@ -49,7 +60,7 @@ def send(
     """
     text = transaction_text(transaction)
     try:
-        answer = ask(datadir, "send", {"hex": text})
+        answer = ask(datadir, "send", {"hex": text, "private": private})
     except RefusedError as error:
         if as_json:
             typer.echo(json.dumps({"accepted": False, "rule": error.code, "text": str(error)}))
@@ -61,6 +72,8 @@ def send(
         typer.echo(answer["txid"])
         if answer["already"]:
             typer.echo("it waits already, and counts as your own", err=True)
+        if private and answer["stage"] in ("waiting", "stemmed", "fluffed"):
+            typer.echo("not privately: it went by stem, as neither Tor nor I2P is in use, or before", err=True)
         typer.echo(_STAGES.get(answer["stage"], answer["stage"]), err=True)
     began = time.monotonic()
     while answer["stage"] in _UNDER_WAY and (passed := time.monotonic() - began) < wait:
@@ -72,8 +85,48 @@ def send(
                 typer.echo(f"after {time.monotonic() - began:.1f} s: {_STAGES.get(stage, stage)}", err=True)
     if as_json:
         typer.echo(json.dumps({"accepted": True, **answer}))
-    if answer["stage"] == "refused":
+    if answer["stage"] in ("refused", "gone", "dropped"):
         raise typer.Exit(1)
+
+
+def broadcasts(
+    drop: Annotated[
+        str | None, typer.Option(metavar="ID", help="Take a transaction back: it is not handed to anybody from now on.")
+    ] = None,
+    datadir: DatadirOption = DEFAULT_DATADIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which of your transactions wait for private broadcast at a running node, and how far each is. One leaves the
+    list when it comes back from the network, or a block holds it.
+
+    Example: obscura broadcasts --datadir a
+    """
+    if drop is not None:
+        try:
+            answer = ask(datadir, "drop_broadcast", {"txid": drop})
+        except RefusedError as error:
+            if error.code == "bad-txid":
+                raise ConfigError(str(error)) from error
+            raise
+        typer.echo(json.dumps(answer) if as_json else "taken back; who has it already may spread it all the same")
+        return
+    rows = ask(datadir, "broadcasts", {})
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    if not rows:
+        typer.echo("no transaction waits for private broadcast")
+        return
+    shown = [("id", "age", "confirmed", "under way", "")]
+    for row in rows:
+        if row["waits_for_parent"]:
+            then = "waits for one that it spends from"
+        elif row["next_in_s"] is None:
+            then = "before the ledger, or with a recipient"
+        else:
+            then = f"next step in {row['next_in_s']} s"
+        shown.append((row["txid"], f"{row['age_s']} s", str(row["confirmed"]), str(row["under_way"]), then))
+    typer.echo(columns(shown))
 
 
 def mempool(

@@ -2,6 +2,6 @@
 
 from .config import NodeConfig
 from .node import Node
-from .snapshot import MempoolItem, PeerSnapshot, RelaySnapshot, Snapshot
+from .snapshot import BroadcastItem, MempoolItem, PeerSnapshot, RelaySnapshot, Snapshot
 
-__all__ = ["MempoolItem", "Node", "NodeConfig", "PeerSnapshot", "RelaySnapshot", "Snapshot"]
+__all__ = ["BroadcastItem", "MempoolItem", "Node", "NodeConfig", "PeerSnapshot", "RelaySnapshot", "Snapshot"]

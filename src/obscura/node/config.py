@@ -25,6 +25,15 @@ class NoStem(Enum):
     """They are spread at once: where nothing is to be hidden."""
 
 
+class NoOverlay(Enum):
+    """What becomes of our operator's private broadcasts where no way leads to an onion or I2P address."""
+
+    STEM = "stem"
+    """They go by stem: at once if the node dials no such network, else when nobody was reached for ten minutes."""
+    NEVER = "never"
+    """They are refused, or wait for ever."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig:
     """What a node is told at birth."""
@@ -89,6 +98,10 @@ class NodeConfig:
     """How long our operator's transactions wait for a stem peer."""
     no_stem: NoStem = NoStem.FLUFF
     """And what follows when there is none."""
+    private: bool = False
+    """Our operator's transactions are broadcast privately, also where he does not say so."""
+    no_overlay: NoOverlay = NoOverlay.STEM
+    """And what follows where that is not possible."""
     trace_stems: bool = False
     """Tell of every step of every stem (:class:`~obscura.node.effects.StemTrace`). It gives away what stems hide: for
     networks of experiments."""

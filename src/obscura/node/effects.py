@@ -222,6 +222,9 @@ class Dial:
     conn: ConnId
     address: NetAddress
     timeout: Duration
+    apart: bool = False
+    """By an identity and a circuit of its own, which no other connection of ours shares: nobody is to see that both
+    come from one node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +322,29 @@ class KeptTransaction:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveBroadcast:
+    """Keep a transaction that is to be broadcast privately, so that nobody but the next run can read it."""
+
+    relay_id: TxId
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetBroadcast:
+    """Keep it no longer."""
+
+    relay_id: TxId
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBroadcast:
+    """What an earlier run has kept (:class:`SaveBroadcast`), and how long ago it began to."""
+
+    data: bytes = field(repr=False)
+    age: Duration
+
+
+@dataclass(frozen=True, slots=True)
 class Admit:
     """Ask the guard against replays whether a knock at the keyed listener is new, and have it remembered; answer by
     ``Node.admitted`` with the same ``conn``. ``shown`` is the initiator's ephemeral, 32 bytes, ``at`` the wall clock.
@@ -350,6 +376,8 @@ Effect: TypeAlias = (
     | ForgetPin
     | SaveTransaction
     | ForgetTransaction
+    | SaveBroadcast
+    | ForgetBroadcast
     | Admit
     | Tell
 )

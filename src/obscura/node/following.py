@@ -15,7 +15,7 @@ from ..base.names import TxId
 from ..chain import CoinReport
 from ..relay.validation import Waiting
 from ..wire.features import Feature
-from . import judging, keeping, stemming
+from . import judging, keeping, private, stemming
 from .effects import FollowCoins
 from .peer import Peer
 from .relay_state import Relay
@@ -92,6 +92,7 @@ def _begin_serving(state: NodeState, relay: Relay, now: Now) -> None:
     for kept, info in keeping.take_up(state, relay):
         item = Waiting(None, kept.data, info, since=Instant(now.mono - kept.age), stem=kept.stem)
         relay.queue.put(item) if kept.stem else relay.offer(item)
+    private.take_up(state, relay, now)
 
 
 def _apply(state: NodeState, relay: Relay, report: CoinReport, now: Now) -> None:
@@ -103,6 +104,7 @@ def _apply(state: NodeState, relay: Relay, report: CoinReport, now: Now) -> None
     contradicted = pool.connect(report.confirmed, report.spent)
     judging.left(state, relay, [*held.values(), *contradicted], for_good=True)
     stemming.confirmed(state, relay, report.confirmed)
+    private.confirmed(state, relay, report.confirmed, report.spent)
     for orphan in relay.orphans.erase_spending(report.spent):
         relay.tracker.forget(orphan.info.relay_id)
     if len(relay.orphans):

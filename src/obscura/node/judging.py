@@ -10,23 +10,31 @@ have honest links pay for relaying what somebody else contradicts (reference: th
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..base.errors import PeerFault
 from ..base.instant import Now
-from ..base.limits import OWN_TRANSACTIONS, STEM_FLOOR
+from ..base.limits import BROADCAST_QUEUE, OWN_TRANSACTIONS, STEM_FLOOR
 from ..base.names import ConnId, TxId
 from ..chain import Candidate, TxInfo, TxOutcome, TxVerdict
 from ..relay.mempool import PoolEntry
 from ..relay.sent import Stage
 from ..relay.validation import Waiting
-from . import answering, keeping, spreading, stemming
+from . import answering, keeping, private, spreading, stemming
 from .answering import WAITS_ALREADY
 from .effects import JudgeTransactions, TransactionSubmitted
 from .relay_state import Judged, Relay
 from .state import NodeState, PendingTransactions
 
+_NO_PRIVATE: Final = {
+    "no-overlay": "private broadcast needs Tor (--tor) or I2P (--i2p-sam), and this node may not fall back to stem",
+    "too-many-private": f"{BROADCAST_QUEUE} of your transactions wait for private broadcast: some must be seen first",
+}
 
-def submit(state: NodeState, data: bytes, ticket: int, now: Now) -> None:
-    """Our operator's transaction. The verdict is told as a :class:`TransactionSubmitted`."""
+
+def submit(state: NodeState, data: bytes, ticket: int, now: Now, *, apart: bool = False) -> None:
+    """Our operator's transaction; ``apart``: it is to be broadcast privately. The verdict is told as a
+    :class:`TransactionSubmitted`."""
     relay = state.relay
     if relay is None:
         answering.refuse(state, ticket, "relay-off", "this node relays no transactions")
@@ -49,9 +57,14 @@ def submit(state: NodeState, data: bytes, ticket: int, now: Now) -> None:
         _own(relay, entry)
         relay.stems.log.adopt(info.txid, Stage.SEEN)
     held = relay.stems.pool.get(info.relay_id)
-    if entry is not None or (held is not None and held.own):
+    if entry is not None or (held is not None and held.own) or info.relay_id in relay.private:
+        # One that is broadcast privately stays so, however it is handed in again.
         stage = relay.stems.log.get(info.txid)
         state.tell(TransactionSubmitted(ticket, info.txid, accepted=True, rule=WAITS_ALREADY, stage=stage))
+        return
+    way = private.wanted(state, relay, info, asked=apart)
+    if way:
+        answering.refuse(state, ticket, way, _NO_PRIVATE[way])
         return
     relay.tickets.setdefault(info.relay_id, []).append(ticket)
     if info.relay_id in relay.queue or info.relay_id in relay.judging:
@@ -59,7 +72,7 @@ def submit(state: NodeState, data: bytes, ticket: int, now: Now) -> None:
         begin(state, relay, now)
         return
     relay.due = True
-    relay.queue.put(Waiting(None, data, info, own=True, stem=True))
+    relay.queue.put(Waiting(None, data, info, own=True, stem=True, private=way is not None))
     begin(state, relay, now)
 
 
@@ -74,10 +87,13 @@ def begin(state: NodeState, relay: Relay, now: Now) -> None:
         for item in relay.queue.take():
             rule = stemming.refuses(relay, item) if item.stem else relay.pool.refuses(item.info)
             if rule:
-                (stemming.refused if item.stem else _refuse)(state, relay, item, rule)
+                if item.private:
+                    private.refused(state, relay, item, rule, now)
+                else:
+                    (stemming.refused if item.stem else _refuse)(state, relay, item, rule)
                 continue
             parents = {entry.info.txid: entry.data for entry in relay.pool.parents_of(item.info)}
-            hidden = stemming.parents_of(relay, item) if item.stem else {}
+            hidden = stemming.parents_of(relay, item) | private.parents_of(relay, item) if item.stem else {}
             # One that comes before it in the batch counts as its parent: if that is refused, so is this verdict.
             mates = stemmed.setdefault((item.conn, item.own), {}) if item.stem else opened
             for point in item.info.spends:
@@ -104,7 +120,9 @@ def judged(state: NodeState, pending: PendingTransactions, outcomes: tuple[TxOut
         item = one.item
         relay.queue.judged(item, outcome.cost)
         del relay.judging[item.key]
-        if item.stem:
+        if item.private:
+            private.judged(state, relay, one, outcome, now)
+        elif item.stem:
             stemming.judged(state, relay, one, outcome, now)
         elif outcome.verdict is TxVerdict.INVALID:
             stemming.charge(state, item, outcome.rule, now)
@@ -164,6 +182,7 @@ def _admit(state: NodeState, relay: Relay, item: Waiting, outcome: TxOutcome, no
         peer.worth.transaction_at = now.mono
     keeping.keep(state, relay, relay_id, entry.data)
     was_own = stemming.came_out(state, relay, item)
+    private.came_out(state, relay, relay_id)
     if entry.own or was_own:
         _own(relay, entry)
     spreading.announce(relay, entry)

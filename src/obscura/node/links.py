@@ -21,11 +21,11 @@ from ..peers.dialing import Purpose
 from ..peers.pins import Verdict
 from ..shaping import make_shaper
 from ..wire.address import NetAddress
-from ..wire.features import Feature, FeatureSet, PrivacyFeature
+from ..wire.features import EVERYWHERE, Feature, FeatureSet, PrivacyFeature
 from ..wire.greeting import PROTOCOL_VERSION, Version
 from ..wire.identity import KeyClass, class_of, is_overlay
 from ..wire.target import Mode, Target
-from . import avoiding, inbound, on_gossip, on_relay, on_sync, outbound, pinning, sinks
+from . import avoiding, inbound, on_gossip, on_relay, on_sync, outbound, pinning, private, sinks
 from .effects import (
     Dial,
     DialFailed,
@@ -72,14 +72,14 @@ def end_others(state: NodeState, target: Target) -> list[Peer]:
     Security: nobody may stay in the place of the peer that is named, because he was there before.
     """
     for conn, dial in list(state.dials.items()):
-        if dial.address == target.address and not dial.named:
+        if dial.address == target.address and not dial.named and dial.purpose is not Purpose.PRIVATE:
             del state.dials[conn]
             state.emit(Drop(conn))
     expected = state.pins.expected(target)
     wrong = [
         peer
         for peer in state.peers.values()
-        if not peer.inbound
+        if not (peer.inbound or peer.private)
         and peer.address == target.address
         and (not peer.named or (expected is not None and peer.channel.transport.responder != expected))
     ]
@@ -101,6 +101,9 @@ def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now, *, ours: 
     dial = state.dials.pop(conn, None)
     if dial is None:
         return
+    if dial.purpose is Purpose.PRIVATE:
+        private.over(state, conn, now, ours=ours)
+        return
     wait = state.dialer.ended(dial.address, Duration(0), now, ours=ours)
     state.tell(DialFailed(dial.address, reason, wait))
     dial_due(state, now)
@@ -114,17 +117,22 @@ def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: Pe
     purpose = None if dial is None else dial.purpose
     channel = Channel(
         Role.RESPONDER if dial is None else Role.INITIATOR,
-        _version(state, nonce, now, relays=purpose is None or purpose.relays),
+        private.greeting(state, nonce)
+        if purpose is Purpose.PRIVATE
+        else _version(state, nonce, now, relays=purpose is None or purpose.relays),
         partial(_is_our_nonce, state, class_of(address.network)),
         state.chance.fork(f"channel {conn}"),
         now.mono,
         _transport(state, conn, address, now, dial),
         state.handshake_timeout(address),
+        quiet=purpose is Purpose.PRIVATE,
     )
     peer = Peer(conn, address, channel, purpose, now.mono)
     if dial is not None:
         peer.target, peer.expected = dial.target, dial.key
     state.peers[conn] = peer
+    if peer.private:
+        private.connected(state, peer, now)
     return peer
 
 
@@ -165,7 +173,7 @@ def _version(state: NodeState, nonce: int, now: Now, *, relays: bool) -> Version
 
 def _features(state: NodeState, *, relays: bool) -> FeatureSet:
     """What we offer on a link; ``relays``: whether transactions are to be told on it."""
-    features, privacy = Feature.NONE, state.ledger.privacy_bits
+    features, privacy = EVERYWHERE.features, EVERYWHERE.privacy | state.ledger.privacy_bits
     relays = relays and state.relay is not None and state.relay.serving
     if relays:
         features |= Feature.BASIC_TRANSACTIONS
@@ -183,6 +191,10 @@ def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
     _forget_nonce(state, peer)
     if peer.inbound and not inbound.take_slot(state, peer, now):
         peer.channel.close("slots-taken")
+        return
+    if peer.private:
+        peer.opened_at = now.mono
+        private.opened(state, peer)
         return
     if peer.target is not None and not _meet(state, peer, peer.target, now):
         peer.channel.silence("key-changed", now.mono)
@@ -221,7 +233,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
         state.emit(Send(conn, data))
     if event.rule == "self-connection":
         _mark_self(state, peer, now)
-    if event.rule == "own-key":
+    if event.rule == "own-key" and not peer.private:
         avoiding.leave_alone(state, peer, now, proven=True)
     if event.rule == "key-changed" and event.silent and peer.target is not None:
         state.tell(Notice("key-changed", state.pins.refusal(peer.target)))
@@ -233,13 +245,17 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     state.bytes_out += len(data)
     state.retired_bytes_in += peer.channel.bytes_in
     was_open = peer.opened_at is not None
-    if event.fault and not event.silent:
+    if event.fault and not event.silent and not peer.private:
         inbound.punish(state, peer, now)
     if event.silent:
         sinks.begin(state, peer, now)
     else:
         state.emit(Drop(conn))
         state.pool(peer.address).lobby.leave(conn)
+    if peer.private:
+        # Privacy: neither schedule, book nor log learns of it.
+        private.over(state, conn, now)
+        return
     state.tell(LinkClosed(conn, peer.address, peer.inbound, event.rule, event.detail, was_open))
     if peer.inbound:
         pool = state.pool(peer.address)
@@ -267,7 +283,7 @@ def _forget_nonce(state: NodeState, peer: Peer) -> None:
 def _mark_self(state: NodeState, peer: Peer, now: Now) -> None:
     """We have seen a nonce of ours. The inbound side learns it first; the address to avoid is the one we dialled."""
     dialled = state.peers.get(state.dial_nonces.get(peer.channel.own_nonce_seen, peer.conn))
-    if dialled is not None and not dialled.inbound:
+    if dialled is not None and not dialled.inbound and not dialled.private:
         # A nonce can be repeated by whom we have dialled.
         avoiding.leave_alone(state, dialled, now, proven=False)
         if dialled is not peer:

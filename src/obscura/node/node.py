@@ -20,7 +20,7 @@ from ..base.limits import CLOCK_JUMP, DEFECT_REST, SEND_BUFFER_BYTES
 from ..base.names import ConnId, TxId
 from ..base.randomness import Chance
 from ..chain import BlockReport, CoinReport, HeaderReport, Ledger, Restored, relaying
-from ..channel import Closed, MessageFault, Opened
+from ..channel import Answered, Closed, MessageFault, Opened
 from ..peers.bans import Ban, Bans, Subject
 from ..peers.books import AddressBooks
 from ..peers.dialing import Dialer, Policy
@@ -48,16 +48,26 @@ from . import (
     on_sync,
     outbound,
     pinning,
+    private,
     sinks,
     spreading,
     stemming,
 )
 from .bounds import check_bounds
 from .config import NodeConfig
-from .effects import BlocksRead, Drop, Effect, KeptTransaction, LedgerAnswer, Notice, TransactionsJudged
+from .effects import (
+    BlocksRead,
+    Drop,
+    Effect,
+    KeptBroadcast,
+    KeptTransaction,
+    LedgerAnswer,
+    Notice,
+    TransactionsJudged,
+)
 from .peer import Peer
 from .relay_state import Relay
-from .snapshot import NO_RELAY, MempoolItem, PeerSnapshot, Snapshot
+from .snapshot import NO_RELAY, BroadcastItem, MempoolItem, PeerSnapshot, Snapshot
 from .state import NOBODY, Company, NodeState, PendingFollow, PendingHeaders, PendingRead, PendingTransactions, TimerKey
 from .vault import Vault
 
@@ -77,6 +87,7 @@ class Node:
         anchors: where the last run had block-only links.
         pins: what the store kept of named peers' keys.
         kept: the transactions that waited for a block when the last run ended, in any order.
+        broadcasts: those that were to be broadcast privately.
         vault: our keys. Only a node whose transport is plain may do without: then nothing is ever encrypted.
 
     Raises:
@@ -98,6 +109,7 @@ class Node:
         pins: Iterable[NamedPin] = (),
         vault: Vault | None = None,
         kept: Sequence[KeptTransaction] = (),
+        broadcasts: Sequence[KeptBroadcast] = (),
     ) -> None:
         if vault is None and config.transport is not Mode.PLAIN:
             raise BugError("a node whose links are to be encrypted needs a vault of keys; or say transport=Mode.PLAIN")
@@ -153,7 +165,7 @@ class Node:
         judge = relaying(ledger)
         relay = None
         if judge is not None:
-            relay = Relay(judge, config, chance.fork("relay"), tuple(kept), now.mono)
+            relay = Relay(judge, config, chance.fork("relay"), tuple(kept), now.mono, tuple(broadcasts))
         company = Company(grouping, kept_bans, tuple(anchors), chance, now.mono)
         self._state = NodeState(config, ledger, chance, tree, book, dialer, kept_pins, vault, relay, company, now)
 
@@ -181,12 +193,13 @@ class Node:
         on_sync.submit(self._state, block, ticket)
         return ticket
 
-    def submit_transaction(self, data: bytes, now: Now) -> int:
+    def submit_transaction(self, data: bytes, now: Now, *, apart: bool = False) -> int:
         """Hand in a transaction of our own. The answer is a ``TransactionSubmitted`` with the ticket returned here. One
-        that is accepted is kept, over restarts as well, while it waits; that it is ours is known to this run alone."""
+        that is accepted is kept, over restarts as well, while it waits; that it is ours is known to this run alone.
+        ``apart``: it is to be broadcast privately, where that is possible (:class:`~.config.NoOverlay`)."""
         self._tick(now)
         ticket = self._state.new_id()
-        judging.submit(self._state, data, ticket, now)
+        judging.submit(self._state, data, ticket, now, apart=apart)
         self._settle(now)
         return ticket
 
@@ -480,6 +493,8 @@ class Node:
                 stemming.tried(self._state, peer, now)
             case "advertise":
                 on_gossip.advertise(self._state, peer, now)
+            case "private":
+                peer.channel.close("private-over")
         self._pump(peer, now)
 
     # -- what comes out
@@ -522,6 +537,20 @@ class Node:
         """How far a transaction of our operator has come, as far as the node knows; ``None`` for any other, and for one
         of an earlier run. For our operator alone."""
         return None if self._state.relay is None else self._state.relay.stems.log.get(txid)
+
+    def broadcasts(self, now: Now) -> list[BroadcastItem]:
+        """What is to be broadcast privately and has not been seen yet, oldest first. For our operator alone: ids are
+        revealed by it."""
+        return [] if self._state.relay is None else private.items(self._state.relay, now.mono)
+
+    def drop_broadcast(self, txid: TxId, now: Now) -> bool:
+        """Take a transaction back that is to be broadcast privately; ``False`` if there is none of this id. What was
+        handed over already may spread all the same."""
+        self._tick(now)
+        relay = self._state.relay
+        found = relay is not None and private.drop(self._state, relay, txid)
+        self._settle(now)
+        return found
 
     def block_candidates(self, weight_max: int) -> list[bytes]:
         """Whole transactions for a block of ``weight_max`` weight units, by what each pays together with its
@@ -666,11 +695,15 @@ class Node:
                 on_sync.catch_up(state, now)
         on_relay.settle(state, now)
 
-    def _dispatch(self, peer: Peer, event: Opened | MessageFault | Message, now: Now) -> None:
+    def _dispatch(self, peer: Peer, event: Opened | MessageFault | Answered | Message, now: Now) -> None:
         state = self._state
         match event:
             case Opened():
                 links.opened(state, peer, event, now)
+            case Answered():
+                private.answered(state, peer, now)
+            case MessageFault() if peer.private:
+                pass
             case MessageFault():
                 # An answer that cannot be read has failed, whatever was asked (design §3.5).
                 if event.type_name == Block.type_name:
@@ -678,6 +711,8 @@ class Node:
                     on_sync.schedule(state, now)
                 elif event.type_name == Headers.type_name:
                     on_sync.headers_unreadable(state, peer, now)
+            case _ if peer.private:
+                private.on_message(state, peer, event, now)
             case _:
                 self._on_message(peer, event, now)
 

@@ -17,7 +17,7 @@ from ..relay.validation import Waiting
 from ..wire.blocks import GetData, Inv, NotFound, Tx
 from ..wire.features import Feature
 from ..wire.inventory import KIND_TX, InventoryItem
-from . import following, judging, spreading, stemming
+from . import following, judging, private, spreading, stemming
 from .effects import StemStep
 from .peer import Peer
 from .relay_state import Relay
@@ -124,6 +124,7 @@ def deadline(state: NodeState, now: Now) -> None:
     relay.due = True
     spreading.tell_due(state, relay, now)
     stemming.deadline(state, relay, now)
+    private.deadline(state, relay, now)
     for orphan in relay.orphans.expire(now.mono):
         relay.tracker.release(orphan.info.relay_id)
     if now.mono >= relay.sweep_at:
@@ -154,6 +155,7 @@ def settle(state: NodeState, now: Now) -> None:
             relay.orphans.next_deadline(),
             relay.sweep_at,
             stems_at,
+            relay.private.next_deadline(),
         ),
     )
 

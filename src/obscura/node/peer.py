@@ -163,8 +163,13 @@ class Peer:
         return self.purpose is Purpose.NAMED
 
     @property
+    def private(self) -> bool:
+        """It is for private broadcast (:mod:`.private`)."""
+        return self.purpose is Purpose.PRIVATE
+
+    @property
     def relays(self) -> bool:
-        """It is not one that we have opened for blocks alone, or to look who is there."""
+        """It is not one that we have opened for blocks alone, to look who is there, or for private broadcast."""
         return self.purpose is None or self.purpose.relays
 
     def take_addr_tokens(self, wanted: int, now: Instant) -> int:

@@ -20,6 +20,7 @@ from ..base.names import NULL_HASH, BlockHash, ConnId, TxId
 from ..base.randomness import Chance
 from ..chain import TransactionLedger
 from ..relay.backlog import Backlog
+from ..relay.broadcast import Broadcasts
 from ..relay.known import KnownIds, short_id
 from ..relay.mempool import Mempool
 from ..relay.orphans import Orphanage
@@ -27,7 +28,7 @@ from ..relay.requests import RequestTracker
 from ..relay.trickle import Trickle
 from ..relay.validation import ValidationQueue, Waiting
 from .config import NodeConfig
-from .effects import KeptTransaction
+from .effects import KeptBroadcast, KeptTransaction
 from .snapshot import MempoolItem, RelaySnapshot
 from .stem_state import Stems
 
@@ -64,7 +65,8 @@ class RelayLink:
 
 
 class Relay:
-    """The transactions' part of a node's state. ``kept`` is what earlier runs have left, in any order."""
+    """The transactions' part of a node's state. ``kept`` and ``broadcasts`` are what earlier runs have left, in any
+    order."""
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Relay:
         chance: Chance,
         kept: tuple[KeptTransaction, ...],
         now: Instant,
+        broadcasts: tuple[KeptBroadcast, ...] = (),
     ) -> None:
         self.ledger = ledger
         self._short_key = chance.take_bytes(32)
@@ -86,6 +89,9 @@ class Relay:
         self.inbound = Backlog(now, config.relay_tenths)
         self.outbound = Backlog(now, config.relay_tenths * RELAY_OUTBOUND_FACTOR // 10)
         self.stems = Stems(config, chance.fork("stems"), now)
+        self.private = Broadcasts(chance.fork("private"))
+        self.kept_broadcasts = broadcasts
+        """On disk, and not yet taken up."""
         self.links: dict[ConnId, RelayLink] = {}
         self.judging: dict[bytes, Judged] = {}
         """Before the ledger now, by :attr:`Waiting.key`."""
@@ -182,6 +188,8 @@ class Relay:
         self.tracker.check()
         self.trickle.check()
         self.stems.check()
+        self.private.check()
+        assert not any(name in self.links for name in self.private.handovers), "nothing else is told on its connections"
         for name in (entry.info.relay_id for entry in self.pool.entries()):
             assert not self.handles(name), "what waits for a block is decided"
             assert name in self.saved, "what waits for a block is on disk"

@@ -38,7 +38,7 @@ def begin(state: NodeState, peer: Peer, now: Now) -> None:
         dialled=None if peer.inbound else peer.address,
         purpose=peer.purpose,
         of=class_of(peer.address.network),
-        lived=None if peer.left_alone else peer.lived(now.mono),
+        lived=None if peer.left_alone or peer.private else peer.lived(now.mono),
         slot=peer.inbound and peer.opened_at is not None,
     )
     state.timers.set(("sink", conn), deadline)

@@ -21,7 +21,8 @@ class PeerSnapshot:
     inbound: bool
     named: bool
     purpose: str
-    """What we have opened it for: ``named``, ``full``, ``blocks``, ``feeler``; empty if the other side has."""
+    """What we have opened it for: ``named``, ``full``, ``blocks``, ``feeler``, ``private``; empty if the other side has
+    opened it."""
     discouraged: bool
     """Its host broke the rules lately."""
     state: str
@@ -60,6 +61,24 @@ class MempoolItem:
     """It is our operator's."""
     parents: int
     """How many of those that it spends from wait as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BroadcastItem:
+    """One transaction that is to be broadcast privately."""
+
+    txid: TxId
+    age: Duration
+    receipts: int
+    """How many recipients have confirmed it."""
+    under_way: int
+    """Dials and connections for it."""
+    asked: int
+    """Recipients that were chosen in this run, whatever came of it."""
+    next_in: Duration | None
+    """Until its next step; ``None`` while what is under way decides."""
+    waits_for_parent: bool
+    """It spends from one that is not in the open yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

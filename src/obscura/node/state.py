@@ -363,22 +363,25 @@ class NodeState:
 
     def situation(self, now: Now) -> Situation:
         """What the schedule of dials must know."""
+        # Privacy: connections for private broadcast are no part of it, or whom we dial otherwise would depend on them.
+        dials = [dial for dial in self.dials.values() if dial.purpose is not Purpose.PRIVATE]
         outbound = [Wanted(peer.address, peer.purpose) for peer in self.peers.values() if peer.purpose is not None]
         outbound += [
             Wanted(sink.dialled, sink.purpose)
             for sink in self.door.sinks.values()
             if sink.dialled is not None and sink.purpose is not None
         ]
-        outbound += [Wanted(dial.address, dial.purpose) for dial in self.dials.values()]
+        outbound += [Wanted(dial.address, dial.purpose) for dial in dials]
+        outbound = [one for one in outbound if one.purpose is not Purpose.PRIVATE]
         in_use = {one.address: None for one in outbound}
         in_use |= {peer.address: None for peer in self.peers.values() if peer.inbound}
-        automatic = sum(not dial.named for dial in self.dials.values())
+        automatic = sum(not dial.named for dial in dials)
         return Situation(
             in_use=in_use,
             outbound=outbound,
             reached={peer.address: None for peer in self.open_peers() if not peer.inbound},
             # Peers of the operator's that are down must not take all turns.
-            dialling=automatic + min(len(self.dials) - automatic, DIALS_AT_ONCE // 2),
+            dialling=automatic + min(len(dials) - automatic, DIALS_AT_ONCE // 2),
             stale=self.is_stale(now.mono),
         )
 
@@ -416,8 +419,9 @@ class NodeState:
             self.emit(SaveBans(changes))
 
     def open_peers(self) -> list[Peer]:
-        """Links whose handshake is done, oldest first."""
-        return [peer for peer in self.peers.values() if peer.is_open]
+        """Links whose handshake is done, oldest first. Those for private broadcast are not among them: nothing is said
+        there but the one thing."""
+        return [peer for peer in self.peers.values() if peer.is_open and not peer.private]
 
     @property
     def behind(self) -> bool:

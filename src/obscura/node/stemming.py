@@ -151,7 +151,7 @@ def judged(state: NodeState, relay: Relay, one: Judged, outcome: TxOutcome, now:
         return
     own = _is_own(relay, item)
     rule = refuses(relay, item)
-    if not rule and pool.contradicted(item.info, own=own):
+    if not rule and (pool.contradicted(item.info, own=own) or (own and relay.private.contradicted(item.info))):
         rule = "txn-mempool-conflict"
     if rule:
         refused(state, relay, item, rule)

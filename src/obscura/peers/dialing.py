@@ -71,6 +71,8 @@ class Purpose(Enum):
     """It carries blocks and their headers alone."""
     FEELER = "feeler"
     """It ends when its handshake is done."""
+    PRIVATE = "private"
+    """It hands one transaction over, and shows nothing of who we are. It is no part of the schedule."""
 
     @property
     def relays(self) -> bool:
@@ -219,9 +221,23 @@ class Dialer:
                 state.barred = False
                 state.due = now.mono
 
+    @property
+    def open(self) -> tuple[Network, ...]:
+        """Networks to which there is a way now."""
+        return self._open
+
     def may_name(self, address: NetAddress) -> bool:
         """Whether an address is of a network that can be dialled at all."""
         return address.network in self._policy.reach
+
+    @property
+    def named_addresses(self) -> list[NetAddress]:
+        """Peers that the operator named, but those who answer only whom they have invited."""
+        return [address for address, state in self._named.items() if state.target.secret is None]
+
+    def refuses(self, address: NetAddress, now: WallTime) -> bool:
+        """Whether an address is banned or discouraged."""
+        return self._refused(address, now)
 
     def is_named(self, address: NetAddress) -> bool:
         """Whether the operator named this peer."""

@@ -15,6 +15,10 @@ from ..base.names import TxId
 class Stage(Enum):
     """In the order in which they may follow each other."""
 
+    PRIVATE = "private"
+    """It is to be broadcast privately, and nobody has it yet."""
+    HANDED = "handed"
+    """It was handed over privately, and has not been seen since."""
     WAITING = "waiting"
     """There is no stem peer yet, or it has as much as it takes."""
     STEMMED = "stemmed"
@@ -29,6 +33,11 @@ class Stage(Enum):
     """No block has taken it in two weeks, and it waits no longer here."""
     REFUSED = "refused"
     """It cannot be relayed any more: something contradicts it, or the least fee has risen."""
+    GONE = "gone"
+    """It was to be broadcast privately, and what it spends is not there any more: a block may hold it, or something
+    that contradicts it."""
+    DROPPED = "dropped"
+    """The operator has taken it back before it was seen."""
 
 
 class SentLog:

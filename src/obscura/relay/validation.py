@@ -46,6 +46,9 @@ class Waiting:
     stem: bool = False
     """It came by stem, is our operator's, or was in stem in an earlier run: it is no business of the open's."""
 
+    private: bool = False
+    """Of our operator's in stem: it is to be broadcast privately."""
+
     @property
     def key(self) -> bytes:
         """What names it here. One in stem is another one for each link, and than the same in the open."""

@@ -14,7 +14,7 @@ from ..base.instant import Duration, Instant, seconds
 from ..base.limits import CONNECT_TIMEOUT, HEADERS_ITEMS
 from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
-from ..channel import Channel, Closed, MessageFault, Opened, Role
+from ..channel import Answered, Channel, Closed, MessageFault, Opened, Role
 from ..channel.transport import PlainTransport, Transport
 from ..node.vault import Vault
 from ..wire.address import NetAddress
@@ -271,7 +271,7 @@ class Adversary:
                 case Closed():
                     self.drop(link)
                     return
-                case MessageFault():
+                case MessageFault() | Answered():
                     pass
                 case _:
                     self.heard(link, event)

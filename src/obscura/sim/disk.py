@@ -8,7 +8,8 @@ The model, as strict as the :class:`~obscura.chain.ledger.Ledger` contract and n
 * Of the address book what has changed is saved, one save at a time; a save in progress is done or not done as a whole,
   and changes that wait for its end are lost with it.
 * A named peer's pin is on the disk as soon as the node has said so: it is one small transaction.
-* A transaction that waits, whoever sent it, is on the disk as soon as the node has said so.
+* A transaction that waits, whoever sent it, is on the disk as soon as the node has said so; one that is to be broadcast
+  privately as well.
 * A knock at a keyed listener is on the disk before it is answered, and nothing of it waits.
 """
 
@@ -22,7 +23,7 @@ from ..base.names import BlockHash, TxId
 from ..base.randomness import Chance
 from ..chain import HEADER_BYTES, BlockReport, BlockVerdict
 from ..ledgers.memory import MemoryLedger
-from ..node.effects import AcceptBlocks, KeptTransaction, LedgerRequest
+from ..node.effects import AcceptBlocks, KeptBroadcast, KeptTransaction, LedgerRequest
 from ..node.vault import Vault
 from ..peers.bans import Ban
 from ..peers.pins import NamedPin
@@ -79,6 +80,8 @@ class Disk:
         """Written and not synced."""
         self.pins: dict[NetAddress, NamedPin] = {}
         self.waiting: dict[TxId, Held] = {}
+        self.private: dict[TxId, tuple[bytes, WallTime]] = {}
+        """For private broadcast: the bytes, and since which hour."""
         """Transactions that wait, synced."""
         self.bans: dict[str, Ban] = {}
         """Who is kept away, synced."""
@@ -167,6 +170,20 @@ class Disk:
             KeptTransaction(held.data, seconds(max(0, wall - held.hour)), held.stem)
             for _, held in sorted(self.waiting.items(), key=lambda item: item[0])
         )
+
+    def broadcasts(self, wall: WallTime) -> tuple[KeptBroadcast, ...]:
+        """The private broadcasts for the next life, in an order that says nothing."""
+        return tuple(
+            KeptBroadcast(data, seconds(max(0, wall - hour))) for _, (data, hour) in sorted(self.private.items())
+        )
+
+    def keep_broadcast(self, relay_id: TxId, data: bytes, wall: WallTime) -> None:
+        """A transaction for private broadcast is kept."""
+        self.private.setdefault(relay_id, (data, whole_hour(wall)))
+
+    def forget_broadcast(self, relay_id: TxId) -> None:
+        """It is kept no longer."""
+        self.private.pop(relay_id, None)
 
     def crash(self, ledger: MemoryLedger, under_way: Sequence[LedgerRequest], chance: Chance) -> Losses:
         """The host is gone in the middle of what it did.

@@ -33,6 +33,7 @@ from ..node.effects import (
     Effect,
     Event,
     FollowCoins,
+    ForgetBroadcast,
     ForgetPin,
     ForgetTransaction,
     JudgeTransactions,
@@ -47,6 +48,7 @@ from ..node.effects import (
     SaveAddresses,
     SaveAnchors,
     SaveBans,
+    SaveBroadcast,
     SavePin,
     SaveTransaction,
     Send,
@@ -183,6 +185,7 @@ class Host:
             pins=pins,
             vault=vault,
             kept=self.disk.kept(self.clock.now.wall),
+            broadcasts=self.disk.broadcasts(self.clock.now.wall),
         )
         network.join(self)
 
@@ -227,9 +230,9 @@ class Host:
         self._journal.note(self._world.time, self.number, Kind.MINED, ticket, len(block))
         self._settle()
 
-    def send(self, transaction: bytes) -> None:
-        """Hand a transaction to the node, as its operator."""
-        ticket = self.node.submit_transaction(transaction, self.clock.now)
+    def send(self, transaction: bytes, *, apart: bool = False) -> None:
+        """Hand a transaction to the node, as its operator; ``apart``: for private broadcast."""
+        ticket = self.node.submit_transaction(transaction, self.clock.now, apart=apart)
         self._journal.note(self._world.time, self.number, Kind.SENT, ticket, len(transaction))
         self._settle()
 
@@ -419,6 +422,10 @@ class Host:
                 self.disk.keep_transaction(relay_id, data, self.clock.now.wall, stem=stem)
             case ForgetTransaction(relay_id):
                 self.disk.forget_transaction(relay_id)
+            case SaveBroadcast(relay_id, data):
+                self.disk.keep_broadcast(relay_id, data, self.clock.now.wall)
+            case ForgetBroadcast(relay_id):
+                self.disk.forget_broadcast(relay_id)
             case Admit(conn, shown, at):
                 [new] = self.disk.replays.admit([(shown, at)])
                 self.node.admitted(conn, new, self.clock.now)

@@ -27,7 +27,7 @@ from ..peers.record import AddressRecord, stored
 from ..wire.address import ADDRESS_LENGTHS, AddressError, NetAddress, Network, parse_address
 from ..wire.keytext import KEY_BYTES
 
-SCHEMA: Final = 6
+SCHEMA: Final = 7
 _SPACE_BYTES: Final = 1 << 20
 """With less free space a disk counts as full: the log of one change takes some ten thousand bytes."""
 _WAITING: Final = """CREATE TABLE waiting (
@@ -35,6 +35,7 @@ _WAITING: Final = """CREATE TABLE waiting (
 _BAN: Final = """CREATE TABLE ban (
     subject TEXT PRIMARY KEY, until INTEGER NOT NULL, made INTEGER NOT NULL, kind TEXT NOT NULL) WITHOUT ROWID"""
 _ANCHOR: Final = "CREATE TABLE anchor (place INTEGER PRIMARY KEY, address TEXT NOT NULL)"
+_BROADCAST: Final = "CREATE TABLE broadcast (name BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID"
 _KEEP: Final = "INSERT INTO waiting VALUES (?, ?, ?, ?) ON CONFLICT (relay_id) DO UPDATE SET stem = excluded.stem"
 _TABLES: Final = (
     """CREATE TABLE address (
@@ -49,6 +50,7 @@ _TABLES: Final = (
     _WAITING,
     _BAN,
     _ANCHOR,
+    _BROADCAST,
 )
 _CHANGES: Final = {
     1: (
@@ -77,6 +79,7 @@ _CHANGES: Final = {
         # Nobody has noted the first time. By the last one those would be eldest that have been silent for longest.
         "UPDATE address SET since = strftime('%s', 'now') WHERE tried = 1",
     ),
+    6: (_BROADCAST,),
 }
 """From each older format to the next one."""
 
@@ -275,6 +278,30 @@ class Store:
         gone = [(relay_id,) for relay_id, data, _ in changes if data is None]
         kept = [(relay_id, data, stem, hour) for relay_id, data, stem in changes if data is not None]
         self._write(("DELETE FROM waiting WHERE relay_id = ?", gone), (_KEEP, kept))
+
+    # -- transactions that wait for private broadcast, sealed by store/broadcasts.py
+
+    def load_broadcasts(self) -> tuple[tuple[bytes, bytes], ...]:
+        """All rows, name and sealed value, in the order of their names. Rows that are not of bytes are passed over.
+
+        Raises:
+            StoreError: the disk refuses.
+        """
+        return tuple((name, sealed) for name, sealed in self._all("broadcast") if type(name) is type(sealed) is bytes)
+
+    def keep_broadcasts(self, changes: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Keep sealed values by name, in the place of older ones, or keep them no longer (``None``), in one
+        transaction of the database; durable on return.
+
+        Raises:
+            StoreError: the disk refuses; nothing has changed.
+        """
+        latest = dict(changes)
+        gone = [(name,) for name, sealed in latest.items() if sealed is None]
+        kept = [(name, sealed) for name, sealed in latest.items() if sealed is not None]
+        self._write(
+            ("DELETE FROM broadcast WHERE name = ?", gone), ("INSERT OR REPLACE INTO broadcast VALUES (?, ?)", kept)
+        )
 
     # -- state
 

@@ -50,6 +50,30 @@ def write_private(path: Path, data: bytes, *, replace: bool = True) -> None:
     sync_directory(directory)
 
 
+def remove_private(path: Path) -> bool:
+    """Delete a file that :func:`write_private` has written, and what a kill has left of it beside, durably. ``False``
+    if there was nothing.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    found = [one for one in (path, *path.parent.glob(f".{path.name}.*.new")) if one.exists()]
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(one.open("r+b")) for one in found]
+        for one in found:
+            one.unlink()
+        if found:
+            sync_directory(path.parent)
+        # Privacy: a name that is gone leaves the content. Where file system and disk write in place this does not. The
+        # name goes first, or a disk that refuses it would leave a file that is damaged.
+        with contextlib.suppress(OSError):
+            for file in files:
+                file.write(bytes(os.fstat(file.fileno()).st_size))
+                file.flush()
+                os.fsync(file.fileno())
+    return bool(found)
+
+
 def read_private(path: Path, most: int) -> tuple[bytes, int] | None:
     """The content of a file, ``most`` bytes at most, and its mode; ``None`` if there is none.
 

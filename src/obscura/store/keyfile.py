@@ -1,12 +1,13 @@
-"""Secret keys on disk: one static key for each class of networks, and the access secret of a keyed listener.
+"""Secret keys on disk: one static key for each class of networks, the access secret of a keyed listener, and what seals
+the queue of private broadcast.
 
-``DATADIR/keys/CLASS.key`` and ``DATADIR/keys/access.secret``, mode 0600 in a directory of mode 0700. A file: 8 bytes
-magic · kind (``clearnet`` … or ``access``) and network, each as a length byte and ASCII · 32 bytes secret · perhaps the
-public host under which the key is shown, as a length byte and ASCII · the first 8 bytes of SHA-256 over all that. Kind
-and network are in it so that a file that was copied or renamed is refused: an identity is one chain's and one class's
-(docs/protocol.md, "Identity and pins"). The host stands beside its key so that no kill parts them, and a key that is
-carried to another machine is known to have moved. It stands there plainly: it was advertised, there are few enough to
-try each against a hash, and who can read the file has the key.
+``DATADIR/keys/CLASS.key``, ``access.secret`` and ``broadcast.key``, mode 0600 in a directory of mode 0700. A file: 8
+bytes magic · kind (``clearnet`` …, ``access`` or ``broadcast``) and network, each as a length byte and ASCII · 32 bytes
+secret · perhaps the public host under which the key is shown, as a length byte and ASCII · the first 8 bytes of SHA-256
+over all that. Kind and network are in it so that a file that was copied or renamed is refused: an identity is one
+chain's and one class's (docs/protocol.md, "Identity and pins"). The host stands beside its key so that no kill parts
+them, and a key that is carried to another machine is known to have moved. It stands there plainly: it was advertised,
+there are few enough to try each against a hash, and who can read the file has the key.
 
 Files are made only when they are asked for, as a node that does not listen has no identity. They are written beside,
 synced and then named, so that a power cut leaves the old one, the new one, or none.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +26,11 @@ from ..base.errors import StoreError
 from ..crypto.agreement import KeyPair
 from ..wire.identity import AccessSecret, KeyClass
 from ..wire.keytext import KEY_BYTES
-from .files import read_private, write_private
+from .files import read_private, remove_private, write_private
 
 DIRECTORY: Final = "keys"
 _ACCESS: Final = "access"
+_BROADCAST: Final = "broadcast"
 _MAGIC: Final = b"OBSKEY\x00\x01"
 _SUM_BYTES: Final = 8
 _FILE_BYTES: Final = len(_MAGIC) + 3 * 256 + KEY_BYTES + _SUM_BYTES
@@ -40,6 +43,16 @@ class KeyFileError(StoreError):
 
 class DamagedKeyError(KeyFileError):
     """A key file is not what was written."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class BroadcastSecret:
+    """The 32 bytes behind the queue of private broadcast. They redact themselves."""
+
+    raw: bytes
+
+    def __repr__(self) -> str:
+        return "BroadcastSecret(redacted)"
 
 
 class KeyFiles:
@@ -139,6 +152,40 @@ class KeyFiles:
         """
         return AccessSecret(self._obtain(self.access_path, _ACCESS)[0])
 
+    @property
+    def broadcast_path(self) -> Path:
+        """Where the secret behind the queue of private broadcast is, or would be."""
+        return self._directory / "broadcast.key"
+
+    def load_broadcast(self) -> BroadcastSecret | None:
+        """The secret behind the queue of private broadcast, ``None`` if none was made.
+
+        Raises:
+            KeyFileError: as :meth:`load`.
+        """
+        found = self._read(self.broadcast_path, _BROADCAST)
+        return None if found is None else BroadcastSecret(found[0])
+
+    def obtain_broadcast(self) -> BroadcastSecret:
+        """The secret behind the queue of private broadcast, made and durable if there was none.
+
+        Raises:
+            KeyFileError: as :meth:`obtain`.
+        """
+        return BroadcastSecret(self._obtain(self.broadcast_path, _BROADCAST)[0])
+
+    def remove_broadcast(self) -> bool:
+        """Remove the secret behind the queue of private broadcast, and what a kill has left of its writing; durable on
+        return. ``False`` if there was none. The caller holds the data directory's lock.
+
+        Raises:
+            KeyFileError: it cannot be removed.
+        """
+        try:
+            return remove_private(self.broadcast_path)
+        except OSError as error:
+            raise _trouble(self.broadcast_path, "cannot be removed", error) from error
+
     # -- within
 
     def _obtain(self, path: Path, kind: str) -> tuple[bytes, bytes]:
@@ -166,15 +213,14 @@ class KeyFiles:
     def _decode(self, path: Path, kind: str, data: bytes) -> tuple[bytes, bytes]:
         body, given = data[:-_SUM_BYTES], data[-_SUM_BYTES:]
         if not body.startswith(_MAGIC) or hashlib.sha256(body).digest()[:_SUM_BYTES] != given:
-            renew = f"obscura key rotate {kind}" if kind != _ACCESS else f"rm {path}, then invite anew"
-            msg = f"{path} is damaged: put a copy of it back, or give this identity up: {renew}"
-            raise DamagedKeyError(msg)
+            raise DamagedKeyError(f"{path} is damaged: put a copy of it back, or {_give_up(path, kind)}")
         # The checksum holds, so this was written as a whole by a release that knows the form.
         found_kind, rest = _take_word(body[len(_MAGIC) :])
         network, rest = _take_word(rest)
         if network != self._network:
             names = f"{network.decode('ascii', 'replace')}, not {self._network.decode()}"
-            raise KeyFileError(f"{path} belongs to network {names}: an identity is never used on two chains")
+            way_out = f"; put the right one back, or {_give_up(path, kind)}" if kind == _BROADCAST else ""
+            raise KeyFileError(f"{path} belongs to network {names}: a key is never used on two chains{way_out}")
         if found_kind != kind.encode("ascii"):
             names = f"{found_kind.decode('ascii', 'replace')}, not for {kind}"
             raise KeyFileError(f"{path} was made for {names}: a key is never used for two purposes; put it back")
@@ -190,6 +236,17 @@ class KeyFiles:
             write_private(path, body + hashlib.sha256(body).digest()[:_SUM_BYTES], replace=replace)
         except OSError as error:
             raise _trouble(path, "cannot be written", error) from error
+
+
+def _give_up(path: Path, kind: str) -> str:
+    """How to go on without a key."""
+    match kind:
+        case "access":
+            return f"give this identity up: rm {path}, then invite anew"
+        case "broadcast":
+            return f"give up what waits for private broadcast: rm {path}"
+        case _:
+            return f"give this identity up: obscura key rotate {kind}"
 
 
 def _word(word: bytes) -> bytes:

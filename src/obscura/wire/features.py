@@ -49,5 +49,8 @@ class FeatureSet(NamedTuple):
 
 NO_FEATURES = FeatureSet()
 """Neither bitfield has a bit set."""
+EVERYWHERE = FeatureSet(Feature.TOR_SUPPORT | Feature.I2P_SUPPORT, PrivacyFeature.TOR | PrivacyFeature.I2P)
+"""What every node sets on every link: it understands addresses of these networks in ``addr``, whether it dials them or
+not. A bit that told who does would mark nodes that are at home in two networks (design §3.2)."""
 STEMS = FeatureSet(Feature.BASIC_TRANSACTIONS | Feature.DANDELION, PrivacyFeature.DANDELION_PLUS_PLUS)
 """What both sides must have set for stems; on an encrypted link, besides."""

@@ -12,9 +12,10 @@ from aio_nodes import LOOPS, Factory, RealNode, dialled, run, running, until
 from obscura.base.digest import double_sha256
 from obscura.base.errors import LocalError, StoreError
 from obscura.base.names import TxId
-from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction
+from obscura.ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transaction, parse
 from obscura.node.config import NoStem
 from obscura.node.effects import SaveTransaction
+from obscura.wire.address import Network
 from obscura.wire.blocks import Tx
 from obscura.wire.features import Feature
 
@@ -111,5 +112,38 @@ def test_a_driver_without_a_store(factory: Factory) -> None:
         async with running(node):
             await ready(node)
             assert (await node.driver.submit_transaction(pay(1))).accepted
+
+    run(factory, main())
+
+
+@LOOPS
+def test_a_private_broadcast_is_on_disk_on_return_and_off_it_when_it_is_taken_back(factory: Factory) -> None:
+    rows: dict[TxId, bytes] = {}
+    refuse = False
+
+    def save(changes: Sequence[tuple[TxId, bytes | None]]) -> None:
+        if refuse:
+            raise StoreError("the disk is full")
+        for name, data in changes:
+            rows.pop(name, None) if data is None else rows.update({name: data})
+
+    async def main() -> None:
+        nonlocal refuse
+        node = RealNode(save_broadcasts=save, reach=(Network.TORV3,))
+        async with running(node):
+            await ready(node)
+            done = await node.driver.submit_transaction(pay(1), apart=True)
+            assert done.accepted and rows == {relay_id(pay(1)): pay(1)}
+            [item] = node.driver.broadcasts()
+            assert item.txid == done.txid
+            refuse = True
+            with pytest.raises(StoreError, match="full"):
+                await node.driver.drop_broadcast(done.txid)
+            with pytest.raises(StoreError, match="full"):
+                await node.driver.submit_transaction(pay(2), apart=True)
+            refuse = False
+            assert await node.driver.drop_broadcast(parse(pay(2)).info.txid)
+            assert rows == {}
+            assert not await node.driver.drop_broadcast(done.txid)
 
     run(factory, main())

@@ -39,7 +39,6 @@ def destination(seed: int) -> tuple[str, str, NetAddress]:
 PUBLIC, PRIVATE, OURS = destination(1)
 CALLER, _CALLER_PRIVATE, CALLERS = destination(2)
 FAR, FAR_PRIVATE, FARS = destination(3)
-TRANSIENT_PRIVATE: Final = destination(4)[1]
 HANGS_UP: Final = b"hangs up"
 SILENT: Final = b"silent"
 
@@ -55,12 +54,20 @@ class Router:
         self.open = 0
         self.dialling: dict[str, asyncio.StreamWriter] = {}
         """Sessions by name; those with a destination that nobody sees again."""
+        self.transients: dict[str, NetAddress] = {}
+        """These destinations, of all sessions that there have been."""
         self.listening: dict[str, asyncio.StreamWriter] = {}
         """Those with ours."""
         self.waiting: list[asyncio.StreamWriter] = []
         """Connections that take one caller each."""
         self.got: list[bytes] = []
         """What came by streams."""
+        self.streams: list[asyncio.StreamWriter] = []
+        """Connections that became streams, or were to."""
+        self.looked_up_by: list[str] = []
+        """The sessions on whose own connections an address was asked for; empty for any other connection."""
+        self.seen: list[NetAddress] = []
+        """Whom the far ends of streams see."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -76,6 +83,7 @@ class Router:
                 if answer != SILENT:
                     writer.write(answer)
                 if line.startswith("STREAM"):
+                    self.streams.append(writer)
                     self.got.append(await reader.read())
                     return
         finally:
@@ -95,12 +103,15 @@ class Router:
             case ["DEST", "GENERATE"]:
                 return f"DEST REPLY PUB={PUBLIC} PRIV={PRIVATE}\n".encode()
             case ["SESSION", "CREATE"]:
-                fresh = words["DESTINATION"] == "TRANSIENT"
+                private = words["DESTINATION"]
+                fresh = private == "TRANSIENT"
                 (self.dialling if fresh else self.listening)[words["ID"]] = writer
-                private = TRANSIENT_PRIVATE if fresh else words["DESTINATION"]
+                if fresh:
+                    _, private, self.transients[words["ID"]] = destination(4 + len(self.transients))
                 return f"SESSION STATUS RESULT=OK DESTINATION={private}\n".encode()
             case ["NAMING", "LOOKUP"]:
                 known = {FARS.host(): FAR}
+                self.looked_up_by.append(next((name for name, of in self.dialling.items() if of is writer), ""))
                 if writer in self.listening.values():
                     known["ME"] = PUBLIC
                 if words["NAME"] not in known:
@@ -110,6 +121,7 @@ class Router:
                 if words["ID"] not in self.dialling:
                     return b"STREAM STATUS RESULT=INVALID_ID\n"
                 assert words["DESTINATION"] == FAR
+                self.seen.append(self.transients[words["ID"]])
                 return b"STREAM STATUS RESULT=OK\nof the stream"
             case ["STREAM", "ACCEPT"]:
                 if words["ID"] not in self.listening:

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from aio_nodes import LOOPS, Factory, run, until
+from aio_nodes import LOOPS, Factory, free_host, run, until
 
 from obscura.aio import ways as ways_module
+from obscura.aio.dial import DirectWay
+from obscura.aio.listen import open_listener
 from obscura.aio.socks import SocksWay
 from obscura.aio.ways import Connected, DialError, Ways
 from obscura.base.instant import MICROSECONDS, Duration, seconds
@@ -74,8 +76,8 @@ async def take_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     return user + b":" + password, request
 
 
-def through(way: SocksWay, timeout: Duration = PATIENCE) -> Awaitable[Connected]:
-    return Ways({Network.TORV3: way}).connect(ONION, timeout)
+def through(way: SocksWay, timeout: Duration = PATIENCE, *, apart: bool = False) -> Awaitable[Connected]:
+    return Ways({Network.TORV3: way}).connect(ONION, timeout, apart=apart)
 
 
 @LOOPS
@@ -91,8 +93,8 @@ def test_a_connection_by_name_with_credentials_of_its_own(factory: Factory) -> N
 
     async def main() -> None:
         async with Proxy(script).open() as proxy:
-            for _ in range(3):
-                made = await through(proxy.way())
+            for apart in (False, True, True):
+                made = await through(proxy.way(), apart=apart)
                 assert made.first == b""
                 assert await asyncio.get_running_loop().sock_recv(made.sock, 100) == b"of the stream"
                 made.sock.close()
@@ -192,6 +194,39 @@ def test_a_dial_that_is_cancelled_leaves_no_socket() -> None:
             dial.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await dial
+
+    run(asyncio.new_event_loop, main())
+
+
+def test_a_proxy_that_keeps_nothing_apart_is_not_asked_to() -> None:
+    async def main() -> None:
+        async with Proxy(says_nothing).open() as proxy:
+            ways = Ways({Network.TORV3: proxy.way(isolate=False)})
+            with pytest.raises(DialError, match="not-isolated") as caught:
+                await ways.connect(ONION, PATIENCE, apart=True)
+            assert caught.value.ours, "it says nothing of the address"
+            assert ways.open == {Network.TORV3}, "and the way is as good as before"
+            await asyncio.sleep(0.05)
+            assert not proxy.served
+
+    run(asyncio.new_event_loop, main())
+
+
+def test_nothing_is_dialled_apart_from_this_machine_itself() -> None:
+    async def main() -> None:
+        listener = open_listener(free_host())
+        try:
+            host, port = listener.getsockname()
+            ways = Ways({Network.IPV4: DirectWay()})
+            with pytest.raises(DialError, match="not-isolated") as caught:
+                await ways.connect(address_from_ip(host, port), PATIENCE, apart=True)
+            assert caught.value.ours
+            assert ways.open == {Network.IPV4}
+            await asyncio.sleep(0.05)
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+        finally:
+            listener.close()
 
     run(asyncio.new_event_loop, main())
 

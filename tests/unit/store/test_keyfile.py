@@ -28,21 +28,26 @@ def files(tmp_path: Path) -> KeyFiles:
 def test_nothing_is_made_before_it_is_asked_for(files: KeyFiles, tmp_path: Path) -> None:
     assert [files.load(one) for one in KeyClass] == [None] * 4
     assert files.load_access() is None
+    assert files.load_broadcast() is None
+    assert not files.remove_broadcast()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_keys_come_back_and_are_private(files: KeyFiles, tmp_path: Path) -> None:
     made = [files.obtain(one) for one in KeyClass]
-    access = files.obtain_access()
+    access, broadcast = files.obtain_access(), files.obtain_broadcast()
     again = KeyFiles(tmp_path / "d", "regtest")
     assert raw(*map(again.load, KeyClass)) == raw(*made) == raw(*map(again.obtain, KeyClass))
     assert again.load_access() == access == again.obtain_access()
-    assert len({*raw(*made), access.raw}) == 5, "no two share a secret"
+    assert again.load_broadcast() == broadcast == again.obtain_broadcast()
+    assert len({*raw(*made), access.raw, broadcast.raw}) == 6, "no two share a secret"
+    assert repr(broadcast) == "BroadcastSecret(redacted)"
     for one in made:
         assert X25519PrivateKey.from_private_bytes(one.private_bytes()).public_key().public_bytes_raw() == one.public
     directory = tmp_path / "d" / "keys"
     names = sorted(one.name for one in directory.iterdir())
-    assert names == ["access.secret", "cjdns.key", "clearnet.key", "i2p.key", "onion.key"], "nothing lies beside"
+    wanted = ["access.secret", "broadcast.key", "cjdns.key", "clearnet.key", "i2p.key", "onion.key"]
+    assert names == wanted, "nothing lies beside"
     assert directory.stat().st_mode & 0o777 == 0o700
     assert all(one.stat().st_mode & 0o777 == 0o600 for one in directory.iterdir())
 
@@ -58,6 +63,38 @@ def test_rotation(files: KeyFiles) -> None:
     assert raw(files.rotate(KeyClass.I2P)) == raw(files.load(KeyClass.I2P)), (
         "without an old one there is a new one all the same"
     )
+
+
+def test_removal_leaves_nothing_of_the_key(files: KeyFiles, tmp_path: Path) -> None:
+    first = files.obtain_broadcast()
+    path = files.broadcast_path
+    other = files.obtain_access()
+    # What a kill leaves while a key is written: the same file under another name, or a part of it.
+    (path.parent / f".{path.name}.17.new").hardlink_to(path)
+    (path.parent / f".{path.name}.18.new").write_bytes(path.read_bytes()[:-5])
+    # A name that somebody has given the file shows what becomes of its content.
+    witness = tmp_path / "witness"
+    witness.hardlink_to(path)
+    assert files.remove_broadcast()
+    assert [one.name for one in path.parent.iterdir()] == ["access.secret"]
+    assert witness.read_bytes() == bytes(witness.stat().st_size) != b""
+    assert not files.remove_broadcast()
+    assert files.load_broadcast() is None
+    assert files.load_access() == other
+    assert files.obtain_broadcast() != first
+
+
+def test_a_removal_that_the_disk_refuses_leaves_the_key(files: KeyFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = files.obtain_broadcast()
+
+    def fail(_path: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", fail)
+        with pytest.raises(KeyFileError, match=r"broadcast\.key cannot be removed: Read-only"):
+            files.remove_broadcast()
+    assert files.load_broadcast() == key
 
 
 HERE, THERE = "203.0.113.7", "2001:db8::7"
@@ -125,6 +162,10 @@ def test_another_network_s_file(files: KeyFiles, tmp_path: Path) -> None:
         with pytest.raises(KeyFileError, match="belongs to network regtest, not signet"):
             call(KeyClass.CLEARNET)
     assert files.path(KeyClass.CLEARNET).read_bytes() == before
+    files.obtain_broadcast()
+    for read in (other.load_broadcast, other.obtain_broadcast):
+        with pytest.raises(KeyFileError, match=r"network regtest, not signet.*put the right one back, or .*rm "):
+            read()
 
 
 def test_a_file_under_another_name(files: KeyFiles) -> None:
@@ -135,6 +176,9 @@ def test_a_file_under_another_name(files: KeyFiles) -> None:
     files.path(KeyClass.ONION).rename(files.access_path)
     with pytest.raises(KeyFileError, match="made for clearnet, not for access"):
         files.load_access()
+    files.access_path.rename(files.broadcast_path)
+    with pytest.raises(KeyFileError, match="made for clearnet, not for broadcast"):
+        files.load_broadcast()
 
 
 @pytest.mark.parametrize("shown", [False, True])
@@ -156,6 +200,10 @@ def test_every_damage_is_found(files: KeyFiles, shown: bool) -> None:
     files.access_path.write_bytes(b"")
     with pytest.raises(DamagedKeyError, match=r"rm .*access.secret"):
         files.load_access()
+    files.broadcast_path.write_bytes(b"")
+    files.broadcast_path.chmod(0o600)
+    with pytest.raises(DamagedKeyError, match=r"put a copy of it back, or give up what waits .*: rm .*broadcast\.key"):
+        files.load_broadcast()
 
 
 def test_a_disk_that_refuses(files: KeyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,12 @@ CREATE TABLE anchor (place INTEGER PRIMARY KEY, address TEXT NOT NULL);
 PRAGMA user_version = 5;
 """
 """Before seniority."""
+FORMAT_6 = """
+ALTER TABLE address ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+UPDATE address SET since = strftime('%s', 'now') WHERE tried = 1;
+PRAGMA user_version = 6;
+"""
+"""Before the queue of private broadcast."""
 
 
 def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
@@ -238,6 +244,7 @@ def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
         assert store.load_pins() == ()
         assert store.load_bans() == ()
         assert store.load_anchors() == ()
+        assert store.load_broadcasts() == ()
         kept = replace(kept, key=b"\x05" * 32)
         store.save_addresses(changes_of(kept))
         store.close()
@@ -261,6 +268,7 @@ def test_a_file_of_the_first_format_opens(tmp_path: Path) -> None:
         FORMAT_1 + FORMAT_2 + FORMAT_3,
         FORMAT_1 + FORMAT_2 + FORMAT_3 + FORMAT_4,
         FORMAT_1 + FORMAT_2 + FORMAT_3 + FORMAT_4 + FORMAT_5,
+        FORMAT_1 + FORMAT_2 + FORMAT_3 + FORMAT_4 + FORMAT_5 + FORMAT_6,
     ],
 )
 def test_every_older_format_keeps_what_it_had(tmp_path: Path, before: str) -> None:
@@ -276,6 +284,7 @@ def test_every_older_format_keeps_what_it_had(tmp_path: Path, before: str) -> No
     hour = whole_hour(WallTime(int(time.time())))
     store = Store(path)
     rows_now = store.load_transactions()
+    assert store.load_broadcasts() == ()
     content = b"".join(one.read_bytes() for one in tmp_path.iterdir())
     assert store.get("network") == "signet"
     assert [record.address.port for record in store.load_addresses()] == [8333, 8334, 8335]
