@@ -22,6 +22,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.real)
             item.add_marker(pytest.mark.timeout(_HANG_S))
+            # Mostly they wait, so two run at once; each network is brought up once.
+            needs = getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("i2p" if "i2p" in needs else "tor"))
 
 
 @pytest.fixture(scope="session")
