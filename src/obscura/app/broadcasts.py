@@ -33,6 +33,7 @@ def listing(driver: Driver) -> list[dict[str, Any]]:
             "asked": item.asked,
             "next_in_s": None if item.next_in is None else item.next_in // MICROSECONDS,
             "waits_for_parent": item.waits_for_parent,
+            "nobody": item.nobody,
         }
         for item in driver.broadcasts()
     ]

@@ -121,6 +121,8 @@ def broadcasts(
     for row in rows:
         if row["waits_for_parent"]:
             then = "waits for one that it spends from"
+        elif row["nobody"]:
+            then = "no way leads to Tor or I2P now, or nobody is known there"
         elif row["next_in_s"] is None:
             then = "before the ledger, or with a recipient"
         else:

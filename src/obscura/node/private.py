@@ -101,6 +101,7 @@ def items(relay: Relay, now: Instant) -> list[BroadcastItem]:
             asked=len(entry.asked),
             next_in=None if entry.at is None else Duration(max(0, entry.at - now)),
             waits_for_parent=_waits_for_parent(relay, entry),
+            nobody=entry.nobody,
         )
         for entry in relay.private.entries()
     ]
@@ -257,13 +258,18 @@ def _step(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> None:
         relay.queue.put(Waiting(None, entry.data, entry.info, own=True, stem=True))
     elif entry.wants <= 0:
         entry.at = None
-    elif not relay.private.may_dial or _recipient(state, relay, entry, now) is None:
+    elif not relay.private.may_dial or _finds_nobody(state, relay, entry, now):
         relay.private.postpone(entry, now.mono)
     elif relay.queue.put(Waiting(None, entry.data, entry.info, own=True, stem=True, private=True)):
         entry.at, entry.judged = None, True
     else:
         # Our operator's own, by stem, is in line under the same name.
         relay.private.postpone(entry, now.mono)
+
+
+def _finds_nobody(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> bool:
+    entry.nobody = _recipient(state, relay, entry, now) is None
+    return entry.nobody
 
 
 def _waits_for_parent(relay: Relay, entry: Broadcast) -> bool:

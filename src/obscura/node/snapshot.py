@@ -79,6 +79,8 @@ class BroadcastItem:
     """Until its next step; ``None`` while what is under way decides."""
     waits_for_parent: bool
     """It spends from one that is not in the open yet."""
+    nobody: bool
+    """At its last step there was nobody to be dialled: no way led to Tor or I2P, or nobody is known there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

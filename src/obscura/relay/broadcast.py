@@ -56,6 +56,8 @@ class Broadcast:
     """How often it was waited for."""
     misses: int = 0
     """How often in a row the ledger would not have it."""
+    nobody: bool = False
+    """At its last step there was nobody to be dialled."""
     judged: bool = False
     """The ledger is looking at it."""
     falls_back: bool = False

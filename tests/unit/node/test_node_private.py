@@ -119,6 +119,7 @@ def test_it_is_handed_to_three_strangers_and_shown_to_nobody_else() -> None:
     made.run(MINUTES)
     got = made.given(data)
     assert len(got) == BROADCAST_RECIPIENTS == made.items()[0].receipts
+    assert not made.items()[0].nobody
     assert made.stage(data) is Sent.HANDED
     assert not made.waits(data)
     assert [peer.told + peer.stems for peer in (watcher, *made.ahead)] == [[], [], []]
@@ -428,6 +429,7 @@ class TestFallBack:
         assert all(peer.stems + peer.told == [] for peer in made.ahead)
         [item] = made.items()
         assert item.age > 3_600 * 1_000_000
+        assert item.nobody, "the operator is told why"
 
     def test_or_for_two_weeks(self) -> None:
         made = Private(recipients=0, no_overlay=NoOverlay.NEVER)

@@ -25,7 +25,7 @@ from obscura.node.effects import Dial
 from obscura.peers.record import AddressRecord
 from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.blocks import GetHeaders
-from obscura.wire.features import Feature, FeatureSet
+from obscura.wire.features import EVERYWHERE, Feature, FeatureSet
 from obscura.wire.gossip import Addr
 from obscura.wire.greeting import GetAddr, Mempool, Verack
 from obscura.wire.identity import class_of
@@ -222,3 +222,19 @@ def test_no_byte_tells_of_another_network(by: str) -> None:
     told = [one for one in (*others, clearnet, OURS, host.address) if one.raw in said]
     assert len(told) > 10, "addresses of its own network are told"
     assert {class_of(one.network) for one in told} == {of}
+
+
+def test_every_node_understands_overlay_addresses_and_none_says_whether_it_dials_them() -> None:
+    world = World()
+    world.add()
+    world.add(0, reach=BOTH)
+    world.add(0, reach=(Network.IPV4, Network.I2P))
+    world.run()
+    offered = []
+    for host in world.hosts:
+        for peer in host.node.snapshot(world.now).peers:
+            assert EVERYWHERE.common(peer.in_force) == EVERYWHERE
+            version = host.node._state.peers[peer.conn].channel.peer_version
+            assert version is not None
+            offered.append(version.features)
+    assert len(offered) == 4 and len(set(offered)) == 1
