@@ -17,6 +17,7 @@ from test_tor_nodes import PATIENCE_S, by, onion_of, until
 from tor_network import TorNetwork, TorProcess
 
 from obscura.control.client import NoNodeError, ask
+from obscura.wire.address import NetAddress, Network
 
 _INET = re.compile(
     r'sin6?_port=htons\((\d+)\), (?:sin6_flowinfo=[^,]*, )?(?:sin_addr=inet_addr\("([^"]+)"\)|.*?"([^"]+)")'
@@ -94,7 +95,7 @@ def test_nothing_but_tor_is_contacted(nodes: Nodes, traced: list[Trace], clients
     assert done.returncode == 0, done.stderr
     a = nodes.start("a", "--network", "bitcoin", *by(clients[0]))
     onion = onion_of(a)
-    nowhere = "2" * 16 + onion[16:]
+    nowhere = NetAddress(Network.TORV3, bytes(range(32)), 8333).reveal()
     node = Trace(
         nodes.directory / "b",
         *("--network", "bitcoin", *by(clients[1]), "--onlynet", "onion", "--connect", onion),
@@ -104,7 +105,8 @@ def test_nothing_but_tor_is_contacted(nodes: Nodes, traced: list[Trace], clients
     until(lambda: node.status("reached_at"), "others reach it", PATIENCE_S)
     # Mistakes, and addresses of other networks, on the way.
     for name in ("1.2.3.4:8333", "[2001:db8::1]:8333", nowhere, "example.com:8333", "a" * 52 + ".b32.i2p"):
-        obscura("add", "--datadir", node.datadir, name)
+        added = obscura("add", "--datadir", node.datadir, name)
+        assert (added.returncode == 0) is (name == nowhere), f"{name}: {added.stderr}"
     clients[1].tell("SIGNAL NEWNYM")
     clients[1].stop()
     time.sleep(3)

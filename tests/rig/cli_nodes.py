@@ -36,11 +36,11 @@ def obscura(*arguments: object, timeout: float = 60) -> subprocess.CompletedProc
 class RunningNode:
     """A node process. Use :class:`Nodes` to make one."""
 
-    def __init__(self, datadir: Path, *arguments: object) -> None:
+    def __init__(self, datadir: Path, *arguments: object, run_in: tuple[str, ...] = ()) -> None:
         self.datadir = datadir
         datadir.mkdir(exist_ok=True, parents=True)
         self._log = (datadir.parent / f"{datadir.name}.log").open("ab")
-        command = [*COMMAND, "node", "--datadir", str(datadir), *map(str, arguments)]
+        command = [*run_in, *COMMAND, "node", "--datadir", str(datadir), *map(str, arguments)]
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment())
 
     def ask(self, method: str) -> Any:
@@ -89,9 +89,9 @@ class Nodes:
         self.directory = directory
         self.running: list[RunningNode] = []
 
-    def start(self, name: str, *arguments: object) -> RunningNode:
-        """Start a node on the datadir ``name``."""
-        node = RunningNode(self.directory / name, *arguments)
+    def start(self, name: str, *arguments: object, run_in: tuple[str, ...] = ()) -> RunningNode:
+        """Start a node on the datadir ``name``; ``run_in`` is a program that becomes it, with its own arguments."""
+        node = RunningNode(self.directory / name, *arguments, run_in=run_in)
         self.running.append(node)
         return node
 

@@ -43,10 +43,12 @@ def source(number: int) -> str:
     return f"127.{100 + number // 250}.{number % 250 + 1}.1"
 
 
-def initiator() -> SecureTransport:
-    """The transport of a veiled dial to a node over the memory ledger."""
+def initiator(genesis: bytes | None = None) -> SecureTransport:
+    """The transport of a veiled dial to a node over the memory ledger, or over another chain."""
     chance = Chance(os.urandom(32))
-    return _VAULT.dial(MemoryLedger().tip, Mode.VEILED, chance, WallTime(int(time.time())), pin=None, secret=None)
+    return _VAULT.dial(
+        genesis or MemoryLedger().tip, Mode.VEILED, chance, WallTime(int(time.time())), pin=None, secret=None
+    )
 
 
 def longest_initiator() -> SecureTransport:
@@ -71,24 +73,27 @@ class Client:
 
     def __init__(
         self,
-        address: tuple[str, int],
+        address: tuple[str, int] | socket.socket,
         host: str | None = None,
         *,
         greet: bool = True,
         receive_buffer: int | None = None,
         veiled: bool = False,
         round_trip_s: float = 0,
+        genesis: bytes | None = None,
     ) -> None:
-        """``round_trip_s`` makes the node as far away as that: each answer is waited for so much longer."""
-        self.wire: Transport = initiator() if veiled else PlainTransport()
-        self.sock = socket.socket()
+        """``address`` may be a connection that stands; ``genesis`` is of another chain than the memory ledger's.
+        ``round_trip_s`` makes the node as far away as that: each answer is waited for so much longer."""
+        self.wire: Transport = initiator(genesis) if veiled else PlainTransport()
+        self.sock = address if isinstance(address, socket.socket) else socket.socket()
         try:
             self.sock.settimeout(HANG_S)
             if receive_buffer is not None:
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             if host is not None:
                 self.sock.bind((host, 0))
-            self.sock.connect(address)
+            if not isinstance(address, socket.socket):
+                self.sock.connect(address)
             time.sleep(round_trip_s)
             self._stream = bytearray()
             while veiled and not self.wire.secured:

@@ -7,7 +7,6 @@ The namespace is a thread's: it is gone with the thread, and the routers are too
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import hashlib
@@ -15,14 +14,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+
+from forwarder import Forwarder, LoopThread
 
 ROUTERS = 6
 HOPS = 1
@@ -104,143 +102,11 @@ enabled = false
 enabled = false
 """
 
-_T = TypeVar("_T")
 
-
-class _Inside:
-    """A network namespace: a thread that alone is in it, with an event loop for all that is to be done there."""
-
-    def __init__(self) -> None:
-        self._began: Future[asyncio.AbstractEventLoop] = Future()
-        self._thread = threading.Thread(target=self._live, name="i2p-network", daemon=True)
-        self._thread.start()
-        try:
-            self._loop = self._began.result()
-        except BaseException:
-            self._thread.join()
-            raise
-
-    def _live(self) -> None:
-        try:
-            if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "no network namespace can be made")
-            loop = asyncio.new_event_loop()
-        except BaseException as fault:
-            self._began.set_exception(fault)
-            return
-        self._began.set_result(loop)
-        try:
-            loop.run_forever()
-        finally:
-            loop.close()
-
-    def run(self, what: Coroutine[Any, Any, _T]) -> _T:
-        """Run it in there; what it gives."""
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result()
-
-    def call(self, what: Callable[[], _T]) -> _T:
-        """Call it in there; what it gives. What it starts is in the namespace too."""
-
-        async def called() -> _T:
-            return what()
-
-        return self.run(called())
-
-    def close(self) -> None:
-        """Leave the namespace, which ends it."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-
-class _Forwarder:
-    """Brings one address of the namespace out to a port of 127.0.0.1.
-
-    The port stays reserved while it is not open: who connects then is refused, as by a bridge that does not run.
-    """
-
-    def __init__(self, inside: _Inside, address: tuple[str, int]) -> None:
-        self._inside = inside
-        self._address = address
-        self._listener: socket.socket | None = None
-        self._connections: set[asyncio.Task[None]] = set()
-        self._reserved = self._bound(0)
-        self.port: int = self._reserved.getsockname()[1]
-
-    @staticmethod
-    def _bound(port: int) -> socket.socket:
-        """A socket of the world outside: a socket stays where it was made, whoever uses it."""
-        made = socket.socket()
-        try:
-            # So that the one that reserves the port and the one that listens can both have it.
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            made.bind(("127.0.0.1", port))
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-    def open(self) -> None:
-        """Let connections in."""
-        assert self._listener is None, "it is open"
-        self._listener = listener = self._bound(self.port)
-        listener.setblocking(False)
-        listener.listen(128)
-        self._inside.call(lambda: asyncio.get_running_loop().add_reader(listener, self._accept, listener))
-
-    def shut(self) -> None:
-        """Let no more connections in; those that are there stay."""
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            self._inside.call(lambda: asyncio.get_running_loop().remove_reader(listener))
-            listener.close()
-
-    def drop(self) -> None:
-        """Cut all connections."""
-        self._inside.run(self._drop())
-
-    async def _drop(self) -> None:
-        await asyncio.sleep(0.02)  # who has connected just now is let in first
-        for one in self._connections:
-            one.cancel()
-        if self._connections:
-            await asyncio.wait(self._connections)
-
-    def close(self) -> None:
-        """End all of it."""
-        self.shut()
-        self.drop()
-        self._reserved.close()
-
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return  # it has gone away again
-        task = asyncio.get_running_loop().create_task(self._forward(connection))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-        task.add_done_callback(lambda _: connection.close())
-
-    async def _forward(self, outside: socket.socket) -> None:
-        with socket.socket() as inside:
-            for one in (outside, inside):
-                one.setblocking(False)
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            try:
-                await asyncio.get_running_loop().sock_connect(inside, self._address)
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(self._carry(outside, inside))
-                    both.create_task(self._carry(inside, outside))
-            except* OSError:
-                pass  # one end has gone away; then the other one has to
-
-    @staticmethod
-    async def _carry(source: socket.socket, sink: socket.socket) -> None:
-        """Carry bytes until the end, and carry the end; the other way stays as it is."""
-        loop = asyncio.get_running_loop()
-        while data := await loop.sock_recv(source, _PIECE_BYTES):
-            await loop.sock_sendall(sink, data)
-        sink.shutdown(socket.SHUT_WR)
+def _leave_network() -> None:
+    """Put this thread alone into a new network namespace."""
+    if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "no network namespace can be made")
 
 
 @dataclass
@@ -346,8 +212,8 @@ class I2PNetwork:
     def __init__(self, root: Path, routers: int = ROUTERS) -> None:
         self.root = root
         self.routers = [Router(number, root / f"router{number}") for number in range(routers)]
-        self._inside: _Inside | None = None
-        self._forwarders: list[_Forwarder] = []
+        self._inside: LoopThread | None = None
+        self._forwarders: list[Forwarder] = []
 
     # -- life
 
@@ -374,7 +240,7 @@ class I2PNetwork:
             self._inside = None
 
     def _begin(self) -> None:
-        self._inside = inside = _Inside()
+        self._inside = inside = LoopThread("i2p-network", _leave_network)
         inside.call(self._make_addresses)
         for router in self.routers:
             router.directory.mkdir(mode=0o700, parents=True)
@@ -387,7 +253,7 @@ class I2PNetwork:
             inside.call(router.start)
         self._await("all SAM bridges answer", lambda: all(self._answers(one) for one in self.routers))
         for router in self.routers:
-            self._forwarders.append(_Forwarder(inside, (router.address, _SAM_PORT)))
+            self._forwarders.append(Forwarder(inside, (router.address, _SAM_PORT)))
             self._forwarders[-1].open()
 
     def _make_addresses(self) -> None:

@@ -13,11 +13,13 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 RELAYS = 4
 PATIENCE_S = 180.0
+_AGAIN_S = 5.0
 
 _EVERYBODY = """
 TestingTorNetwork 1
@@ -129,10 +131,40 @@ class TorProcess:
             sock.sendall("".join(line + "\r\n" for line in lines).encode())
             return b"".join(iter(lambda: sock.recv(65_536), b"")).decode()
 
-    def is_up(self) -> bool:
-        """Whether it has all that it needs to build circuits."""
+    def must(self, *commands: str) -> None:
+        """Tell it what it has to do; it does that, or this raises."""
+        answer = self.tell(*commands)
+        if answer.count("250 OK\r\n") != 1 + len(commands):
+            raise RuntimeError(f"{self.name} does not do as it is told: {answer}")
+
+    def dial(self, host: str, port: int) -> socket.socket:
+        """A connection by its SOCKS port. Raises ``ConnectionError`` if there is none."""
+        sock = socket.create_connection(("127.0.0.1", self.socks), PATIENCE_S)
         try:
-            return "PROGRESS=100" in self.tell("GETINFO status/bootstrap-phase")
+            name = host.encode()
+            # SOCKS5 without a login; CONNECT to a name (RFC 1928). Its answers are of 2 and, with an IPv4 address, 10.
+            sock.sendall(b"\5\1\0" + b"\5\1\0\3" + bytes([len(name)]) + name + port.to_bytes(2, "big"))
+            answer = b""
+            while len(answer) < 12 and (piece := sock.recv(12 - len(answer))):
+                answer += piece
+            if answer[:4] != b"\5\0\5\0" or len(answer) < 12:
+                raise ConnectionError(f"{self.name} connects to nobody: {answer.hex()}")
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def is_up(self) -> bool:
+        """Whether it has built a circuit."""
+        return self._says("status/bootstrap-phase", "PROGRESS=100")
+
+    def is_informed(self) -> bool:
+        """Whether it knows enough of the network to build circuits."""
+        return self._says("status/enough-dir-info", "=1")
+
+    def _says(self, key: str, value: str) -> bool:
+        try:
+            return value in self.tell(f"GETINFO {key}")
         except OSError:
             return False
 
@@ -149,6 +181,8 @@ class TorNetwork:
         self.authority_line = ""
         self._relays: list[TorProcess] = []
         self._clients: list[TorProcess] = []
+        self._told_at = time.monotonic()
+        """When relays were told to look for directory information."""
 
     # -- life
 
@@ -201,16 +235,33 @@ class TorNetwork:
             self._write(relay, _RELAY + leaves + f"ORPort 127.0.0.1:{port} IPv4Only\n")
         for one in self._relays:
             one.start()
-        self._await("the consensus names all relays", lambda: self._listed() == RELAYS + 1)
+        self._await("the consensus names all relays", lambda: self._listed(self._relays[0]) == RELAYS + 1)
         for one in self._relays[1:]:
             with contextlib.suppress(OSError):
                 one.tell("SIGNAL RELOAD")
-        self._await("relays have directory information", lambda: all(one.is_up() for one in self._relays))
+        self._await("relays have directory information", self._informed)
 
-    def _listed(self) -> int:
-        """Relays in the consensus that the authority has."""
+    def _informed(self) -> bool:
+        """Whether all relays know what they have to. Those that do not are told to look, now and then: by themselves
+        they wait longer each time."""
+        lacking = [one for one in self._relays[1:] if not self._knows_all(one)]
+        if lacking and time.monotonic() > self._told_at + _AGAIN_S:
+            self._told_at = time.monotonic()
+            for one in lacking:
+                with contextlib.suppress(OSError):
+                    one.tell("SIGNAL RELOAD")
+        return not lacking
+
+    def _knows_all(self, one: TorProcess) -> bool:
+        # The only exit may never have a circuit of its own, as it finds no exit but itself.
+        is_ready = one.is_informed() if one is self._relays[1] else one.is_up()
+        return is_ready and self._listed(one) == RELAYS + 1
+
+    @staticmethod
+    def _listed(one: TorProcess) -> int:
+        """Relays in the consensus that it has."""
         with contextlib.suppress(OSError):
-            return self._relays[0].tell("GETINFO ns/all").count("\nr ")
+            return one.tell("GETINFO ns/all").count("\nr ")
         return 0
 
     def _relay(self, name: str) -> TorProcess:
@@ -271,6 +322,22 @@ class TorNetwork:
         made.start()
         self._await(f"{name} is at 100 %", made.is_up, made)
         return made
+
+    @contextlib.contextmanager
+    def slowed(self, kib: int) -> Iterator[None]:
+        """Relays take from each client, and give it, so many KiB a second. What they hold is lost with its circuit.
+
+        (A client that limits itself answers at its control port late, or for many seconds not at all.)
+        """
+        self._tell_relays(f"SETCONF PerConnBWRate={kib}KBytes PerConnBWBurst={kib}KBytes")
+        try:
+            yield
+        finally:
+            self._tell_relays("RESETCONF PerConnBWRate PerConnBWBurst")
+
+    def _tell_relays(self, command: str) -> None:
+        for one in self._relays:
+            one.must(command)
 
     @property
     def extra(self) -> list[str]:
