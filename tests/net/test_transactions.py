@@ -99,7 +99,14 @@ def test_sent_relayed_mined(nodes: Nodes, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, shown(first)), done.stderr
     (tmp_path / "second").write_text(second.data.hex() + "\n")
     done = obscura("send", "--datadir", a.datadir, f"@{tmp_path / 'second'}", "--json")
-    accepted = {"accepted": True, "txid": shown(second), "fee": FEE, "already": False, "stage": "fluffed"}
+    accepted = {
+        "accepted": True,
+        "txid": shown(second),
+        "fee": FEE,
+        "already": False,
+        "stage": "fluffed",
+        "fell_back": False,
+    }
     assert json.loads(done.stdout) == accepted
     command = [*COMMAND, "send", "--datadir", str(b.datadir), "-"]
     done = subprocess.run(

@@ -95,7 +95,6 @@ def test_over_tor(nodes: Nodes, clients: list[TorProcess]) -> None:
     [row] = ask(o.datadir, "mempool", {"all": True})["transactions"]
     assert not row["own"]
     assert ask(o.datadir, "broadcasts", {}) == []
-    assert not (o.datadir / "keys" / "broadcast.key").exists()
     circuits = [circuit for circuit, _ in streams.values()]
     assert len(set(circuits)) == len(circuits), "no two streams share a circuit"
     assert {target for _, target in streams.values()} <= set(onions)

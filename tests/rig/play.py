@@ -494,16 +494,16 @@ class Play:
         """The node's own invariants, and the bounds that a stranger must not break."""
         self.node.check()
         picture = self.node.snapshot(self.now)
-        live = {link.conn for link in self.live()}
+        live = {link.conn for link in self.live() if link.conn not in self.private}
         assert {peer.conn for peer in picture.peers} == live, "the node and its driver know the same links"
         assert sum(peer.inbound and peer.state == "open" for peer in picture.peers) <= self.slots
-        automatic = sum(not peer.inbound and not peer.named and peer.purpose != "private" for peer in picture.peers)
+        automatic = sum(not peer.inbound and not peer.named for peer in picture.peers)
         assert automatic <= self.outbound_slots + len(self.named)
         for peer in picture.peers:
             assert peer.blocks_in_flight <= SMALL_IN_FLIGHT
             assert 0 <= peer.faults < FAULT_BUDGET, "a spent budget ends the link"
-            assert (peer.state == "open") == self.by_conn[peer.conn].opened or peer.conn in self.private
-        assert sum(peer.purpose == "private" for peer in picture.peers) <= BROADCAST_LINKS
+            assert (peer.state == "open") == self.by_conn[peer.conn].opened
+        assert sum(link.conn in self.private for link in self.live()) <= BROADCAST_LINKS
         for said in self.private.values():
             assert said == [Version, Verack, Inv, Tx, Ping][: len(said)], "nothing else is said there"
         assert picture.addresses <= BOOK_ENTRIES

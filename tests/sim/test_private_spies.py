@@ -171,7 +171,7 @@ def test_the_first_to_tell_is_never_the_origin() -> None:
             assert steps[0] is StemStep.HEARD, "the origin has it from somebody, as everybody"
             assert made.hosts[origin].node.sent_stage(parse(data).info.txid) is Stage.SEEN
             assert StemStep.OWN not in steps and StemStep.SPREAD not in steps
-            assert not made.hosts[origin].disk.private
+            assert not made.hosts[origin].node.broadcasts(made.world.now)
             right += made.first_spied(data) == origin
             whole += 1
     # Who names the host at which a spy saw it first is right by chance alone: one host of ten, so 4 of 40 (.1 %: over

@@ -126,7 +126,7 @@ class Driver:
             keep = save_anchors
             self._anchor_saver = ChangeSaver(lambda changes: keep(changes[-1][1] or ()), "anchor")
         self._transaction_saver = None if save_transactions is None else ChangeSaver(save_transactions, "transaction")
-        self._broadcast_saver = None if save_broadcasts is None else ChangeSaver(save_broadcasts, "private broadcast")
+        self._broadcast_saver = None if save_broadcasts is None else ChangeSaver(save_broadcasts, "transaction")
         self._admission = None if replays is None else Admission(replays, self._admitted)
         self._listeners = listeners
         self._alarm = Alarm(self._on_time)
@@ -345,6 +345,11 @@ class Driver:
     def broadcasts(self) -> list[BroadcastItem]:
         """See :meth:`Node.broadcasts`."""
         return self._node.broadcasts(read_clock())
+
+    @property
+    def private(self) -> bool:
+        """See :attr:`Node.private`."""
+        return self._node.private
 
     async def drop_broadcast(self, txid: TxId) -> bool:
         """Take a transaction back that is to be broadcast privately, durably; ``False`` if there is none of this id.

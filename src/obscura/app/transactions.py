@@ -14,6 +14,7 @@ from ..base.names import TxId
 from ..control.server import RequestError
 from ..node import RelaySnapshot
 from ..node.effects import KeptTransaction, SaveTransaction
+from ..relay.sent import Stage
 from ..store import Store
 
 
@@ -37,7 +38,14 @@ async def send(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:
     if not done.accepted:
         raise RequestError(done.rule, f"refused: {done.rule}" + (f": {done.detail}" if done.detail else ""))
     stage = "" if done.stage is None else done.stage.value
-    return {"txid": done.txid.reveal(), "fee": done.fee, "already": bool(done.rule), "stage": stage}
+    wanted = driver.private or values.get("private") is True
+    return {
+        "txid": done.txid.reveal(),
+        "fee": done.fee,
+        "already": bool(done.rule),
+        "stage": stage,
+        "fell_back": wanted and done.stage in (Stage.WAITING, Stage.STEMMED, Stage.FLUFFED),
+    }
 
 
 def sent(driver: Driver, values: dict[str, Any]) -> dict[str, Any]:

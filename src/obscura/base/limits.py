@@ -925,6 +925,9 @@ BROADCAST_QUEUE: Final = _limit(
     "transactions",
     "of our operator that are to be broadcast privately: an hour of one each 4 s",
 )
+BROADCAST_ASK: Final = _span(
+    "BROADCAST_ASK", 60, "from the inv to its getdata: who has the transaction already never asks"
+)
 BROADCAST_LINK: Final = _span(
     "BROADCAST_LINK", 180, "a connection for private broadcast lasts so long at most, from when it stands (Core)"
 )
@@ -948,13 +951,24 @@ BROADCAST_RETURN_MOST: Final = _span(
     "BROADCAST_RETURN_MOST", 3_600, "at most: an hour without a sign of it, and one more recipient hears of it"
 )
 BROADCAST_PATIENCE: Final = _span(
-    "BROADCAST_PATIENCE", 600, "without one receipt; then the fall-back policy holds: as STEM_WAIT"
+    "BROADCAST_PATIENCE", 600, "in which nobody at all was reached; then the fall-back policy holds: as STEM_WAIT"
 )
 BROADCAST_MISSES: Final = _limit(
     "BROADCAST_MISSES",
     3,
     "verdicts",
-    "in a row by which it cannot spread: a parent, or the least fee, may be back before",
+    "in a row, an hour apart, by which what it spends is not there: a parent, or another chain, may come back",
+)
+BROADCAST_FORGET: Final = _span(
+    "BROADCAST_FORGET",
+    3_600,
+    "on average, from when one has come back to when the disk forgets it: together they would mark it",
+)
+BROADCAST_YOUNG: Final = _limit(
+    "BROADCAST_YOUNG", 86_400, "s", "at least, that a start leaves to what waits: the clock may be wrong, or was then"
+)
+BROADCAST_KNOWN: Final = _limit(
+    "BROADCAST_KNOWN", 604_800, "s", "reached so long ago, or told by two network groups: rather such are recipients"
 )
 BROADCAST_ROW: Final = _limit(
     "BROADCAST_ROW",

@@ -72,20 +72,24 @@ def send(
         typer.echo(answer["txid"])
         if answer["already"]:
             typer.echo("it waits already, and counts as your own", err=True)
-        if private and answer["stage"] in ("waiting", "stemmed", "fluffed"):
-            typer.echo("not privately: it went by stem, as neither Tor nor I2P is in use, or before", err=True)
+        if answer["fell_back"]:
+            typer.echo("not privately: it goes by stem, as neither Tor nor I2P is in use, or went before", err=True)
         typer.echo(_STAGES.get(answer["stage"], answer["stage"]), err=True)
     began = time.monotonic()
     while answer["stage"] in _UNDER_WAY and (passed := time.monotonic() - began) < wait:
         time.sleep(min(_LOOK_S, wait - passed))
         stage = ask(datadir, "sent", {"txid": answer["txid"]})["stage"]
         if stage != answer["stage"]:
+            if answer["stage"] == "private" and stage in ("waiting", "stemmed", "fluffed"):
+                answer["fell_back"] = True
+                if not as_json:
+                    typer.echo("not privately: nobody could be reached by Tor or I2P, so it goes by stem", err=True)
             answer["stage"] = stage
             if not as_json:
                 typer.echo(f"after {time.monotonic() - began:.1f} s: {_STAGES.get(stage, stage)}", err=True)
     if as_json:
         typer.echo(json.dumps({"accepted": True, **answer}))
-    if answer["stage"] in ("refused", "gone", "dropped"):
+    if answer["stage"] in ("refused", "gone", "expired", "dropped"):
         raise typer.Exit(1)
 
 

@@ -29,9 +29,10 @@ class NoOverlay(Enum):
     """What becomes of our operator's private broadcasts where no way leads to an onion or I2P address."""
 
     STEM = "stem"
-    """They go by stem: at once if the node dials no such network, else when nobody was reached for ten minutes."""
+    """They go by stem: at once if the node dials no such network, else when nobody was reached for ten minutes. What an
+    earlier run has left never does."""
     NEVER = "never"
-    """They are refused, or wait for ever."""
+    """They are refused, or wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

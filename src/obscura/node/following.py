@@ -104,7 +104,7 @@ def _apply(state: NodeState, relay: Relay, report: CoinReport, now: Now) -> None
     contradicted = pool.connect(report.confirmed, report.spent)
     judging.left(state, relay, [*held.values(), *contradicted], for_good=True)
     stemming.confirmed(state, relay, report.confirmed)
-    private.confirmed(state, relay, report.confirmed, report.spent)
+    private.confirmed(state, relay, report.confirmed, now)
     for orphan in relay.orphans.erase_spending(report.spent):
         relay.tracker.forget(orphan.info.relay_id)
     if len(relay.orphans):

@@ -53,8 +53,10 @@ def submit(state: NodeState, data: bytes, ticket: int, now: Now, *, apart: bool 
         answering.refuse(state, ticket, "too-many-own", f"{OWN_TRANSACTIONS} of your transactions wait for a block")
         return
     entry = relay.pool.get(info.relay_id)
-    if entry is not None:
+    if entry is not None and not (apart or state.config.private):
+        # One that was to be broadcast privately is anybody's now.
         _own(relay, entry)
+    if entry is not None:
         relay.stems.log.adopt(info.txid, Stage.SEEN)
     held = relay.stems.pool.get(info.relay_id)
     if entry is not None or (held is not None and held.own) or info.relay_id in relay.private:
@@ -182,7 +184,7 @@ def _admit(state: NodeState, relay: Relay, item: Waiting, outcome: TxOutcome, no
         peer.worth.transaction_at = now.mono
     keeping.keep(state, relay, relay_id, entry.data)
     was_own = stemming.came_out(state, relay, item)
-    private.came_out(state, relay, relay_id)
+    private.came_out(state, relay, item.info.txid, now)
     if entry.own or was_own:
         _own(relay, entry)
     spreading.announce(relay, entry)

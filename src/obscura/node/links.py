@@ -19,7 +19,7 @@ from ..channel import Channel, Closed, Opened, Role
 from ..channel.transport import PlainTransport, Transport
 from ..peers.dialing import Purpose
 from ..peers.pins import Verdict
-from ..shaping import make_shaper
+from ..shaping import Profile, make_shaper
 from ..wire.address import NetAddress
 from ..wire.features import EVERYWHERE, Feature, FeatureSet, PrivacyFeature
 from ..wire.greeting import PROTOCOL_VERSION, Version
@@ -112,20 +112,23 @@ def dial_failed(state: NodeState, conn: ConnId, reason: str, now: Now, *, ours: 
 def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: PendingDial | None = None) -> Peer:
     """A connection stands, made by ``dial`` or by the other side: begin the handshake."""
     nonce = state.nonces.u64()
-    if dial is not None:
-        state.dial_nonces[nonce] = conn
     purpose = None if dial is None else dial.purpose
+    # Privacy: a private connection knows no nonce, and its own is known to no other link. A recipient who shows it to
+    # others, or shows others' to us, learns nothing by who takes it for his own.
+    anonymous = purpose is Purpose.PRIVATE
+    if dial is not None and not anonymous:
+        state.dial_nonces[nonce] = conn
     channel = Channel(
         Role.RESPONDER if dial is None else Role.INITIATOR,
         private.greeting(state, nonce)
-        if purpose is Purpose.PRIVATE
+        if anonymous
         else _version(state, nonce, now, relays=purpose is None or purpose.relays),
-        partial(_is_our_nonce, state, class_of(address.network)),
+        (lambda nonce: False) if anonymous else partial(_is_our_nonce, state, class_of(address.network)),
         state.chance.fork(f"channel {conn}"),
         now.mono,
         _transport(state, conn, address, now, dial),
         state.handshake_timeout(address),
-        quiet=purpose is Purpose.PRIVATE,
+        quiet=anonymous,
     )
     peer = Peer(conn, address, channel, purpose, now.mono)
     if dial is not None:
@@ -141,14 +144,20 @@ def _transport(state: NodeState, conn: ConnId, address: NetAddress, now: Now, di
     if vault is None:
         return PlainTransport()
     chance = state.chance.fork(f"garbage {conn}")
-    shaper = make_shaper(state.config.shaping, state.chance.fork(f"shaper {conn}"), dialled=dial is not None)
+    # Privacy: what our operator has set shows on all our other links; on a private one nothing is as he has set it.
+    anonymous = dial is not None and dial.purpose is Purpose.PRIVATE
+    profile = Profile.PAD if anonymous else state.config.shaping
+    shaper = make_shaper(profile, state.chance.fork(f"shaper {conn}"), dialled=dial is not None)
     genesis, of = state.tree.genesis.hash, class_of(address.network)
     if dial is None:
         return vault.accept(genesis, mode, of, chance, now.wall, shaper)
     pin = dial.key if dial.strict else None
     # A key was seen on a veiled link, and is checked on a veiled one, whatever the other dials are.
-    wanted = Mode.VEILED if dial.key is not None else dial.target.mode or mode
-    return vault.dial(genesis, wanted, chance, now.wall, pin=pin, secret=dial.target.secret, of=of, shaper=shaper)
+    wanted = Mode.VEILED if dial.key is not None or anonymous else dial.target.mode or mode
+    return vault.dial(
+        genesis, wanted, chance, now.wall,
+        pin=pin, secret=dial.target.secret, of=of, shaper=shaper, as_anybody=anonymous,
+    )  # fmt: skip
 
 
 def _is_our_nonce(state: NodeState, of: KeyClass, nonce: int) -> bool:
@@ -194,7 +203,7 @@ def opened(state: NodeState, peer: Peer, event: Opened, now: Now) -> None:
         return
     if peer.private:
         peer.opened_at = now.mono
-        private.opened(state, peer)
+        private.opened(state, peer, now)
         return
     if peer.target is not None and not _meet(state, peer, peer.target, now):
         peer.channel.silence("key-changed", now.mono)
@@ -233,7 +242,7 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
         state.emit(Send(conn, data))
     if event.rule == "self-connection":
         _mark_self(state, peer, now)
-    if event.rule == "own-key" and not peer.private:
+    if event.rule == "own-key":
         avoiding.leave_alone(state, peer, now, proven=True)
     if event.rule == "key-changed" and event.silent and peer.target is not None:
         state.tell(Notice("key-changed", state.pins.refusal(peer.target)))
@@ -283,7 +292,7 @@ def _forget_nonce(state: NodeState, peer: Peer) -> None:
 def _mark_self(state: NodeState, peer: Peer, now: Now) -> None:
     """We have seen a nonce of ours. The inbound side learns it first; the address to avoid is the one we dialled."""
     dialled = state.peers.get(state.dial_nonces.get(peer.channel.own_nonce_seen, peer.conn))
-    if dialled is not None and not dialled.inbound and not dialled.private:
+    if dialled is not None and not dialled.inbound:
         # A nonce can be repeated by whom we have dialled.
         avoiding.leave_alone(state, dialled, now, proven=False)
         if dialled is not peer:

@@ -181,6 +181,8 @@ class Node:
             if self._state.company.bans.is_banned(target.address, now.wall):
                 text = "a peer that is named by --connect is banned, and not dialled: see obscura bans"
                 self._state.tell(Notice("named-banned", text))
+        if self._state.relay is not None:
+            private.warn(self._state, self._state.relay)
         following.follow(self._state)
         links.dial_due(self._state, now)
         links.save_due(self._state, now)
@@ -316,6 +318,7 @@ class Node:
         """A ``Dial`` has failed; ``ours``: in a daemon of ours, which says nothing about the address."""
         self._tick(now)
         links.dial_failed(self._state, conn, reason, now, ours=ours)
+        self._settle(now)
 
     def open_ways(self, networks: Collection[Network], now: Now) -> None:
         """To these networks there is a way now: of those that may be dialled (``NodeConfig.reach``), no others are. At
@@ -323,6 +326,7 @@ class Node:
         self._tick(now)
         self._state.dialer.open_ways(networks, now.mono)
         links.dial_due(self._state, now)
+        self._settle(now)
 
     def advertise(self, address: NetAddress, now: Now) -> None:
         """Others reach us here from now on: it is told to peers of its class. Harmless if it is already."""
@@ -518,7 +522,8 @@ class Node:
             tip=tip.hash,
             headers=state.tree.best.height,
             syncing=state.syncing,
-            peers=tuple(self._picture(peer, now) for peer in state.peers.values()),
+            # Privacy: pictures are shown around. What is broadcast privately is for :meth:`broadcasts` alone.
+            peers=tuple(self._picture(peer, now) for peer in state.peers.values() if not peer.private),
             addresses=len(state.book),
             tried=sum(tried for _, tried in state.book.counts().values()),
             advertised=tuple(state.advertised),
@@ -542,6 +547,11 @@ class Node:
         """What is to be broadcast privately and has not been seen yet, oldest first. For our operator alone: ids are
         revealed by it."""
         return [] if self._state.relay is None else private.items(self._state.relay, now.mono)
+
+    @property
+    def private(self) -> bool:
+        """All that our operator sends is to be broadcast privately."""
+        return self._state.config.private
 
     def drop_broadcast(self, txid: TxId, now: Now) -> bool:
         """Take a transaction back that is to be broadcast privately; ``False`` if there is none of this id. What was

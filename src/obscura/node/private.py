@@ -15,24 +15,29 @@ tell us by his other links to us what he has done on this one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from struct import Struct
 from typing import Final
 
 from ..base.digest import double_sha256
 from ..base.instant import Duration, Instant, Now, WallTime, after
 from ..base.limits import (
+    BROADCAST_ASK,
+    BROADCAST_KNOWN,
     BROADCAST_LINK,
+    BROADCAST_LINKS,
     BROADCAST_MISSES,
     BROADCAST_PATIENCE,
-    BROADCAST_RETURN,
+    BROADCAST_RETURN_MOST,
     CONNECT_TIMEOUT_OVERLAY,
     MEMPOOL_AGE,
+    OWN_TRANSACTIONS,
 )
 from ..base.names import NULL_HASH, ConnId, TxId
-from ..chain import InvalidTransaction, OutPoint, TxInfo, TxOutcome, TxVerdict
+from ..chain import InvalidTransaction, TxInfo, TxOutcome, TxVerdict
 from ..peers.dialing import Purpose
 from ..relay.broadcast import Broadcast
+from ..relay.dandelion import OWN_EDGE
 from ..relay.sent import Stage
 from ..relay.validation import Waiting
 from ..wire.address import NetAddress, Network
@@ -45,7 +50,8 @@ from ..wire.registry import Message
 from ..wire.target import Target
 from . import answering, stemming
 from .config import NoOverlay
-from .effects import Dial, ForgetBroadcast, SaveBroadcast
+from .effects import Dial, ForgetBroadcast, Notice, SaveBroadcast
+from .on_gossip import SEED_SOURCE
 from .peer import Peer
 from .relay_state import Judged, Relay
 from .snapshot import BroadcastItem
@@ -53,6 +59,8 @@ from .state import NodeState, PendingDial
 
 NETWORKS: Final = (Network.TORV3, Network.I2P)
 """Where recipients are: who is dialled there learns no address of ours."""
+_CONFLICT: Final = "txn-mempool-conflict"
+TOO_MANY: Final = "too-many-private"
 USER_AGENT: Final = "/Obscura/"
 """Of no release: the fewer kinds of senders there are, the less a recipient learns."""
 _HEADER: Final = Struct("<I12s4s")
@@ -86,8 +94,22 @@ def wanted(state: NodeState, relay: Relay, info: TxInfo, *, asked: bool) -> str 
     if not any(network in NETWORKS for network in state.config.reach):
         return "no-overlay" if state.config.no_overlay is NoOverlay.NEVER else None
     if not relay.private.has_room and info.relay_id not in relay.private:
-        return "too-many-private"
+        return TOO_MANY
     return ""
+
+
+def warn(state: NodeState, relay: Relay) -> None:
+    """Tell our operator at the start that what he has set, or left, cannot be."""
+    if any(network in NETWORKS for network in state.config.reach):
+        return
+    if state.config.private:
+        text = "neither Tor nor I2P is in use, so what is sent goes by stem and not privately: give --tor or --i2p-sam"
+        state.tell(Notice("private-not-possible", text))
+    if relay.kept_broadcasts:
+        text = (
+            f"{len(relay.kept_broadcasts)} transactions wait for private broadcast, and neither Tor nor I2P is in use"
+        )
+        state.tell(Notice("private-waits", text))
 
 
 def items(relay: Relay, now: Instant) -> list[BroadcastItem]:
@@ -127,6 +149,7 @@ def parents_of(relay: Relay, item: Waiting) -> dict[TxId, bytes]:
 def judged(state: NodeState, relay: Relay, one: Judged, outcome: TxOutcome, now: Now) -> None:
     """The ledger has decided about a transaction that is new, or is to be handed over now."""
     item = one.item
+    entry = relay.private.get(item.info.relay_id)
     rule, detail = outcome.rule, outcome.detail
     if outcome.verdict is TxVerdict.ADMITTED:
         here = (relay.pool.by_txid(txid) or relay.stems.pool.by_txid(txid) or relay.private.by_txid(txid)
@@ -134,13 +157,14 @@ def judged(state: NodeState, relay: Relay, one: Judged, outcome: TxOutcome, now:
         rule = "" if all(here) else stemming.MISSING
         rule = rule or stemming.refuses(relay, item)
         if not rule and (relay.stems.pool.contradicted(item.info, own=True) or relay.private.contradicted(item.info)):
-            rule = "txn-mempool-conflict"
+            rule = _CONFLICT
+        if not rule and entry is None and not relay.private.has_room:
+            rule, detail = TOO_MANY, "others that were handed in with it have taken the room"
     elif outcome.verdict is TxVerdict.MISSING:
         rule = stemming.MISSING
     if rule:
-        refused(state, relay, item, rule, now, detail, for_good=outcome.verdict is TxVerdict.INVALID)
+        refused(state, relay, item, rule, now, detail)
         return
-    entry = relay.private.get(item.info.relay_id)
     if entry is None:
         if item.info.relay_id not in relay.tickets:
             return  # it has left the queue meanwhile
@@ -155,46 +179,42 @@ def judged(state: NodeState, relay: Relay, one: Judged, outcome: TxOutcome, now:
     _dial(state, relay, entry, now)
 
 
-def refused(
-    state: NodeState, relay: Relay, item: Waiting, rule: str, now: Now, detail: str = "", *, for_good: bool = False
-) -> None:
+def refused(state: NodeState, relay: Relay, item: Waiting, rule: str, now: Now, detail: str = "") -> None:
     """A transaction is not taken, or cannot be handed over now. Nobody learns of it but our operator."""
     entry = relay.private.get(item.info.relay_id)
     answering.resolve(state, relay, item, rule, detail)
     if entry is None:
         return
     entry.judged = False
-    if rule == answering.WAITS_ALREADY:
-        _leave(state, relay, entry, Stage.SEEN)
+    if rule == answering.WAITS_ALREADY or relay.pool.by_txid(item.info.txid) is not None:
+        # Perhaps in another form, with other signatures.
+        _come_back(state, relay, entry, now)
         return
-    entry.misses += 1
-    if for_good or entry.misses >= BROADCAST_MISSES:
-        _leave(state, relay, entry, Stage.GONE if rule == stemming.MISSING else Stage.REFUSED)
-    else:
-        # A parent may come back, or the least fee fall.
-        relay.private.postpone(entry, now.mono, BROADCAST_RETURN)
+    if rule in (stemming.MISSING, _CONFLICT):
+        entry.misses += 1
+        if entry.misses >= BROADCAST_MISSES:
+            _leave(state, relay, entry, Stage.GONE if rule == stemming.MISSING else Stage.REFUSED)
+            return
+    # The least fee falls, parents come back, families shrink, locks open, and chains give way to others.
+    relay.private.postpone(entry, now.mono, BROADCAST_RETURN_MOST)
 
 
 # -- how it ends
 
 
-def came_out(state: NodeState, relay: Relay, relay_id: TxId) -> None:
-    """The mempool has taken a transaction: somebody has spread it."""
-    entry = relay.private.get(relay_id)
+def came_out(state: NodeState, relay: Relay, txid: TxId, now: Now) -> None:
+    """The mempool has taken a transaction: somebody has spread it, in this form or another."""
+    entry = relay.private.by_txid(txid)
     if entry is not None:
-        _leave(state, relay, entry, Stage.SEEN)
+        _come_back(state, relay, entry, now)
 
 
-def confirmed(state: NodeState, relay: Relay, txids: Collection[TxId], spent: Collection[OutPoint]) -> None:
-    """Blocks hold these, and what they spend contradicts others."""
-    if not len(relay.private):
-        return
-    for txid in txids:
+def confirmed(state: NodeState, relay: Relay, txids: Sequence[TxId], now: Now) -> None:
+    """Blocks hold these."""
+    for txid in txids if len(relay.private) else ():
         entry = relay.private.by_txid(txid)
         if entry is not None:
-            _leave(state, relay, entry, Stage.CONFIRMED)
-    for entry in relay.private.spending(spent):
-        _leave(state, relay, entry, Stage.REFUSED)
+            _come_back(state, relay, entry, now, Stage.CONFIRMED)
 
 
 def take_up(state: NodeState, relay: Relay, now: Now) -> None:
@@ -209,13 +229,22 @@ def take_up(state: NodeState, relay: Relay, now: Now) -> None:
             continue
         if info.relay_id in relay.private:
             continue
-        if relay.private.contradicted(info) or not relay.private.has_room:
+        if relay.private.contradicted(info):
             state.emit(ForgetBroadcast(info.relay_id))
             continue
         entry = relay.private.add(one.data, info, now.mono, one.age)
         # The node was killed between its way into stem and its way out of here.
         entry.falls_back = relay.saved.get(info.relay_id) is True
         relay.stems.log.begin(info.txid, Stage.PRIVATE)
+
+
+def _come_back(state: NodeState, relay: Relay, entry: Broadcast, now: Now, stage: Stage = Stage.SEEN) -> None:
+    """A transaction is seen. Privacy: the disk forgets it later, or it would be marked there by the moment at which it
+    came among all others."""
+    relay.private.remove(entry.info.relay_id)
+    relay.private.forget_later(entry.info.relay_id, now.mono)
+    relay.stems.log.note(entry.info.txid, stage)
+    relay.due = True
 
 
 def _leave(state: NodeState, relay: Relay, entry: Broadcast, stage: Stage | None) -> None:
@@ -232,34 +261,41 @@ def _leave(state: NodeState, relay: Relay, entry: Broadcast, stage: Stage | None
 
 def deadline(state: NodeState, relay: Relay, now: Now) -> None:
     """Take the steps that are due."""
-    for entry in [] if state.stopping else relay.private.due(now.mono):
+    if state.stopping:
+        return
+    for relay_id in relay.private.take_forgotten(now.mono):
+        state.emit(ForgetBroadcast(relay_id))
+    for entry in relay.private.due(now.mono):
         _step(state, relay, entry, now)
 
 
 def _step(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> None:
     relay_id = entry.info.relay_id
-    if relay_id in relay.pool:
-        _leave(state, relay, entry, Stage.SEEN)
+    if relay.pool.by_txid(entry.info.txid) is not None:
+        _come_back(state, relay, entry, now)
     elif entry.falls_back and not relay.stems_own(relay_id):
         # It is in stem, or was refused there, as its stage says.
         _leave(state, relay, entry, None)
     elif now.mono - entry.since >= MEMPOOL_AGE:
         _leave(state, relay, entry, Stage.EXPIRED)
-    elif entry.falls_back or _waits_for_parent(relay, entry):
+    elif entry.falls_back:
         relay.private.postpone(entry, now.mono)
-    elif (
-        state.config.no_overlay is NoOverlay.STEM
-        and not entry.receipts
-        and now.mono - entry.began >= BROADCAST_PATIENCE
-    ):
+    elif _waits_for_parent(relay, entry):
+        entry.lacking_since = None
+        relay.private.postpone(entry, now.mono)
+    elif entry.wants <= 0:
+        entry.at = None
+    elif _falls_back(state, relay, entry, now):
         # It leaves the queue, and the disk, when stem holds it: a kill in between loses nothing.
         entry.falls_back = True
         relay.private.postpone(entry, now.mono)
         relay.queue.put(Waiting(None, entry.data, entry.info, own=True, stem=True))
-    elif entry.wants <= 0:
-        entry.at = None
-    elif not relay.private.may_dial or _finds_nobody(state, relay, entry, now):
+    elif not _may_dial(state, relay):
+        # That others have taken all connections says nothing about who can be reached.
+        entry.lacking_since = None
         relay.private.postpone(entry, now.mono)
+    elif _recipient(state, relay, entry, now) is None:
+        relay.private.lack(entry, now.mono)
     elif relay.queue.put(Waiting(None, entry.data, entry.info, own=True, stem=True, private=True)):
         entry.at, entry.judged = None, True
     else:
@@ -267,26 +303,38 @@ def _step(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> None:
         relay.private.postpone(entry, now.mono)
 
 
-def _finds_nobody(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> bool:
-    entry.nobody = _recipient(state, relay, entry, now) is None
-    return entry.nobody
+def _falls_back(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> bool:
+    """Whether a transaction goes by stem now. Security: only what nobody was given, and only if nobody at all could be
+    reached: a recipient who is slow, or silent, must not have it told by this node's other links. What an earlier run
+    has left may have been given, and was perhaps sent under another policy."""
+    if state.config.no_overlay is not NoOverlay.STEM or entry.given or entry.kept or entry.lacking_since is None:
+        return False
+    return now.mono - entry.lacking_since >= BROADCAST_PATIENCE and len(relay.own) < OWN_TRANSACTIONS
+
+
+def _may_dial(state: NodeState, relay: Relay) -> bool:
+    """Whether one more connection may be made; those that have gone silent count."""
+    silent = sum(sink.purpose is Purpose.PRIVATE for sink in state.door.sinks.values())
+    return len(relay.private.handovers) + silent < BROADCAST_LINKS
 
 
 def _waits_for_parent(relay: Relay, entry: Broadcast) -> bool:
     """Whether something that it spends is not in the open yet: its recipients would not know what it spends."""
     txids = dict.fromkeys(point.txid for point in entry.info.spends)
     return any(
-        relay.private.by_txid(txid) is not None or any(entry.own for entry in relay.stems.pool.by_txid(txid))
+        relay.private.by_txid(txid) is not None or any(OWN_EDGE in one.edges for one in relay.stems.pool.by_txid(txid))
         for txid in txids
     )
 
 
 def _dial(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> None:
     """Dial one more recipient."""
-    may = relay.private.may_dial and entry.wants > 0 and not state.stopping
-    recipient = _recipient(state, relay, entry, now) if may else None
-    if recipient is None:
+    if state.stopping or not _may_dial(state, relay) or entry.wants <= 0:
         relay.private.postpone(entry, now.mono)
+        return
+    recipient = _recipient(state, relay, entry, now)
+    if recipient is None:
+        relay.private.lack(entry, now.mono)
         return
     conn = state.new_conn()
     state.dials[conn] = PendingDial(Target(recipient), Purpose.PRIVATE)
@@ -296,43 +344,59 @@ def _dial(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> None:
 
 
 def _recipient(state: NodeState, relay: Relay, entry: Broadcast, now: Now) -> NetAddress | None:
-    """Somebody to be handed a transaction: rather one who has not been chosen for it before, and rather one to whom
-    there is no other link, as both would end together if our way there did. Of the operator's own peers, where the book
-    knows nobody else."""
+    """Somebody to be handed a transaction: rather one who has not been chosen for it before, and rather one who is well
+    known; of the operator's own peers, where the book knows nobody else.
+
+    Security: an address that was told to nobody but us names us where it is dialled. So those come first that we have
+    reached long ago, that two network groups have told us, or that our operator has. Privacy: whom we are linked to, or
+    have discouraged, makes no difference: who is never chosen could tell by that.
+    """
     networks = [network for network in state.dialer.open if network in NETWORKS]
     if not networks:
         return None
     under_way = dict.fromkeys(entry.under_way.values())
-    linked = {peer.address: None for peer in state.peers.values()} | {
-        dial.address: None for dial in state.dials.values()
-    }
 
-    def fits(avoided: Collection[NetAddress]) -> Callable[[NetAddress], bool]:
+    def fits(avoided: Collection[NetAddress], *, known: bool) -> Callable[[NetAddress], bool]:
         return lambda address: (
             address not in avoided
             and address.is_routable(allow_local=state.config.allow_local)
-            and not state.dialer.refuses(address, now.wall)
+            and not state.company.bans.is_banned(address, now.wall)
+            and (not known or _is_well_known(state, address, now.wall))
         )
 
-    for avoided in ({**linked, **entry.asked}, entry.asked, under_way):
-        picked = state.book.pick(now.wall, fits(avoided), networks=networks)
+    for avoided, known in ((entry.asked, True), (entry.asked, False), (under_way, True), (under_way, False)):
+        picked = state.book.pick(now.wall, fits(avoided, known=known), networks=networks)
         if picked is not None:
             return picked
-    named = [one for one in state.dialer.named_addresses if one.network in networks and one not in under_way]
+    named = [
+        one for one in state.dialer.named_addresses if one.network in networks and fits(under_way, known=False)(one)
+    ]
     fresh = [one for one in named if one not in entry.asked]
     return relay.private.choose(fresh or named)
+
+
+def _is_well_known(state: NodeState, address: NetAddress, wall: WallTime) -> bool:
+    record = state.book.get(address)
+    if record is None:
+        return False
+    old = record.tried and 0 < record.since <= wall - BROADCAST_KNOWN
+    return old or record.source == SEED_SOURCE or len(set(record.copies)) > 1
 
 
 # -- connections
 
 
-def opened(state: NodeState, peer: Peer) -> None:
+def opened(state: NodeState, peer: Peer, now: Now) -> None:
     """A handshake is complete: the recipient is told of the one transaction."""
     handover = None if state.relay is None else state.relay.private.handovers.get(peer.conn)
     if handover is None or not peer.channel.in_force.features & Feature.BASIC_TRANSACTIONS:
         peer.channel.close("private-over")
         return
+    relay = state.relay
+    assert relay is not None, "only a node that relays hands over"
+    relay.private.reached(peer.conn)
     peer.channel.send(Inv((InventoryItem(KIND_TX, handover.relay_id),)))
+    state.timers.set(("private", peer.conn), after(now.mono, BROADCAST_ASK))
 
 
 def connected(state: NodeState, peer: Peer, now: Now) -> None:
@@ -348,7 +412,9 @@ def on_message(state: NodeState, peer: Peer, message: Message, now: Now) -> None
         return
     if InventoryItem(KIND_TX, handover.relay_id) not in message.items:
         return
-    handover.given = True
+    assert relay is not None, "only a node that relays hands over"
+    relay.private.give(peer.conn)
+    state.timers.set(("private", peer.conn), after(peer.since, BROADCAST_LINK))
     # Speed: the frame's checksum is the first four bytes of the relay id (design §6).
     header = _HEADER.pack(len(handover.data), _TX_FIELD, handover.relay_id[:4])
     peer.channel.send_frame(header, handover.data)

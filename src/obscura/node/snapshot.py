@@ -21,8 +21,7 @@ class PeerSnapshot:
     inbound: bool
     named: bool
     purpose: str
-    """What we have opened it for: ``named``, ``full``, ``blocks``, ``feeler``, ``private``; empty if the other side has
-    opened it."""
+    """What we have opened it for: ``named``, ``full``, ``blocks``, ``feeler``; empty if the other side has."""
     discouraged: bool
     """Its host broke the rules lately."""
     state: str

@@ -107,6 +107,9 @@ def leans_on(item: Waiting) -> Lean:
     signatures are looked at, and which rule is broken: with a bad signature, or in ``send``'s answer, anybody could
     read off what others have in stem. Our operator's builds on his own alone.
     """
+    if item.private:
+        # What an earlier run has stemmed may be his as well.
+        return lambda entry: OWN_EDGE in entry.edges
     if item.own:
         return lambda entry: entry.own
     edge = OWN_EDGE if item.conn is None else item.conn

@@ -44,6 +44,7 @@ class Vault:
         secret: bytes | None,
         of: KeyClass = KeyClass.CLEARNET,
         shaper: Shaper | None = None,
+        as_anybody: bool = False,
     ) -> SecureTransport:
         """The transport of a link that we open.
 
@@ -56,17 +57,20 @@ class Vault:
             secret: what a keyed listener asks for.
             of: the class of the network on which we dial.
             shaper: of the bytes that we send; nothing is shaped if ``None``.
+            as_anybody: nothing of it depends on who we are: neither how it begins, nor whether a key of ours may
+                answer. (Whoever is dialled could pass it on to an identity that he suspects to be ours, and see.)
         """
+        printable = self.printable and not as_anybody
 
         def begin(start: bytes) -> InitiatorHandshake:
-            pair = self.keys.printable() if self.printable else self.keys.hidden()
+            pair = self.keys.printable() if printable else self.keys.hidden()
             if secret is None:
-                garbage = self._garbage(chance, PRINTABLE_GARBAGE if self.printable else 0)
+                garbage = self._garbage(chance, PRINTABLE_GARBAGE if printable else 0)
             else:
                 pad = self.keys.token(chance.below(PAD_BYTES + 1))
                 garbage = access_garbage(secret, pair.hidden, pad, now // HOUR_S)
             # Privacy: of this class alone. Whom we dial could relay us to another identity that he suspects to be ours.
-            own = (self.statics[of].public,) if of in self.statics else ()
+            own = (self.statics[of].public,) if of in self.statics and not as_anybody else ()
             return InitiatorHandshake(self.keys, start, garbage, pin=pin, own=own, pair=pair)
 
         return SecureTransport(begin, genesis, mode, shaper, dialled=True)

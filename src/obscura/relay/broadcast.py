@@ -10,11 +10,13 @@ depends on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
-from ..base.instant import Duration, Instant, after, earliest
+from ..base.instant import MICROSECONDS, Duration, Instant, after, earliest
 from ..base.limits import (
+    BROADCAST_FORGET,
     BROADCAST_LINKS,
     BROADCAST_QUEUE,
     BROADCAST_RECIPIENTS,
@@ -23,13 +25,16 @@ from ..base.limits import (
     BROADCAST_RETURN,
     BROADCAST_RETURN_MOST,
     BROADCAST_SPREAD,
+    BROADCAST_YOUNG,
+    MEMPOOL_AGE,
 )
 from ..base.names import ConnId, TxId
 from ..base.randomness import Chance
 from ..chain.transactions import OutPoint, TxInfo
 from ..wire.address import NetAddress
 
-_DOUBLINGS = 16
+_DOUBLINGS: Final = 16
+_YOUNG: Final = BROADCAST_YOUNG * MICROSECONDS
 
 
 @dataclass(slots=True, eq=False)
@@ -40,8 +45,8 @@ class Broadcast:
     info: TxInfo
     since: Instant
     """When it was handed in."""
-    began: Instant
-    """When this run took it up."""
+    kept: bool
+    """An earlier run has left it: whom it was given to is not known."""
     at: Instant | None
     """When its next step is due; ``None`` while something is under way that says when."""
     asked: dict[NetAddress, None] = field(default_factory=dict, repr=False)
@@ -50,12 +55,16 @@ class Broadcast:
     """Dials and links."""
     receipts: int = 0
     """How many have confirmed it."""
+    given: bool = False
+    """Somebody was given it, whether he confirms it or not."""
+    lacking_since: Instant | None = None
+    """Nobody was reached since, though it was tried."""
     failures: int = 0
     """How many have not, since one did."""
     waits: int = 0
     """How often it was waited for."""
     misses: int = 0
-    """How often in a row the ledger would not have it."""
+    """How often in a row what it spends was not there."""
     nobody: bool = False
     """At its last step there was nobody to be dialled."""
     judged: bool = False
@@ -76,6 +85,8 @@ class Handover:
 
     relay_id: TxId
     data: bytes = field(repr=False)
+    reached: bool = False
+    """Its handshake is complete."""
     given: bool = False
     """The recipient was given it."""
 
@@ -90,6 +101,9 @@ class Broadcasts:
         self._spends: dict[OutPoint, Broadcast] = {}
         self.handovers: dict[ConnId, Handover] = {}
         """Dials and links for transactions that are here, or were."""
+        self._leaving: dict[TxId, Instant] = {}
+        """When the disk is to forget what has come back."""
+        self._most = BROADCAST_QUEUE
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -114,22 +128,12 @@ class Broadcasts:
         """Whether there is room for one more."""
         return len(self._entries) < BROADCAST_QUEUE
 
-    @property
-    def may_dial(self) -> bool:
-        """Whether one more connection may be made."""
-        return len(self.handovers) < BROADCAST_LINKS
-
     def contradicted(self, info: TxInfo) -> bool:
         """Whether one that is here spends what another one does, or is another form of it."""
         ours = self._by_txid.get(info.txid)
         if ours is not None and ours.info.relay_id != info.relay_id:
             return True
         return any(self._spends.get(point, ours) is not ours for point in info.spends)
-
-    def spending(self, points: Iterable[OutPoint]) -> list[Broadcast]:
-        """Those that spend one of these."""
-        found = {entry.info.relay_id: entry for point in points if (entry := self._spends.get(point)) is not None}
-        return list(found.values())
 
     def parents_of(self, info: TxInfo) -> list[Broadcast]:
         """Those that a transaction spends from."""
@@ -139,12 +143,29 @@ class Broadcasts:
     def add(self, data: bytes, info: TxInfo, now: Instant, age: Duration | None = None) -> Broadcast:
         """Queue a transaction that is not here and contradicts none that is. ``age``: how long ago an earlier run took
         it; ``None``: it is new."""
-        mean = BROADCAST_SPREAD if age is None else BROADCAST_RESUME
-        entry = Broadcast(data, info, Instant(now - (age or 0)), now, after(now, self._chance.exponential(mean)))
+        # What was kept is not given up at the start: a clock may have been wrong, then or now.
+        age, kept = Duration(0) if age is None else Duration(min(age, MEMPOOL_AGE - _YOUNG)), age is not None
+        mean = BROADCAST_RESUME if kept else BROADCAST_SPREAD
+        entry = Broadcast(data, info, Instant(now - age), kept, after(now, self._chance.exponential(mean)))
+        # Nothing that is on disk is forgotten for want of room.
+        self._most += kept
+        self._leaving.pop(info.relay_id, None)
         self._entries[info.relay_id] = self._by_txid[info.txid] = entry
         for point in info.spends:
             self._spends[point] = entry
         return entry
+
+    def forget_later(self, relay_id: TxId, now: Instant) -> None:
+        """The disk is to forget a transaction, at a moment that says nothing: it has come back just now, and is among
+        all others there."""
+        self._leaving[relay_id] = after(now, self._chance.exponential(BROADCAST_FORGET))
+
+    def take_forgotten(self, now: Instant) -> list[TxId]:
+        """What the disk is to forget by now."""
+        found = [relay_id for relay_id, at in self._leaving.items() if at <= now]
+        for relay_id in found:
+            del self._leaving[relay_id]
+        return found
 
     def remove(self, relay_id: TxId) -> Broadcast | None:
         """Let a transaction go. Its connections end by themselves."""
@@ -167,18 +188,41 @@ class Broadcasts:
 
     def next_deadline(self) -> Instant | None:
         """When the next one is."""
-        return earliest(*(entry.at for entry in self._entries.values() if not entry.judged))
+        return earliest(*(entry.at for entry in self._entries.values() if not entry.judged), *self._leaving.values())
 
-    def postpone(self, entry: Broadcast, now: Instant, least: Duration = BROADCAST_RETRY) -> None:
-        """There is nobody to be dialled now, or no leave: look again later."""
-        entry.at = after(now, Duration(least // 2 + self._chance.exponential(Duration(least // 2))))
+    def postpone(self, entry: Broadcast, now: Instant, mean: Duration = BROADCAST_RETRY) -> None:
+        """There is no leave to go on now: look again later."""
+        entry.at = after(now, Duration(mean // 2 + self._chance.exponential(Duration(mean // 2))))
+
+    def lack(self, entry: Broadcast, now: Instant) -> None:
+        """There is nobody to be dialled now. Moments are drawn so that not all go on together once there is."""
+        entry.nobody = True
+        entry.lacking_since = now if entry.lacking_since is None else entry.lacking_since
+        entry.at = after(now, self._chance.exponential(BROADCAST_RESUME))
+
+    def reached(self, conn: ConnId) -> None:
+        """A recipient's handshake is complete."""
+        handover = self.handovers[conn]
+        handover.reached = True
+        if (entry := self._entries.get(handover.relay_id)) is not None:
+            entry.lacking_since = None
+
+    def give(self, conn: ConnId) -> None:
+        """A recipient is given what he has asked for."""
+        handover = self.handovers[conn]
+        handover.given = True
+        if (entry := self._entries.get(handover.relay_id)) is not None:
+            entry.given = True
 
     def dialled(self, entry: Broadcast, conn: ConnId, recipient: NetAddress, now: Instant) -> None:
         """A recipient is dialled."""
         self.handovers[conn] = Handover(entry.info.relay_id, entry.data)
         entry.asked[recipient] = None
         entry.under_way[conn] = recipient
-        entry.at = after(now, self._chance.exponential(BROADCAST_SPREAD)) if entry.wants > 0 else None
+        entry.nobody = False
+        entry.at = None
+        if entry.wants > 0 and not entry.failures:
+            entry.at = after(now, self._chance.exponential(BROADCAST_SPREAD))
 
     def confirmed(self, conn: ConnId, now: Instant) -> Broadcast | None:
         """A recipient has confirmed what it was given; the transaction, if it is still here."""
@@ -189,6 +233,8 @@ class Broadcasts:
             entry.failures = 0
             if entry.receipts >= BROADCAST_RECIPIENTS:
                 self._wait(entry, now)
+            elif entry.wants > 0 and entry.at is None:
+                entry.at = after(now, self._chance.exponential(BROADCAST_SPREAD))
         return entry
 
     def ended(self, conn: ConnId, now: Instant, *, ours: bool = False) -> None:
@@ -197,19 +243,19 @@ class Broadcasts:
         handover = self.handovers.pop(conn, None)
         entry = None if handover is None else self._entries.get(handover.relay_id)
         recipient = None if entry is None else entry.under_way.pop(conn, None)
-        if entry is None or recipient is None:
+        if handover is None or entry is None or recipient is None:
             return
         if ours:
             entry.asked.pop(recipient, None)
-        else:
-            entry.failures += 1
+        entry.failures += 1
+        if not handover.reached and entry.lacking_since is None:
+            entry.lacking_since = now
         if entry.receipts >= BROADCAST_RECIPIENTS:
             self._wait(entry, now)
         else:
             doublings = min(entry.failures // BROADCAST_RECIPIENTS, _DOUBLINGS)
             mean = Duration(min(BROADCAST_RETRY << doublings, BROADCAST_RETURN_MOST))
-            retry = after(now, self._chance.exponential(mean))
-            entry.at = retry if entry.at is None else min(entry.at, retry)
+            entry.at = after(now, self._chance.exponential(mean))
 
     def _wait(self, entry: Broadcast, now: Instant) -> None:
         """All that were sought have it: wait for it to come back."""
@@ -219,7 +265,8 @@ class Broadcasts:
 
     def check(self) -> None:
         """Walk the invariants; for tests, fuzzers and simulations."""
-        assert len(self._entries) <= BROADCAST_QUEUE, "the queue is bounded"
+        assert len(self._entries) <= self._most, "the queue is bounded"
+        assert not any(relay_id in self._entries for relay_id in self._leaving), "what waits is kept"
         assert len(self.handovers) <= BROADCAST_LINKS, "connections are bounded"
         assert len(self._by_txid) == len(self._entries), "one form of each transaction"
         for relay_id, entry in self._entries.items():

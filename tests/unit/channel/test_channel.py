@@ -23,7 +23,8 @@ from obscura.base.limits import (
     TOKENS_REST,
 )
 from obscura.base.names import NULL_HASH
-from obscura.channel import Channel, Closed, MessageFault, Opened, Role
+from obscura.base.randomness import Chance
+from obscura.channel import Answered, Channel, Closed, MessageFault, Opened, Role
 from obscura.channel.channel import State
 from obscura.wire.blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from obscura.wire.features import FeatureSet
@@ -350,3 +351,40 @@ def test_drain_after_close_is_quiet() -> None:
     events: list[object] = []
     drain(channel, events, START)  # type: ignore[arg-type]
     assert events == [Closed("done")]
+
+
+def quiet_pair() -> Pair:
+    made = Channel(Role.INITIATOR, make_version(1), lambda nonce: False, Chance.from_seed(1), START, quiet=True)
+    pair = Pair(initiator=made)
+    pair.pump()
+    return pair
+
+
+def test_a_quiet_link_says_nothing_by_itself() -> None:
+    pair = quiet_pair()
+    assert [type(event) for event in pair.at_initiator + pair.at_responder] == [Opened, Opened]
+    assert pair.initiator.next_deadline() is None
+    before = pair.initiator.bytes_out
+    pair.responder.handle_deadline(START)
+    data = pair.responder.take_data(START)
+    assert data, "the other side pings"
+    assert feed(pair.initiator, data) == []
+    later = after(START, seconds(100_000))
+    pair.initiator.handle_deadline(later)
+    assert pair.initiator.take_data(later) == b""
+    assert pair.initiator.bytes_out == before
+
+
+def test_the_owner_of_a_quiet_link_may_ask_for_a_sign() -> None:
+    pair = quiet_pair()
+    pair.initiator.ping(START)
+    assert feed(pair.initiator, encode_message(Pong(1))) == [], "a guess is no sign"
+    pair.pump()
+    assert pair.at_initiator[1:] == [Answered()]
+    assert pair.initiator.next_deadline() is None, "and none follows"
+    with pytest.raises(BugError):
+        in_state(State.OPEN, Role.INITIATOR).ping(START)
+    with pytest.raises(BugError):
+        Channel(Role.INITIATOR, make_version(1), lambda nonce: False, Chance.from_seed(1), START, quiet=True).ping(
+            START
+        )

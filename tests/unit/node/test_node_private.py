@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
+from linking import Door
 from stem_peers import Stage, StemPeer, child_of, items, pay, relay_id
 
 from obscura.base.instant import Instant, WallTime, seconds
 from obscura.base.limits import (
+    BROADCAST_ASK,
+    BROADCAST_FORGET,
+    BROADCAST_KNOWN,
     BROADCAST_LINK,
     BROADCAST_LINKS,
     BROADCAST_MISSES,
     BROADCAST_PATIENCE,
     BROADCAST_RECIPIENTS,
     BROADCAST_RETURN,
+    BROADCAST_RETURN_MOST,
+    BROADCAST_YOUNG,
     MEMPOOL_AGE,
 )
 from obscura.base.names import NULL_HASH, BlockHash, ConnId
+from obscura.base.randomness import Chance
 from obscura.ledgers.memory_transactions import pack_body, parse
+from obscura.node import private
 from obscura.node.config import NoOverlay
-from obscura.node.effects import LinkClosed, LinkOpened, TransactionSubmitted
+from obscura.node.effects import LinkClosed, LinkOpened, Notice, TransactionSubmitted
 from obscura.node.snapshot import BroadcastItem
+from obscura.peers.bans import parse_subject
+from obscura.relay import broadcast
 from obscura.relay.sent import Stage as Sent
+from obscura.shaping import Profile, make_shaper
 from obscura.sim.adversary import Link
 from obscura.sim.crowd import onion_address
+from obscura.sim.host import host_address
 from obscura.sim.lines import Line
 from obscura.wire.address import AddressEntry, NetAddress
 from obscura.wire.address import Network as AddressNetwork
 from obscura.wire.blocks import DandelionTx, GetData, GetHeaders, Headers, Inv, Tx
 from obscura.wire.features import EVERYWHERE, Feature, FeatureSet
 from obscura.wire.gossip import Addr
-from obscura.wire.greeting import GetAddr, Mempool, Ping, Verack
+from obscura.wire.greeting import GetAddr, Mempool, Ping, Verack, Version
+from obscura.wire.identity import KeyClass
 from obscura.wire.registry import Message, encode_message
+from obscura.wire.target import Mode, Target
 
 REACH = (AddressNetwork.IPV4, AddressNetwork.TORV3)
 MINUTES = 60.0
@@ -237,13 +252,19 @@ def test_when_it_comes_back_it_is_a_transaction_like_any_other() -> None:
     made.run(10)
     assert made.stage(data) is Sent.SEEN
     assert made.waits(data)
-    assert not made.items() and not made.host.disk.private
-    assert list(made.host.disk.waiting) == [relay_id(data)]
+    assert not made.items()
+    assert list(made.host.disk.waiting) == list(made.host.disk.private) == [relay_id(data)], "the disk forgets it later"
     [item] = made.host.node.mempool(made.world.now)
     assert not item.own, "nothing marks it"
     made.run(20 * MINUTES)
     assert len(made.given(data)) == BROADCAST_RECIPIENTS, "nobody more is dialled"
     assert all(relay_id(data) in peer.told for peer in made.ahead), "it is told on"
+    made.run(12 * BROADCAST_FORGET / 1e6)
+    assert not made.host.disk.private
+    made.host.send(data, apart=True)
+    made.run(1)
+    [item] = made.host.node.mempool(made.world.now)
+    assert not item.own, "nor does asking after it"
 
 
 class TestTrouble:
@@ -269,8 +290,19 @@ class TestTrouble:
         made.send(pay(1))
         made.run(20)
         assert all(peer.links for peer in made.onions)
-        made.run(BROADCAST_LINK / 1e6 - 21)
+        made.run(BROADCAST_ASK / 1e6 - 21)
         assert all(peer.links for peer in made.onions), "slow is not faulty"
+        made.run(22)
+        assert not any(1 for peer in made.onions for link in peer.links.values() if link.conn == 1)
+
+    def test_nor_does_one_that_is_never_confirmed(self) -> None:
+        made = Private(recipients=3)
+        for peer in made.onions:
+            peer.pongs = False
+        made.send(pay(1))
+        made.run(20)
+        made.run(BROADCAST_LINK / 1e6 - 21)
+        assert any(peer.links for peer in made.onions)
         made.run(22)
         assert not any(1 for peer in made.onions for link in peer.links.values() if link.conn == 1)
 
@@ -296,8 +328,8 @@ class TestTrouble:
         made.run(20 * MINUTES)
         assert not any(peer.callers for peer in made.onions)
         made.host.node.open_ways(REACH, made.world.now)
-        made.run(2 * MINUTES)
-        assert len(made.given(pay(1))) == BROADCAST_RECIPIENTS
+        made.run(10 * MINUTES)
+        assert len(made.given(pay(1))) >= BROADCAST_RECIPIENTS
 
     def test_a_daemon_that_fails_says_nothing_about_recipients(self) -> None:
         made = Private(recipients=1)
@@ -354,6 +386,7 @@ class TestTrouble:
             made.peer(5, links=1).announce_transactions(data)
             made.run(10)
             assert made.stage(data) is Sent.SEEN
+            made.run(12 * BROADCAST_FORGET / 1e6)
             assert not made.host.disk.private
 
     def test_a_kill_between_the_mempool_and_the_queue_ends_it_at_the_next_start(self) -> None:
@@ -368,7 +401,7 @@ class TestTrouble:
         made.restart(power=True)
         callers = sum(len(peer.callers) for peer in made.onions)
         made.run(10 * MINUTES)
-        assert not made.items() and not made.host.disk.private
+        assert not made.items()
         assert made.stage(data) is Sent.SEEN
         assert sum(len(peer.callers) for peer in made.onions) == callers
 
@@ -382,7 +415,7 @@ class TestTrouble:
         assert made.stage(data) is Sent.CONFIRMED and not made.items()
         made.host.disk.private.update(kept)
         made.restart(power=True)
-        made.run(BROADCAST_MISSES * 2 * BROADCAST_RETURN / 1e6 + 10 * MINUTES)
+        made.run(BROADCAST_MISSES * 4 * BROADCAST_RETURN_MOST / 1e6)
         assert not made.items() and not made.host.disk.private
         assert made.stage(data) is Sent.GONE
 
@@ -410,12 +443,12 @@ class TestFallBack:
         assert all(peer.stems + peer.told == [] for peer in made.ahead)
 
     def test_where_nobody_is_reached_it_goes_by_stem_after_ten_minutes(self) -> None:
-        made = Private(recipients=0)
+        made = Private(recipients=0, embargo_mean=seconds(1_000_000))
         data = pay(1)
         assert made.send(data).stage is Sent.PRIVATE
         made.run(BROADCAST_PATIENCE / 1e6 - 5)
         assert all(peer.stems + peer.told == [] for peer in made.ahead)
-        made.run(MINUTES)
+        made.run(8 * MINUTES)
         assert sum(relay_id(data) in peer.stems for peer in made.ahead) == 1
         assert made.stage(data) is Sent.STEMMED
         made.run(MINUTES)
@@ -431,16 +464,63 @@ class TestFallBack:
         assert item.age > 3_600 * 1_000_000
         assert item.nobody, "the operator is told why"
 
-    def test_or_for_two_weeks(self) -> None:
+    def test_or_for_two_weeks_and_a_day_after_a_start_at_least(self) -> None:
         made = Private(recipients=0, no_overlay=NoOverlay.NEVER)
         made.send(pay(1))
         [(name, (data, hour))] = made.host.disk.private.items()
-        for age, stage in ((MEMPOOL_AGE // 1_000_000 - 7_200, Sent.PRIVATE), (MEMPOOL_AGE // 1_000_000, Sent.EXPIRED)):
-            made.host.disk.private[name] = data, WallTime(hour - age)
-            made.restart(power=True)
-            made.run(10 * MINUTES)
-            assert made.stage(pay(1)) is stage
+        made.host.disk.private[name] = data, WallTime(hour - MEMPOOL_AGE // 1_000_000 - 99_999)
+        made.restart(power=True)
+        made.run(BROADCAST_YOUNG - 600)
+        assert made.stage(pay(1)) is Sent.PRIVATE
+        made.run(1_200)
+        assert made.stage(pay(1)) is Sent.EXPIRED
         assert not made.host.disk.private
+
+    def test_one_that_somebody_was_given_does_not(self) -> None:
+        made = Private(recipients=3)
+        for peer in made.onions:
+            peer.pongs = False
+        made.send(pay(1))
+        made.run(3_600)
+        assert made.given(pay(1))
+        assert all(peer.stems + peer.told == [] for peer in made.ahead)
+
+    def test_nor_one_whose_recipients_are_there_and_silent(self) -> None:
+        made = Private(recipients=3)
+        for peer in made.onions:
+            peer.asks = False
+        made.send(pay(1))
+        made.run(3_600)
+        assert all(peer.stems + peer.told == [] for peer in made.ahead)
+
+    def test_nor_one_that_waits_for_its_parent(self) -> None:
+        made = Private()
+        made.send(pay(1))
+        made.send(child_of(pay(1)))
+        made.run(2 * BROADCAST_PATIENCE / 1e6)
+        made.peer(5, links=1).announce_transactions(pay(1))
+        made.run(10 * MINUTES)
+        assert len(made.given(child_of(pay(1)))) >= BROADCAST_RECIPIENTS
+        assert all(peer.stems == [] for peer in made.ahead)
+
+    def test_nor_one_of_an_earlier_run(self) -> None:
+        made = Private(recipients=0)
+        made.send(pay(1))
+        made.restart(power=True)
+        made.run(3 * 3_600)
+        assert all(peer.stems + peer.told == [] for peer in made.ahead)
+        assert made.items()[0].nobody
+        made.restart(power=True, reach=(AddressNetwork.IPV4,))
+        made.run(3_600)
+        assert all(peer.stems + peer.told == [] for peer in made.ahead)
+        assert any(isinstance(event, Notice) and event.name == "private-waits" for event in made.events)
+
+    def test_many_that_share_few_connections_do_not(self) -> None:
+        made = Private(recipients=20)
+        for number in range(60):
+            made.send(pay(number))
+        made.run(3_600)
+        assert all(peer.stems == [] for peer in made.ahead)
 
     def test_one_with_a_receipt_does_not(self) -> None:
         made = Private(recipients=1)
@@ -459,8 +539,10 @@ class TestFallBack:
             made.run(1)
         assert relay_id(data) in made.host.disk.private
         made.restart(power=True)
-        made.run(3 * MINUTES)
-        assert not made.host.disk.private and not made.items()
+        made.run(15 * MINUTES)
+        assert not made.items()
+        made.run(12 * BROADCAST_FORGET / 1e6)
+        assert not made.host.disk.private
         assert list(made.host.disk.waiting) == [relay_id(data)]
 
 
@@ -502,6 +584,25 @@ class TestWhatItIs:
         made.run(0.1)
         assert made.send(pay(3, salt=1)).rule == "txn-mempool-conflict"
 
+    def test_what_others_took_the_room_of_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(broadcast, "BROADCAST_QUEUE", 2)
+        made = Private()
+        for number in range(4):
+            made.host.node.submit_transaction(pay(number), made.world.now, apart=True)
+        made.host._settle()
+        made.run(1)
+        told = [event for event in made.events if isinstance(event, TransactionSubmitted)]
+        assert [one.rule for one in told] == ["", "", "too-many-private", "too-many-private"]
+        assert len(made.items()) == len(made.host.disk.private) == 2
+
+    def test_another_form_of_it_is_it(self) -> None:
+        made = Private()
+        made.send(pay(1))
+        made.run(MINUTES)
+        made.peer(5, links=1).announce_transactions(pay(1, seal=b"\1\1"))
+        made.run(10)
+        assert made.stage(pay(1)) is Sent.SEEN and not made.items()
+
     def test_a_child_waits_for_its_parent(self) -> None:
         made = Private()
         parent = pay(1)
@@ -515,20 +616,24 @@ class TestWhatItIs:
         made.run(2 * MINUTES)
         assert len(made.given(child)) == BROADCAST_RECIPIENTS
 
-    def test_what_contradicts_it_in_a_block_ends_it(self) -> None:
+    def test_what_contradicts_it_in_a_block_ends_it_after_some_hours(self) -> None:
         made = Private()
         made.send(pay(1))
         made.run(MINUTES)
         made.confirm(pay(1, salt=1))
-        assert made.stage(pay(1)) is Sent.REFUSED
+        made.run(BROADCAST_RETURN_MOST / 1e6)
+        assert made.items(), "another chain may have it otherwise"
+        made.run(4 * BROADCAST_MISSES * BROADCAST_RETURN_MOST / 1e6)
+        assert made.stage(pay(1)) is Sent.GONE
         assert not made.items() and not made.host.disk.private
+        assert len(made.given(pay(1))) == BROADCAST_RECIPIENTS
 
     def test_what_contradicts_it_in_the_open_ends_it_after_some_tries(self) -> None:
         made = Private()
         made.send(pay(1))
         made.run(MINUTES)
         made.peer(5, links=1).announce_transactions(pay(1, salt=1))
-        made.run(4 * BROADCAST_MISSES * BROADCAST_RETURN / 1e6)
+        made.run(4 * BROADCAST_MISSES * BROADCAST_RETURN_MOST / 1e6)
         assert made.stage(pay(1)) is Sent.REFUSED
         assert len(made.given(pay(1))) == BROADCAST_RECIPIENTS
 
@@ -569,6 +674,173 @@ class TestWhatItIs:
         assert made.onions[0].links
         after_ = made.host.node._state.situation(made.world.now)
         assert (before.in_use, before.outbound, before.dialling) == (after_.in_use, after_.outbound, after_.dialling)
+
+
+class TestOracles:
+    """What a recipient could try to find out whose connection it is."""
+
+    def test_a_nonce_of_it_is_nobodys(self) -> None:
+        """He shows it at each door, and looks where it is taken for one's own."""
+
+        class Holder(Recipient):
+            nonces: ClassVar[list[int]] = []
+
+            def flush(self, link: Link) -> None:
+                version = link.channel.peer_version
+                if version is None:
+                    super().flush(link)
+                elif version.nonce not in self.nonces:
+                    # Its answer is kept back, and the connection waits for it.
+                    self.nonces.append(version.nonce)
+
+        class Shower(StemPeer):
+            shown = 0
+
+            def version(self) -> Version:
+                return replace(super().version(), nonce=self.shown)
+
+        made = Private(kind=Holder)
+        made.send(pay(1))
+        made.run(20)
+        assert any(peer.links for peer in made.onions) and Holder.nonces, "the connection stands"
+        door = made.host.node._state.door
+        assert door.vault is not None
+        keys = door.vault.statics
+        door.vault = replace(door.vault, statics={**keys, KeyClass.ONION: keys[KeyClass.CLEARNET]})
+        onion = onion_address(made.world.chance.fork("us"))
+        Door(600, onion, made.host, made.network)
+        for number, nonce in enumerate(Holder.nonces):
+            for serial, address in ((700 + number, host_address(0)), (750 + number, onion)):
+                shower = Shower(serial, made.network, made.hive, [address])
+                shower.shown = nonce
+                shower.start()
+                made.run(5)
+                assert shower.open_links, "it is a stranger's as any other"
+
+    def test_a_nonce_of_another_link_is_nobodys_on_it(self) -> None:
+        seen: list[int] = []
+
+        class Teller(Recipient):
+            def version(self) -> Version:
+                return replace(super().version(), nonce=seen[0])
+
+        made = Private(kind=Teller)
+        # A dial of ours whose handshake is not complete.
+        seen.append(0)
+        made.host.node.add_peer(Target(made.onions[0].address), made.world.now)
+        made.host._settle()
+        made.run(5)
+        state = made.host.node._state
+        [conn] = [peer.conn for peer in state.open_peers() if peer.address == made.onions[0].address]
+        state.dial_nonces[4711] = conn
+        seen[0] = 4711
+        made.send(pay(1))
+        made.run(MINUTES)
+        assert len(made.given(pay(1))) == BROADCAST_RECIPIENTS
+        assert sum(len(peer.callers) for peer in made.onions) == BROADCAST_RECIPIENTS + 1, "each at once"
+        assert conn in state.peers, "and the other link stands"
+
+    def test_a_key_of_ours_is_anybodys(self) -> None:
+        """He passes it on to an onion service that he suspects to be ours, and looks who falls silent."""
+        made = Private()
+        door = made.host.node._state.door
+        assert door.vault is not None
+        ours = door.vault.statics[KeyClass.CLEARNET]
+        door.vault = replace(door.vault, statics={**door.vault.statics, KeyClass.ONION: ours})
+        for peer in made.onions:
+            assert peer._vault is not None
+            # (These answer by the one key that they have.)
+            peer._vault = replace(peer._vault, statics={KeyClass.CLEARNET: ours})
+        made.send(pay(1))
+        made.run(MINUTES)
+        assert len(made.given(pay(1))) == BROADCAST_RECIPIENTS
+
+    def test_it_is_begun_as_anybody_would(self) -> None:
+        dials: list[dict[str, Any]] = []
+        made = Private(transport=Mode.LITERAL, shaping=Profile.OFF)
+        vault = made.host.node._state.door.vault
+        assert vault is not None
+
+        class Watched:
+            def __getattr__(self, name: str) -> Any:
+                return getattr(vault, name)
+
+            def dial(self, genesis: bytes, mode: Mode, *rest: Any, **named: Any) -> Any:
+                dials.append({"mode": mode, **named})
+                return vault.dial(genesis, mode, *rest, **named)
+
+        made.host.node._state.door.vault = Watched()  # type: ignore[assignment]
+        made.send(pay(1))
+        made.run(MINUTES)
+        assert len(made.given(pay(1))) == BROADCAST_RECIPIENTS
+        for dial in (one for one in dials if one["of"] is KeyClass.ONION):
+            assert dial["mode"] is Mode.VEILED and dial["as_anybody"]
+            assert dial["pin"] is None and dial["secret"] is None
+            assert type(dial["shaper"]) is type(make_shaper(Profile.PAD, Chance.from_seed(1), dialled=True))
+
+
+class TestRecipients:
+    """Whom it is handed to."""
+
+    def test_an_address_that_one_stranger_told_is_the_last_choice(self) -> None:
+        made = Private(recipients=12)
+        planted = made.world.chance.fork("planted")
+        spies = []
+        wall = made.world.now.wall
+        for number in range(60):
+            spy = Recipient(800 + number, made.network, made.hive, (), address=onion_address(planted))
+            spies.append(spy)
+            entry = AddressEntry(WallTime(wall - 600), 0, spy.address)
+            made.host.node._state.book.learn(entry, b"one group", wall)
+        for number in range(10):
+            made.send(pay(number))
+        made.run(3 * MINUTES)
+        assert all(len(made.given(pay(number))) >= BROADCAST_RECIPIENTS for number in range(10))
+        assert not any(spy.given for spy in spies)
+
+    def test_two_groups_or_a_week_make_one_known(self) -> None:
+        made = Private(recipients=0)
+        state = made.host.node._state
+        wall = made.world.now.wall
+        one, two, old, young = (onion_address(made.world.chance.fork(f"{number}")) for number in range(4))
+        for address in (one, two, old, young):
+            state.book.learn(AddressEntry(WallTime(wall - 600), 0, address), b"first", wall)
+        for step in range(200):
+            # Another copy is taken by a coin.
+            state.book.learn(AddressEntry(WallTime(wall - 599 + step), 0, two), b"second", wall)
+        for address, at in ((old, wall - BROADCAST_KNOWN), (young, wall - BROADCAST_KNOWN + 600)):
+            state.book.attempted(address, WallTime(at))
+            state.book.succeeded(address, WallTime(at))
+        known = [private._is_well_known(state, address, wall) for address in (one, two, old, young)]
+        assert known == [False, True, True, False]
+
+    def test_nobody_who_is_banned(self) -> None:
+        made = Private(recipients=1, connect=())
+        made.host.node.add_peer(Target(made.onions[0].address), made.world.now)
+        made.host.node.ban(parse_subject(made.onions[0].address.host()), None, made.world.now)
+        made.host._settle()
+        made.run(5)
+        before = len(made.onions[0].callers)
+        made.send(pay(1))
+        made.run(10 * MINUTES)
+        assert len(made.onions[0].callers) == before
+
+    def test_dials_to_the_silent_become_seldom(self) -> None:
+        made = Private(recipients=12, no_overlay=NoOverlay.NEVER)
+        for peer in made.onions:
+            made.network.leave(peer)
+        counts = []
+        dial = made.network.dial
+
+        def count(station: Any, conn: ConnId, address: NetAddress, timeout: Any) -> None:
+            if address.network is AddressNetwork.TORV3:
+                counts.append(made.world.time)
+            dial(station, conn, address, timeout)
+
+        made.network.dial = count  # type: ignore[method-assign]
+        made.send(pay(1))
+        made.run(3_600)
+        assert 8 <= len(counts) <= 40
 
 
 class TestProbes:

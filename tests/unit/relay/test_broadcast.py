@@ -10,6 +10,7 @@ from stem_peers import child_of, pay
 
 from obscura.base.instant import Duration, Instant, after, seconds
 from obscura.base.limits import (
+    BROADCAST_FORGET,
     BROADCAST_LINKS,
     BROADCAST_QUEUE,
     BROADCAST_RECIPIENTS,
@@ -78,9 +79,7 @@ def test_failures_are_made_up_for_by_waits_that_double_to_a_bound() -> None:
             queue = Broadcasts(Chance.from_seed(seed))
             entry = add(queue, pay(1))
             entry.failures = failures - 1
-            entry.at = None
             queue.dialled(entry, ConnId(1), recipient(1), START)
-            entry.at = None
             queue.ended(ConnId(1), START)
             assert entry.at is not None
             found.append(int(entry.at))
@@ -118,10 +117,10 @@ def test_a_daemon_of_ours_that_fails_leaves_the_recipient_unasked() -> None:
     entry = add(queue, pay(1))
     queue.dialled(entry, ConnId(1), recipient(1), START)
     queue.ended(ConnId(1), START, ours=True)
-    assert not entry.asked and not entry.failures and entry.at is not None
+    assert not entry.asked and entry.at is not None
     queue.dialled(entry, ConnId(2), recipient(2), START)
     queue.ended(ConnId(2), START)
-    assert list(entry.asked) == [recipient(2)] and entry.failures == 1
+    assert list(entry.asked) == [recipient(2)]
 
 
 def test_a_connection_outlives_its_transaction() -> None:
@@ -144,9 +143,8 @@ def test_relations() -> None:
     assert queue.contradicted(parse(pay(1, salt=1)).info), "another one spends the same"
     assert queue.contradicted(parse(pay(1, seal=b"\1\1")).info), "another form of it"
     assert not queue.contradicted(parent.info) and not queue.contradicted(child)
-    assert queue.spending(parent.info.spends) == [parent]
     queue.remove(parent.info.relay_id)
-    assert not queue.spending(parent.info.spends) and queue.by_txid(parent.info.txid) is None
+    assert not queue.contradicted(parse(pay(1, salt=1)).info) and queue.by_txid(parent.info.txid) is None
 
 
 def test_the_queue_is_bounded() -> None:
@@ -190,7 +188,7 @@ class Model(RuleBasedStateMachine):
         for entry in self.queue.due(self.now):
             if entry.wants <= 0:
                 entry.at = None
-            elif not self.queue.may_dial:
+            elif len(self.queue.handovers) == BROADCAST_LINKS:
                 self.queue.postpone(entry, self.now)
             else:
                 self.serial += 1
@@ -221,3 +219,29 @@ class Model(RuleBasedStateMachine):
 
 TestModel = Model.TestCase
 TestModel.settings = settings(max_examples=40, stateful_step_count=60, deadline=None)
+
+
+def test_the_disk_forgets_what_has_come_back_at_a_random_moment() -> None:
+    found = []
+    for seed in range(300):
+        queue = Broadcasts(Chance.from_seed(seed))
+        entry = add(queue, pay(1))
+        queue.remove(entry.info.relay_id)
+        queue.forget_later(entry.info.relay_id, START)
+        at = queue.next_deadline()
+        assert at is not None
+        assert not queue.take_forgotten(Instant(at - 1))
+        assert queue.take_forgotten(at) == [entry.info.relay_id]
+        assert queue.next_deadline() is None
+        found.append(int(at))
+    assert mean(found) == pytest.approx(BROADCAST_FORGET, rel=0.2)
+
+
+def test_what_is_queued_again_is_not_forgotten() -> None:
+    queue = Broadcasts(Chance.from_seed(1))
+    entry = add(queue, pay(1))
+    queue.remove(entry.info.relay_id)
+    queue.forget_later(entry.info.relay_id, START)
+    add(queue, pay(1))
+    assert not queue.take_forgotten(Instant(1 << 60))
+    queue.check()

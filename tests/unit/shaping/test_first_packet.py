@@ -72,6 +72,15 @@ def test_printable_first_packets_are_exempt(secret: bytes | None) -> None:
         assert len(packet) >= 64
 
 
+def test_who_dials_as_anybody_begins_as_most_do() -> None:
+    vault, chance = make_vault(printable=True), Chance.from_seed(1)
+    packets = [
+        b"".join(vault.dial(GENESIS, Mode.VEILED, chance, WALL, pin=None, secret=None, as_anybody=True).take(NOW))
+        for _ in range(40)
+    ]
+    assert sum(exemption(packet) == "prefix" for packet in packets) < 5
+
+
 def test_pools_of_printable_pairs() -> None:
     keys = PooledKeys(SystemSecrets(), 0, printable=1)
     assert not keys.is_full
