@@ -213,12 +213,21 @@ class Vandal(Recipient):
         self.raw(link, encode_message(Verack()), sealed=True)
 
 
-def test_a_faulty_recipient_is_neither_punished_nor_remembered() -> None:
-    made = Private(kind=Vandal)
+class Breaker(Recipient):
+    """Sends what does not open, so that the link goes silent."""
+
+    def opened(self, link: Link) -> None:
+        self.raw(link, bytes(3_000), sealed=False)
+
+
+@pytest.mark.parametrize("kind", [Vandal, Breaker])
+def test_a_faulty_recipient_is_neither_punished_nor_remembered(kind: type[Recipient]) -> None:
+    made = Private(kind=kind)
     before = made.host.node._state.book.records()
     made.send(pay(1))
-    made.run(3 * MINUTES)
+    made.run(10 * MINUTES)
     assert sum(len(peer.callers) for peer in made.onions) > BROADCAST_RECIPIENTS
+    assert not made.given(pay(1))
     assert made.host.node._state.book.records() == before
     assert made.host.node.bans(made.world.now) == ()
     assert not made.host.disk.bans
@@ -781,6 +790,20 @@ class TestOracles:
 
 class TestRecipients:
     """Whom it is handed to."""
+
+    def test_one_that_is_named_meanwhile_has_another_link_besides(self) -> None:
+        made = Private(recipients=1)
+        recipient = made.onions[0]
+        recipient.asks = False
+        made.send(pay(1))
+        made.run(20)
+        [mine] = recipient.links
+        made.host.node.add_peer(Target(recipient.address), made.world.now)
+        made.host._settle()
+        made.run(5)
+        assert mine in recipient.links and len(recipient.links) == 2
+        made.run(10 * MINUTES)
+        assert len(recipient.callers) > 3, "and the transaction goes on"
 
     def test_an_address_that_one_stranger_told_is_the_last_choice(self) -> None:
         made = Private(recipients=12)
