@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aio_nodes import LOOPS, Factory, free_host, run, until
@@ -250,15 +251,24 @@ def test_a_proxy_that_is_down_closes_its_way_for_longer_and_longer(monkeypatch: 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         ways = Ways({Network.TORV3: SocksWay(None, isolate=True), Network.IPV4: SocksWay(None, isolate=False)})
-        changes: list[tuple[float, frozenset[Network]]] = []
-        ways.changed = lambda: changes.append((loop.time(), ways.open))
+        waits: list[float] = []
+        later = loop.call_later
+
+        def note(delay: float, call: Callable[..., object], *arguments: Any, **named: Any) -> asyncio.TimerHandle:
+            if call == ways._wake:
+                waits.append(delay)
+            return later(delay, call, *arguments, **named)
+
+        monkeypatch.setattr(loop, "call_later", note)
+        changes: list[frozenset[Network]] = []
+        ways.changed = lambda: changes.append(ways.open)
         for _ in range(4):
             with pytest.raises(DialError, match="proxy-unknown"):
                 await ways.connect(ONION, seconds(1))
             assert ways.open == {Network.IPV4}
             await until(lambda: Network.TORV3 in ways.open, "it opens again")
-        waits = [opened[0] - closed[0] for closed, opened in zip(changes[::2], changes[1::2], strict=True)]
         assert [round(wait * MICROSECONDS / (WAY_REST // 100)) for wait in waits] == [1, 2, 4, 4]
+        assert changes == [{Network.IPV4}, {Network.IPV4, Network.TORV3}] * 4
         ways.close()
 
     run(asyncio.new_event_loop, main())
