@@ -61,7 +61,9 @@ def watched(client: TorProcess) -> Iterator[dict[str, tuple[str, str]]]:
                 words = line.removeprefix("250+stream-status=").removeprefix("250-stream-status=").split()
                 if "SUCCEEDED" in words:
                     at = words.index("SUCCEEDED")
-                    seen[words[at - 1]] = words[at + 1], words[at + 2]
+                    # It has streams of its own, to the network's directories.
+                    if ".exit:" not in words[at + 2]:
+                        seen[words[at - 1]] = words[at + 1], words[at + 2]
 
     thread = threading.Thread(target=watch)
     thread.start()
