@@ -229,6 +229,10 @@ def take_up(state: NodeState, relay: Relay, now: Now) -> None:
             continue
         if info.relay_id in relay.private:
             continue
+        if relay.saved.get(info.relay_id) is False:
+            # It had come back, as it is among all that waited for a block.
+            relay.private.forget_later(info.relay_id, now.mono)
+            continue
         if relay.private.contradicted(info):
             state.emit(ForgetBroadcast(info.relay_id))
             continue
