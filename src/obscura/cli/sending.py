@@ -71,7 +71,7 @@ def send(
     if not as_json:
         typer.echo(answer["txid"])
         if answer["already"]:
-            typer.echo("it waits already, and counts as your own", err=True)
+            typer.echo("it waits already", err=True)
         if answer["fell_back"]:
             typer.echo("not privately: it goes by stem, as neither Tor nor I2P is in use, or went before", err=True)
         typer.echo(_STAGES.get(answer["stage"], answer["stage"]), err=True)

@@ -16,7 +16,6 @@ tell us by his other links to us what he has done on this one.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from struct import Struct
 from typing import Final
 
 from ..base.digest import double_sha256
@@ -41,14 +40,13 @@ from ..relay.dandelion import OWN_EDGE
 from ..relay.sent import Stage
 from ..relay.validation import Waiting
 from ..wire.address import NetAddress, Network
-from ..wire.blocks import GetData, Inv, Tx
+from ..wire.blocks import GetData, Inv
 from ..wire.features import EVERYWHERE, Feature, FeatureSet
-from ..wire.frame import type_field
 from ..wire.greeting import PROTOCOL_VERSION, Version
 from ..wire.inventory import KIND_TX, InventoryItem
 from ..wire.registry import Message
 from ..wire.target import Target
-from . import answering, stemming
+from . import answering, spreading, stemming
 from .config import NoOverlay
 from .effects import Dial, ForgetBroadcast, Notice, SaveBroadcast
 from .on_gossip import SEED_SOURCE
@@ -63,8 +61,6 @@ _CONFLICT: Final = "txn-mempool-conflict"
 TOO_MANY: Final = "too-many-private"
 USER_AGENT: Final = "/Obscura/"
 """Of no release: the fewer kinds of senders there are, the less a recipient learns."""
-_HEADER: Final = Struct("<I12s4s")
-_TX_FIELD: Final = type_field(Tx.type_name)
 
 
 def greeting(state: NodeState, nonce: int) -> Version:
@@ -419,9 +415,7 @@ def on_message(state: NodeState, peer: Peer, message: Message, now: Now) -> None
     assert relay is not None, "only a node that relays hands over"
     relay.private.give(peer.conn)
     state.timers.set(("private", peer.conn), after(peer.since, BROADCAST_LINK))
-    # Speed: the frame's checksum is the first four bytes of the relay id (design §6).
-    header = _HEADER.pack(len(handover.data), _TX_FIELD, handover.relay_id[:4])
-    peer.channel.send_frame(header, handover.data)
+    peer.channel.send_frame(*spreading.frame_of(handover.data, handover.relay_id))
     peer.channel.ping(now.mono)
 
 

@@ -121,8 +121,13 @@ def frame_for(state: NodeState, peer: Peer, item: InventoryItem) -> tuple[bytes,
     entry = relay.pool.get(relay_id)
     if entry is None or relay.short(relay_id) not in link.told:
         return None
+    return frame_of(entry.data, relay_id)
+
+
+def frame_of(data: bytes, relay_id: TxId) -> tuple[bytes, bytes]:
+    """Header and payload of a ``tx``."""
     # Speed: the frame's checksum is the first four bytes of the relay id (design §6).
-    return _HEADER.pack(len(entry.data), _TX_FIELD, relay_id[:4]), entry.data
+    return _HEADER.pack(len(data), _TX_FIELD, relay_id[:4]), data
 
 
 def _tell(state: NodeState, peer: Peer, link: RelayLink, entries: list[tuple[PoolEntry, int]]) -> None:
