@@ -2,7 +2,7 @@
 
 Honest nodes are at home in clearnet and behind onion services. Spies sit at clearnet addresses, are most of those that
 anybody knows, open links to every honest node, and are dialled by it; they note who tells, stems or asks for what, and
-when. Some more are behind onion services, have links to those of every honest node, and take what they are handed
+when. Some more are behind onion services, have links to those of honest nodes, and take what they are handed
 privately: half of them do not ask for it, the others keep it to themselves.
 """
 
