@@ -16,7 +16,7 @@ from obscura.node.effects import Admit, Drop, Effect, LinkClosed, Send, Tell
 from obscura.node.vault import Vault
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayGuard
-from obscura.shaping import Profile
+from obscura.shaping import Shaping
 from obscura.wire.address import NetAddress, Network
 from obscura.wire.identity import KeyClass
 from obscura.wire.target import Mode, Target
@@ -38,7 +38,7 @@ class Rig:
         mode: Mode = Mode.VEILED,
         connect: tuple[Target, ...] = (),
         pins: tuple[NamedPin, ...] = (),
-        shaping: Profile = Profile.PAD,
+        shaping: Shaping | None = None,
         replays: ReplayGuard | None = None,
         seed: int = 3,
         discover: bool = False,
@@ -52,7 +52,7 @@ class Rig:
             network="memory",
             user_agent="/t/",
             transport=mode,
-            shaping=shaping,
+            shaping=shaping or Shaping(),
             connect=connect,
             discover=discover,
             hidden=hidden,

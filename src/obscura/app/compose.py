@@ -36,7 +36,7 @@ from ..peers.pins import NamedPin
 from ..store import Datadir, Store, open_datadir, peek
 from ..wire.address import AddressError, NetAddress
 from ..wire.target import Target, parse_target
-from . import bans, broadcasts, transactions
+from . import bans, broadcasts, shapes, transactions
 from .logs import log_event
 from .overlays import Overlays
 from .peerfiles import read_asmap, read_seeds
@@ -194,7 +194,7 @@ async def run_node(
         config = NodeConfig(
             network=settings.network,
             transport=settings.mode,
-            shaping=settings.profile,
+            shaping=settings.shapes,
             user_agent=USER_AGENT,
             connect=settings.peers(),
             reach=settings.reach(),
@@ -272,6 +272,8 @@ async def run_node(
         for name in ends:
             loop.add_signal_handler(name, driver.request_stop)
         try:
+            for line in shapes.costs_of(settings.shapes):
+                log.info("shaping", extra={"values": {"text": line}})
             async with server, kept_full(keys), overlays.running(driver):
                 ready(address)
                 await driver.run()
@@ -455,6 +457,7 @@ def status_of(picture: Snapshot) -> dict[str, Any]:
         "uptime_s": picture.uptime // MICROSECONDS,
         "bytes_in": picture.bytes_in,
         "bytes_out": picture.bytes_out,
+        "shaping": shapes.totals_of(picture),
         "relay": transactions.relay_of(picture.relay),
     }
 
@@ -462,12 +465,13 @@ def status_of(picture: Snapshot) -> dict[str, Any]:
 def peer_of(peer: PeerSnapshot) -> dict[str, Any]:
     """One row of ``obscura peers --json``. The address is revealed: the operator asked."""
     row = asdict(peer)
+    del row["ping"], row["age"], row["delays"]
     row.update(
+        shapes.link_of(peer),
         address=peer.address.reveal(),
         session=peer.session.hex(),
         in_force={"features": peer.in_force.features, "privacy": peer.in_force.privacy},
         ping_ms=None if peer.ping is None else peer.ping / 1_000,
         age_s=peer.age // MICROSECONDS,
     )
-    del row["ping"], row["age"]
     return row

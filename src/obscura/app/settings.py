@@ -14,10 +14,10 @@ from typing import Any, Final, TypeAlias
 
 from ..base import limits
 from ..base.errors import ConfigError
-from ..base.instant import MICROSECONDS
+from ..base.instant import MICROSECONDS, seconds
 from ..ledgers.kernel.networks import NETWORKS
 from ..node.config import NoOverlay, NoStem
-from ..shaping import Profile
+from ..shaping import LADDER_OF_RATES, CoverOptions, LinkClass, Profile, Shaping, SteadyOptions
 from ..wire.address import AddressError, NetAddress, Network, address_from_ip, parse_address
 from ..wire.target import Mode, Target, parse_target, refuse_secrets
 
@@ -63,7 +63,23 @@ class Settings:
     transport: str = "veiled"
     """How dials begin, and the weakest way in which others may begin: veiled, literal or plain."""
     shaping: str = "pad"
-    """What the amounts and times of our side of a link show: pad rounds and delays them a little, off does not."""
+    """What the amounts and times of our side of a link show. off: all. pad: they are rounded and delayed a little.
+    cover: as pad, and decoys are sent as well. steady: the same amount at every tick."""
+    shape: tuple[str, ...] = ()
+    """Other profiles for some links, CLASS=PROFILE each: named=steady, onion=cover. Classes: named, onion, i2p, cjdns,
+    clearnet, inbound, outbound; where a link is of several, the first of them decides."""
+    cover_rate: int = limits.COVER_RATE
+    """Bytes a second of decoys that cover may send on each link whatever else is sent."""
+    cover_share: int = limits.COVER_SHARE
+    """Percent of what a link sends that decoys beyond that may be."""
+    cover_delay_ms: int = limits.COVER_DELAY // 1_000
+    """How long cover holds a message at most, in milliseconds."""
+    steady_lowest: int = limits.STEADY_LOWEST
+    """Bytes a second at which steady begins on each link: 1024, 4096, 16384, 65536, 262144 or 1048576."""
+    steady_highest: int = limits.STEADY_HIGHEST
+    """And at most."""
+    steady_epoch: int = limits.STEADY_EPOCH // MICROSECONDS
+    """Seconds for which a rate of steady stays at least."""
     first_packet: str = "random"
     """How our dials begin: with random bytes, or with six printable ones, against censors that block what looks like
     nothing."""
@@ -131,12 +147,22 @@ class Settings:
             _refuse("private_fallback", self.private_fallback, f"choose one of {', '.join(_NO_OVERLAY)}")
         if self.stem_trace and self.network != "regtest":
             _refuse("stem_trace", self.stem_trace, "it gives away whose transactions are whose: on regtest alone")
-        bounds = {"outbound": (0, 1_000), "inbound": (0, 10_000), "stem_hop_ms": (1, 60_000), "stem_age": (0, 86_400)}
+        bounds = {
+            "outbound": (0, 1_000),
+            "inbound": (0, 10_000),
+            "stem_hop_ms": (1, 60_000),
+            "stem_age": (0, 86_400),
+            "cover_rate": (0, limits.COVER_RATE_MOST),
+            "cover_share": (0, limits.COVER_SHARE_MOST),
+            "cover_delay_ms": (0, limits.COVER_DELAY_MOST // 1_000),
+            "steady_epoch": (limits.STEADY_EPOCH_LEAST // MICROSECONDS, limits.STEADY_EPOCH_MOST // MICROSECONDS),
+        }
         for name, (least, most) in bounds.items():
             if not least <= getattr(self, name) <= most:
                 _refuse(name, getattr(self, name), f"{least} to {most}")
         if self.listen and not self.inbound:
             _refuse("inbound", self.inbound, "nobody could be let in: leave --listen away, or allow one link at least")
+        self._check_shaping()
         self.work()
         self.listen_address()
         self._check_networks()
@@ -154,9 +180,18 @@ class Settings:
         return _MODES[self.transport]
 
     @property
-    def profile(self) -> Profile:
-        """``shaping`` as a profile."""
-        return _PROFILES[self.shaping]
+    def shapes(self) -> Shaping:
+        """``shaping`` and all that belongs to it, as the node has it."""
+        return Shaping(
+            profile=_PROFILES[self.shaping],
+            choices=tuple(self._choices().items()),
+            cover=CoverOptions(
+                rate=self.cover_rate, share=self.cover_share, delay=seconds(self.cover_delay_ms / 1_000)
+            ),
+            steady=SteadyOptions(
+                lowest=self.steady_lowest, highest=self.steady_highest, epoch=seconds(self.steady_epoch)
+            ),
+        )
 
     @property
     def fallback(self) -> NoStem:
@@ -265,6 +300,30 @@ class Settings:
             can.append(Network.CJDNS)
         return tuple(network for network in can if self._may_use(network))
 
+    def _choices(self) -> dict[LinkClass, Profile]:
+        """``shape``, each class once."""
+        chosen: dict[LinkClass, Profile] = {}
+        for text in self.shape:
+            name, equals, profile = (part.strip() for part in text.partition("="))
+            if not equals or name not in _LINK_CLASSES:
+                _refuse("shape", text, f"CLASS=PROFILE, where CLASS is one of {', '.join(_LINK_CLASSES)}")
+            if profile not in _PROFILES:
+                _refuse("shape", text, f"the profiles are {', '.join(_PROFILES)}")
+            if chosen.setdefault(_LINK_CLASSES[name], _PROFILES[profile]) is not _PROFILES[profile]:
+                _refuse("shape", text, f"another profile is given for {name} as well: leave one away")
+        return chosen
+
+    def _check_shaping(self) -> None:
+        self._choices()
+        for name in ("steady_lowest", "steady_highest"):
+            if getattr(self, name) not in LADDER_OF_RATES:
+                _refuse(name, getattr(self, name), f"choose one of {', '.join(map(str, LADDER_OF_RATES))}")
+        if self.steady_lowest > self.steady_highest:
+            _refuse("steady_lowest", self.steady_lowest, f"steady_highest is {self.steady_highest}: at most that")
+        wanted = [one for one in self.shapes.in_use if one in (Profile.COVER, Profile.STEADY)]
+        if wanted and self.mode is Mode.PLAIN:
+            _refuse("transport", self.transport, f"a link in clear has no decoys; leave {wanted[0].value} away")
+
     def _has_overlay(self) -> bool:
         return any(network in self.reach() for network in (Network.TORV3, Network.I2P))
 
@@ -314,6 +373,7 @@ _HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _MODES: Final = {mode.name.lower(): mode for mode in Mode}
 _PROFILES: Final = {profile.value: profile for profile in Profile}
+_LINK_CLASSES: Final = {one.value: one for one in LinkClass}
 _NO_OVERLAY: Final = {one.value: one for one in NoOverlay}
 _NO_STEM: Final = {one.value: one for one in NoStem}
 _NETWORKS: Final = {

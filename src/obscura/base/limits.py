@@ -632,6 +632,74 @@ FIRST_PADDING: Final = _limit(
 SEND_JITTER: Final = _span(
     "SEND_JITTER", 0.02, "a padded link holds what is not urgent for so long at most: 10 ms on average, and on each hop"
 )
+COVER_RATE: Final = _limit(
+    "COVER_RATE",
+    128,
+    "bytes/s",
+    "of decoys that an idle link may send each way, unless the operator says otherwise: 332 MB in 30 days",
+)
+COVER_RATE_MOST: Final = _limit(
+    "COVER_RATE_MOST", 65_536, "bytes/s", "that an operator may allow: 170 GB in 30 days; above it, steady hides more"
+)
+COVER_SHARE: Final = _limit(
+    "COVER_SHARE",
+    50,
+    "percent",
+    "of what a link sends that decoys beyond COVER_RATE may be: one byte for each real one",
+)
+COVER_SHARE_MOST: Final = _limit("COVER_SHARE_MOST", 90, "percent", "that an operator may allow: nine bytes for one")
+COVER_BURST: Final = _limit(
+    "COVER_BURST", 16_384, "bytes", "of decoys at once after a pause: a large transaction's worth, not a block's"
+)
+COVER_DELAY: Final = _span("COVER_DELAY", 0.2, "real traffic is held so long at most under cover: as a round trip is")
+COVER_DELAY_MOST: Final = _span(
+    "COVER_DELAY_MOST", 2, "that an operator may allow: below it no answer of ours is late by our peers' rules"
+)
+COVER_ANSWER_EARLIEST: Final = _span("COVER_ANSWER_EARLIEST", 0.005, "as a quick getdata answers an inv")
+COVER_ANSWER_LATEST: Final = _span("COVER_ANSWER_LATEST", 0.25, "as one that was held, or waited for a verdict")
+COVER_GAP_MOST: Final = _span("COVER_GAP_MOST", 600, "no link that may send decoys is without one for longer")
+STEADY_TICK: Final = _span(
+    "STEADY_TICK", 0.25, "a message waits an eighth of a second on average; 64 links cost 256 writes a second"
+)
+STEADY_SMALLEST: Final = _limit("STEADY_SMALLEST", 1_024, "bytes/s", "the lowest rung: 2.7 GB in 30 days each way")
+STEADY_STEP: Final = _limit("STEADY_STEP", 4, "times", "from rung to rung: the rate tells demand to a factor of 4")
+STEADY_STEPS: Final = _limit("STEADY_STEPS", 6, "rungs", "to 1 MiB a second: a fast link's share of a sync")
+STEADY_LOWEST: Final = _limit(
+    "STEADY_LOWEST",
+    16_384,
+    "bytes/s",
+    "unless the operator says otherwise: 42 GB in 30 days; a block of 1.5 MB in 92 s",
+)
+STEADY_HIGHEST: Final = _limit(
+    "STEADY_HIGHEST", 1_048_576, "bytes/s", "unless the operator says otherwise: the ladder's end"
+)
+STEADY_EPOCH: Final = _span("STEADY_EPOCH", 600, "unless the operator says otherwise: most hold a block of Bitcoin's")
+STEADY_EPOCH_LEAST: Final = _span("STEADY_EPOCH_LEAST", 10, "40 ticks: below it rates would show when demand began")
+STEADY_EPOCH_MOST: Final = _span("STEADY_EPOCH_MOST", 86_400, "a day")
+STEADY_QUEUE_BYTES: Final = _limit(
+    "STEADY_QUEUE_BYTES",
+    65_536,
+    "bytes",
+    "and two ticks' worth may wait for a link at a constant rate before nothing more is served to it",
+)
+READ_ON_BYTES: Final = _limit(
+    "READ_ON_BYTES",
+    65_536,
+    "bytes",
+    "that wait for their turn while a link at a constant rate is read on: requests, not blocks",
+)
+STEADY_YOUNG: Final = _limit("STEADY_YOUNG", 5, "epochs", "are short at first: from the lowest rung to the highest")
+STEADY_YOUNG_PART: Final = _limit("STEADY_YOUNG_PART", 10, "th", "part of an epoch that a young one lasts: a minute")
+STEADY_FULL: Final = _limit("STEADY_FULL", 75, "percent", "of what an epoch carries; more demand raises the rate")
+STEADY_EMPTY: Final = _limit(
+    "STEADY_EMPTY", 6, "percent", "of what an epoch carries, a quarter of the next lower rung; less may lower the rate"
+)
+STEADY_PATIENCE: Final = _limit(
+    "STEADY_PATIENCE",
+    4,
+    "epochs",
+    "with hardly any demand, on average, before the rate falls: its fall tells no moment",
+)
 PRINTABLE_POOL: Final = _limit(
     "PRINTABLE_POOL", 8, "pairs", "whose first bytes are printable: each costs 383 draws; as many as dials at once"
 )

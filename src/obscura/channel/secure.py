@@ -25,7 +25,8 @@ from typing import Final, TypeAlias
 from ..base.errors import BugError, PeerFault, SilentFault
 from ..base.instant import Instant
 from ..base.limits import RECORD_BODY_BYTES
-from ..shaping import Ghost, OffShaper, Shaper, Traffic
+from ..shaping import Ghost, OffShaper, Profile, Shaper, Traffic
+from ..shaping.counters import Delays, Waits
 from ..shaping.sizes import RECORD_OVERHEAD, SMALLEST_RECORD, TRAILER_BYTES
 from ..wire.target import Mode
 from .handshake import InitiatorHandshake, ResponderHandshake, prologue
@@ -75,6 +76,8 @@ class SecureTransport:
         "_shaper",
         "_stage",
         "_stream",
+        "_traffic",
+        "_waits",
         "fault",
         "ghost",
         "name",
@@ -93,6 +96,8 @@ class SecureTransport:
         self._own: list[bytes] = []
         """For the socket as they are: frames in clear, and the handshake."""
         self._outbox = Outbox()
+        self._waits = Waits()
+        self._traffic = Traffic(), Traffic()
         self._overhang: list[bytes] = []
         """The end of a record whose beginning was emitted."""
         self._stream = b""
@@ -143,7 +148,7 @@ class SecureTransport:
         """See :class:`Transport`."""
         try:
             if self._opener is not None:
-                return self._open_records(self._opener, data)
+                return self._open_records(self._opener, data, now)
             match self._stage:
                 case _Stage.CLEAR:
                     return (data,)
@@ -173,8 +178,11 @@ class SecureTransport:
         if self._stage is _Stage.CLEAR:
             self._own += frames
         elif self._stage is not _Stage.FAILED:
+            before = self._outbox.size
             self._outbox.put(frames)
-            self._shaper.put(now, urgent=urgent)
+            amount = self._outbox.size - before
+            self._waits.put(amount, now)
+            self._shaper.put(amount, now, urgent=urgent)
 
     @property
     def queued(self) -> int:
@@ -189,6 +197,7 @@ class SecureTransport:
             self._own = []
         if self._sealer is not None and (amount := self._shaper.take(self._outbox.size, now)):
             parts += joined(self._emit(self._sealer, amount, now))
+            self._waits.left(self._outbox.size, now)
         return parts
 
     def next_deadline(self) -> Instant | None:
@@ -210,6 +219,7 @@ class SecureTransport:
         self._stage = _Stage.FAILED
         # What the bytes before have earned (our own handshake) still goes out.
         self._outbox.clear()
+        self._waits.clear()
         self._overhang = []
         self._stream = b""
         for part in (self._handshake, self._sealer, self._opener):
@@ -220,10 +230,26 @@ class SecureTransport:
     @property
     def traffic(self) -> tuple[Traffic, Traffic]:
         """See :class:`Transport`."""
-        return (
-            Traffic() if self._sealer is None else self._sealer.traffic,
-            Traffic() if self._opener is None else self._opener.traffic,
-        )
+        return self._traffic
+
+    @property
+    def delays(self) -> Delays:
+        """See :class:`Transport`."""
+        return self._waits.delays
+
+    @property
+    def profile(self) -> Profile:
+        """See :class:`Transport`."""
+        return self._shaper.profile
+
+    @property
+    def rate(self) -> int | None:
+        """See :class:`Transport`."""
+        return None if self._sealer is None else self._shaper.rate
+
+    def clog(self, *, clogged: bool) -> None:
+        """See :class:`Transport`."""
+        self._shaper.clogged = clogged
 
     def _fail(self, fault: PeerFault) -> None:
         """Nothing is opened any more. The keys are dropped by the owner's :meth:`forget`, once what was good has been
@@ -232,8 +258,12 @@ class SecureTransport:
         if self._stage is not _Stage.SECURED:
             self.forget()
 
-    def _open_records(self, opener: RecordOpener, data: bytes) -> Sequence[memoryview]:
+    def _open_records(self, opener: RecordOpener, data: bytes, now: Instant) -> Sequence[memoryview]:
+        traffic = opener.traffic
+        real, decoy = traffic.real, traffic.decoy
         clear = opener.open(data)
+        if traffic.real != real or traffic.decoy != decoy:
+            self._shaper.heard(traffic.real - real, traffic.decoy - decoy, now)
         if opener.fault is not None and self.fault is None:
             self._fail(opener.fault)
         return clear
@@ -303,4 +333,5 @@ class SecureTransport:
         self.responder = secured.responder
         self._sealer = RecordSealer(secured.sending, now)
         self._opener = RecordOpener(secured.receiving)
-        return self._open_records(self._opener, secured.rest)
+        self._traffic = self._sealer.traffic, self._opener.traffic
+        return self._open_records(self._opener, secured.rest, now)

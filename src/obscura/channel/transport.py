@@ -13,7 +13,8 @@ from typing import Protocol
 
 from ..base.errors import BugError, SilentFault
 from ..base.instant import Instant
-from ..shaping import Ghost, Traffic
+from ..shaping import Ghost, Profile, Traffic
+from ..shaping.counters import Delays
 from .pieces import joined
 
 
@@ -122,6 +123,26 @@ class Transport(Protocol):
         """What went out and what came in inside the encryption."""
         ...
 
+    @property
+    def delays(self) -> Delays:
+        """How long what was :meth:`put` waited for its shaper."""
+        ...
+
+    @property
+    def profile(self) -> Profile:
+        """The shape of our side, once the link is encrypted."""
+        ...
+
+    @property
+    def rate(self) -> int | None:
+        """Bytes a second that our side emits, where they do not depend on what waits."""
+        ...
+
+    def clog(self, *, clogged: bool) -> None:
+        """The peer does not take what was sent, or takes it again: meanwhile nothing is emitted that carries no
+        message."""
+        ...
+
 
 class PlainTransport:
     """No protection at all: the stream is the frames."""
@@ -136,6 +157,8 @@ class PlainTransport:
     fault = None
     buffered = 0
     ghost = None
+    rate = None
+    profile = Profile.OFF
 
     def __init__(self) -> None:
         self._frames: list[bytes] = []
@@ -195,3 +218,11 @@ class PlainTransport:
     def traffic(self) -> tuple[Traffic, Traffic]:
         """Nothing is encrypted."""
         return Traffic(), Traffic()
+
+    @property
+    def delays(self) -> Delays:
+        """Nothing waits."""
+        return Delays()
+
+    def clog(self, *, clogged: bool) -> None:
+        """Nothing is emitted that carries no message."""

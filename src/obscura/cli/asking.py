@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..app.shapes import show_bytes
 from ..control.client import NoNodeError, ask
 from ..wire.address import NetAddress, Network
 from .columns import columns
@@ -30,7 +31,7 @@ def status(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False
         return
     table = Table.grid(padding=(0, 2))
     for name, value in answer.items():
-        shown = _relay_line(value) if name == "relay" else str(value)
+        shown = _relay_line(value) if name == "relay" else _shaping_line(value) if name == "shaping" else str(value)
         if name == "reached_at":
             shown = "\n".join(value) or "nowhere: nothing listens, or nobody is told"
         table.add_row("transactions" if name == "relay" else name.replace("_", " "), shown)
@@ -44,6 +45,16 @@ def _relay_line(relay: dict[str, Any]) -> str:
     if not relay["ready"]:
         return f"the coin view is being made: height {relay['coins_height']}"
     return f"{relay['waiting']} wait for a block, {relay['own']} of them your own; links that relay: {relay['links']}"
+
+
+def _shaping_line(shaping: dict[str, Any]) -> str:
+    """What shaping has cost, in a line."""
+    links = ", ".join(f"{count} {name}" for name, count in shaping["links"].items()) or "none"
+    ways = []
+    for way in ("out", "in"):
+        real, padding, decoy = (show_bytes(shaping[way][kind]) for kind in ("real", "padding", "decoy"))
+        ways.append(f"{way}: {real} of messages, {padding} of padding, {decoy} of decoys")
+    return f"links: {links}; {'; '.join(ways)}"
 
 
 def peers(
@@ -67,13 +78,14 @@ def peers(
         for row in rows:
             typer.echo(f"{row['address']}  {_session(row)}")
         return
-    shown = [("address", "way", "link", "state", "height", "ping", "in", "out", "agent")]
+    shown = [("address", "way", "link", "shape", "state", "height", "ping", "in", "out", "agent")]
     for row in rows:
         shown.append(
             (
                 "(somebody, by Tor)" if row["address"] == _SOMEBODY else row["address"],
                 "in" if row["inbound"] else _WAYS.get(row["purpose"], "out"),
                 _link(row),
+                _shape(row),
                 row["state"],
                 "-" if row["state"] != "open" else str(max(row["known_height"], row["claimed_height"])),
                 "-" if row["ping_ms"] is None else f"{row['ping_ms']:.1f} ms",
@@ -95,6 +107,13 @@ def _link(row: dict[str, Any]) -> str:
     if row["encrypted"]:
         return str(row["transport"])
     return "clear" if row["state"] == "open" else "-"
+
+
+def _shape(row: dict[str, Any]) -> str:
+    """The profile of our side, and its rate where it has one."""
+    if row["rate"] is None:
+        return row["shaping"] or "-"
+    return f"{row['shaping']}, {row['rate'] // 1_024} KiB/s"
 
 
 def _session(row: dict[str, Any]) -> str:
@@ -138,12 +157,3 @@ def stop(datadir: DatadirOption = DEFAULT_DATADIR, as_json: JsonOption = False) 
         typer.echo(f"the node on {datadir} is still stopping", err=True)
         raise typer.Exit(1)
     typer.echo(json.dumps({"stopped": True}) if as_json else "stopped")
-
-
-def show_bytes(count: float) -> str:
-    """A count of bytes as people read it."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1_000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1_000
-    return f"{count:.1f} GB"

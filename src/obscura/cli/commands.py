@@ -75,7 +75,27 @@ def node(
     transport: Annotated[
         str | None, typer.Option(help="veiled (encrypted from the first byte), literal, or plain.")
     ] = None,
-    shaping: Annotated[str | None, typer.Option(help="pad (sizes and times are rounded a little), or off.")] = None,
+    shaping: Annotated[
+        str | None,
+        typer.Option(help="pad (sizes and times are rounded a little), cover (and decoys), steady, or off."),
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLASS=PROFILE",
+            help="Another profile for some links, as named=steady or onion=cover; again for more.",
+        ),
+    ] = None,
+    cover_rate: Annotated[int | None, typer.Option(help="Bytes a second of decoys on each link under cover.")] = None,
+    cover_share: Annotated[
+        int | None, typer.Option(help="Percent of what a link sends that decoys beyond that may be.")
+    ] = None,
+    cover_delay_ms: Annotated[int | None, typer.Option(help="How long cover holds a message at most.")] = None,
+    steady_lowest: Annotated[
+        int | None, typer.Option(help="Bytes a second at which steady begins on each link: 1024, and times 4.")
+    ] = None,
+    steady_highest: Annotated[int | None, typer.Option(help="And at most.")] = None,
+    steady_epoch: Annotated[int | None, typer.Option(help="Seconds for which a rate of steady stays at least.")] = None,
     first_packet: Annotated[
         str | None, typer.Option(help="How dials begin: random, or printable, against some censors.")
     ] = None,
@@ -137,6 +157,13 @@ def node(
         "proxy": proxy,
         "transport": transport,
         "shaping": shaping,
+        "shape": tuple(shape) if shape else None,
+        "cover_rate": cover_rate,
+        "cover_share": cover_share,
+        "cover_delay_ms": cover_delay_ms,
+        "steady_lowest": steady_lowest,
+        "steady_highest": steady_highest,
+        "steady_epoch": steady_epoch,
         "first_packet": first_packet,
         "listener": listener,
         "keep_key": keep_key,

@@ -15,8 +15,8 @@ from rich.table import Table
 
 from ..app.devnet import Devnet, DevNode
 from ..app.payments import Spread
+from ..app.shapes import show_bytes
 from ..app.stem_report import StemReport
-from .asking import show_bytes
 from .options import JsonOption
 
 

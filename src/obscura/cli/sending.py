@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from ..app.shapes import show_bytes
 from ..base.errors import ConfigError
 from ..base.limits import TX_BYTES
 from ..control.client import RefusedError, ask
-from .asking import show_bytes
 from .columns import columns
 from .options import DEFAULT_DATADIR, DatadirOption, JsonOption, is_elsewhere, read_elsewhere
 

@@ -9,7 +9,7 @@ from ..base import limits
 from ..base.instant import Duration
 from ..peers.asmap import ASMap
 from ..peers.defences import ALL, Defences
-from ..shaping import Profile
+from ..shaping import Shaping
 from ..wire.address import NetAddress, Network
 from ..wire.target import Mode, Target
 
@@ -45,7 +45,7 @@ class NodeConfig:
     """``/Obscura:MAJOR.MINOR(python)/``, the same for every node of a release (design §3.2)."""
     transport: Mode = Mode.VEILED
     """How our dials begin, and the weakest way in which others may begin theirs."""
-    shaping: Profile = Profile.PAD
+    shaping: Shaping = field(default_factory=Shaping)
     """The amounts and times that our side of an encrypted link shows."""
     connect: tuple[Target, ...] = ()
     """Peers that the operator named: always dialled again, and exempt from the slots."""

@@ -19,7 +19,7 @@ from ..channel import Channel, Closed, Opened, Role
 from ..channel.transport import PlainTransport, Transport
 from ..peers.dialing import Purpose
 from ..peers.pins import Verdict
-from ..shaping import Profile, make_shaper
+from ..shaping import LinkClass, Profile, make_shaper
 from ..wire.address import NetAddress
 from ..wire.features import EVERYWHERE, Feature, FeatureSet, PrivacyFeature
 from ..wire.greeting import PROTOCOL_VERSION, Version
@@ -116,6 +116,8 @@ def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: Pe
     # Privacy: a private connection knows no nonce, and its own is known to no other link. A recipient who shows it to
     # others, or shows others' to us, learns nothing by who takes it for his own.
     anonymous = purpose is Purpose.PRIVATE
+    # Privacy: what our operator has chosen shows on all our other links; on a private one nothing is as he has chosen.
+    profile = Profile.PAD if anonymous else state.config.shaping.of(*_classes(address, dial))
     if dial is not None and not anonymous:
         state.dial_nonces[nonce] = conn
     channel = Channel(
@@ -126,7 +128,7 @@ def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: Pe
         (lambda nonce: False) if anonymous else partial(_is_our_nonce, state, class_of(address.network)),
         state.chance.fork(f"channel {conn}"),
         now.mono,
-        _transport(state, conn, address, now, dial),
+        _transport(state, conn, address, now, dial, profile),
         state.handshake_timeout(address),
         quiet=anonymous,
     )
@@ -139,15 +141,15 @@ def make(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: Pe
     return peer
 
 
-def _transport(state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: PendingDial | None) -> Transport:
+def _transport(
+    state: NodeState, conn: ConnId, address: NetAddress, now: Now, dial: PendingDial | None, profile: Profile
+) -> Transport:
     vault, mode = state.door.vault, state.config.transport
     if vault is None:
         return PlainTransport()
     chance = state.chance.fork(f"garbage {conn}")
-    # Privacy: what our operator has set shows on all our other links; on a private one nothing is as he has set it.
     anonymous = dial is not None and dial.purpose is Purpose.PRIVATE
-    profile = Profile.PAD if anonymous else state.config.shaping
-    shaper = make_shaper(profile, state.chance.fork(f"shaper {conn}"), dialled=dial is not None)
+    shaper = make_shaper(profile, state.chance.fork(f"shaper {conn}"), state.config.shaping, dialled=dial is not None)
     genesis, of = state.tree.genesis.hash, class_of(address.network)
     if dial is None:
         return vault.accept(genesis, mode, of, chance, now.wall, shaper)
@@ -158,6 +160,12 @@ def _transport(state: NodeState, conn: ConnId, address: NetAddress, now: Now, di
         genesis, wanted, chance, now.wall,
         pin=pin, secret=dial.target.secret, of=of, shaper=shaper, as_anybody=anonymous,
     )  # fmt: skip
+
+
+def _classes(address: NetAddress, dial: PendingDial | None) -> tuple[LinkClass, ...]:
+    """The classes that a link belongs to, for the choice of its profile."""
+    classes = (LinkClass(class_of(address.network).value), LinkClass.INBOUND if dial is None else LinkClass.OUTBOUND)
+    return (LinkClass.NAMED, *classes) if dial is not None and dial.named else classes
 
 
 def _is_our_nonce(state: NodeState, of: KeyClass, nonce: int) -> bool:
@@ -253,6 +261,9 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     _forget_nonce(state, peer)
     state.bytes_out += len(data)
     state.retired_bytes_in += peer.channel.bytes_in
+    if not peer.private:
+        for total, traffic in zip(state.retired_traffic, peer.channel.transport.traffic, strict=True):
+            total.add(traffic)
     was_open = peer.opened_at is not None
     if event.fault and not event.silent and not peer.private:
         inbound.punish(state, peer, now)

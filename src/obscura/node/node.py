@@ -28,6 +28,7 @@ from ..peers.groups import Grouping
 from ..peers.pins import NamedPin, PinError, Pins
 from ..peers.record import AddressRecord
 from ..relay.sent import Stage
+from ..shaping import Traffic
 from ..sync.view import HeaderTree
 from ..wire.address import NetAddress, Network
 from ..wire.blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
@@ -380,9 +381,12 @@ class Node:
         peer = self._state.peers.get(conn)
         if peer is not None:
             peer.congested = True
+            peer.channel.transport.clog(clogged=True)
             self._state.weigh_unsent(peer, unsent)
             self._state.govern(peer, now)
             self._settle(now)
+        else:
+            sinks.clog(self._state, conn, clogged=True)
 
     def drained(self, conn: ConnId, now: Now) -> None:
         """The peer has taken most of what was sent."""
@@ -390,10 +394,13 @@ class Node:
         peer = self._state.peers.get(conn)
         if peer is not None:
             peer.congested = False
+            peer.channel.transport.clog(clogged=False)
             self._state.pool(peer.address).unsent.forget(conn)
             on_serve.serve(self._state, peer)
             self._pump(peer, now)
             self._settle(now)
+        else:
+            sinks.clog(self._state, conn, clogged=False)
 
     # -- the ledger
 
@@ -530,6 +537,8 @@ class Node:
             uptime=Duration(now.mono - state.started),
             bytes_in=state.retired_bytes_in + sum(peer.channel.bytes_in for peer in state.peers.values()),
             bytes_out=state.bytes_out,
+            shaped_in=self._traffic(1),
+            shaped_out=self._traffic(0),
             stopping=state.stopping,
             relay=NO_RELAY if state.relay is None else state.relay.picture(now.mono),
         )
@@ -590,12 +599,24 @@ class Node:
             age=peer.age(now.mono),
             bytes_in=peer.channel.bytes_in,
             bytes_out=peer.channel.bytes_out,
+            shaping=peer.channel.transport.profile.value,
+            rate=peer.channel.transport.rate,
             shaped_in=replace(shaped_in),
             shaped_out=replace(shaped_out),
+            delays=replace(peer.channel.transport.delays),
             blocks_received=peer.blocks_received,
             blocks_in_flight=self._state.download.in_flight(peer.conn),
             faults=peer.channel.fault_points(now.mono),
         )
+
+    def _traffic(self, direction: int) -> Traffic:
+        """Of all links, those that have ended among them; 0 for what went out, 1 for what came in. Privacy: without
+        those for private broadcast, as all pictures."""
+        total = replace(self._state.retired_traffic[direction])
+        for peer in self._state.peers.values():
+            if not peer.private:
+                total.add(peer.channel.transport.traffic[direction])
+        return total
 
     def check(self) -> None:
         """Walk the invariants and the bounds of every part; for tests, fuzzers and simulations."""

@@ -79,7 +79,7 @@ def serve(state: NodeState, peer: Peer) -> None:
             _not_found(state, peer, item)
     if hashes:
         peer.reading = tuple(hashes)
-        state.ask(ReadBlocks(peer.reading, SERVE_BATCH_BYTES), PendingRead(peer.conn))
+        state.ask(ReadBlocks(peer.reading, min(SERVE_BATCH_BYTES, state.send_room(peer))), PendingRead(peer.conn))
     if not peer.serve and not hashes:
         _flush_not_found(state, peer)
 

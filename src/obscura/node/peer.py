@@ -85,6 +85,7 @@ class Peer:
         "sent",
         "serve",
         "since",
+        "stopped",
         "target",
         "worth",
     )
@@ -132,7 +133,7 @@ class Peer:
         """Blocks that are being read from the store for it."""
         self.continue_at: BlockHash | None = None
         """The last hash of a full answer to ``getblocks``: asking for it calls for the next part."""
-        self.congested = self.paused = False
+        self.congested = self.paused = self.stopped = False
         self.paused_since = now
         self.job: Iterator[None] | None = None
         """A message of it that is being dealt with in steps; nothing more of it is, meanwhile."""

@@ -56,6 +56,13 @@ def emit_due(state: NodeState, conn: ConnId, now: Now) -> None:
     state.timers.set(("ghost", conn), sink.ghost.next_deadline())
 
 
+def clog(state: NodeState, conn: ConnId, *, clogged: bool) -> None:
+    """A sink's peer does not take what is emitted, or takes it again."""
+    sink = state.door.sinks.get(conn)
+    if sink is not None and sink.ghost is not None:
+        sink.ghost.clog(clogged=clogged)
+
+
 def evict(state: NodeState, leaving: ConnId | None, now: Now) -> None:
     """The lobby has put somebody out."""
     if leaving is None:

@@ -7,7 +7,7 @@ from typing import Final
 
 from ..base.instant import Duration
 from ..base.names import BlockHash, ConnId, TxId
-from ..shaping import Traffic
+from ..shaping import Delays, Traffic
 from ..wire.address import NetAddress
 from ..wire.features import FeatureSet
 
@@ -39,9 +39,15 @@ class PeerSnapshot:
     age: Duration
     bytes_in: int
     bytes_out: int
+    shaping: str
+    """The profile of our side of an encrypted link: ``off``, ``pad``, ``cover``, ``steady``."""
+    rate: int | None
+    """Bytes a second of our side, where they are constant."""
     shaped_in: Traffic
     shaped_out: Traffic
     """What of these bytes were messages, padding and decoys, inside the encryption."""
+    delays: Delays
+    """How long our messages waited for it."""
     blocks_received: int
     blocks_in_flight: int
     faults: int
@@ -137,5 +143,8 @@ class Snapshot:
     uptime: Duration
     bytes_in: int
     bytes_out: int
+    shaped_in: Traffic
+    shaped_out: Traffic
+    """Of all encrypted links since the node has started: messages, padding, decoys."""
     stopping: bool
     relay: RelaySnapshot

@@ -10,17 +10,20 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..base.instant import Duration, Instant, Now, after
+from ..base.instant import MICROSECONDS, Duration, Instant, Now, after
 from ..base.limits import (
     DIALS_AT_ONCE,
     HANDSHAKE_TIMEOUT_OVERLAY,
     HEADERS_ITEMS,
     OTHER_CLASS_SHARE,
+    READ_ON_BYTES,
     RECEIVE_TOTAL_BYTES,
     RELAY_BEHIND,
     SEND_BUFFER_BYTES,
     SEND_TOTAL_BYTES,
     STALE_TIP,
+    STEADY_QUEUE_BYTES,
+    STEADY_TICK,
 )
 from ..base.names import BlockHash, ConnId
 from ..base.randomness import Chance
@@ -34,7 +37,7 @@ from ..peers.knocking import Knocking
 from ..peers.lobby import Lobby
 from ..peers.pins import Pins
 from ..peers.rations import Rations
-from ..shaping import Ghost
+from ..shaping import Ghost, Traffic
 from ..sync.download import Downloader
 from ..sync.view import Entry, HeaderTree
 from ..wire.address import AddressEntry, NetAddress
@@ -258,6 +261,8 @@ class NodeState:
         self.started, self.last_now = now.mono, now
         self.stopping = False
         self.bytes_out = self.retired_bytes_in = 0
+        self.retired_traffic = Traffic(), Traffic()
+        """Out and in, of links that have ended."""
         """Bytes that went out, and that came in on links that have ended."""
         self._serial = 0
 
@@ -291,11 +296,17 @@ class NodeState:
 
     def flush(self, peer: Peer, now: Now) -> None:
         """Hand what a channel wants written to the driver, and keep its timer and its reading right."""
+        size = 0
         for data in peer.channel.take_parts(now.mono):
-            self.bytes_out += len(data)
-            peer.emitted += len(data)
-            self.emitting[peer.conn] = peer
+            size += len(data)
             self.effects.append(Send(peer.conn, data))
+        if size:
+            self.bytes_out += size
+            peer.emitted += size
+            self.emitting[peer.conn] = peer
+            if peer.channel.transport.rate is not None and not peer.congested:
+                # What a constant rate holds back is in our memory as what a peer does not take is.
+                self._weigh_waiting(peer, peer.channel.queued, size)
         self.timers.set(("link", peer.conn), peer.channel.next_deadline())
         self.govern(peer, now)
 
@@ -308,25 +319,45 @@ class NodeState:
         # What was answered in this input is not with the driver yet, so it cannot say that the peer is congested.
         overflowing = self.overflowing(peer)
         if overflowing:
-            self.timers.set(("throttle", peer.conn), now.mono)
+            self.timers.set(("throttle", peer.conn), self._relief(peer, now))
         hold = bool(wait) or overflowing or peer.congested or bool(peer.serve) or bool(peer.reading)
+        # Privacy: at a constant rate nothing may show that we are busy. Who stops reading stops the other side as well,
+        # as soon as the socket's buffers are full; so what comes is taken in, and waits here, if it is not much.
+        reads_on = peer.channel.transport.rate is not None and not wait and peer.channel.buffered <= READ_ON_BYTES
+        if hold and not reads_on and not peer.stopped:
+            peer.stopped = True
+            self.effects.append(Pause(peer.conn))
         if hold == peer.paused:
             return
         peer.paused = hold
         if hold:
             peer.paused_since = now.mono
             self.download.pause(peer.conn)
-            self.effects.append(Pause(peer.conn))
         else:
             # While we did not read, the peer could not answer: that time does not count against it.
             rested = Duration(now.mono - peer.paused_since)
             peer.headers_asked_since = after(peer.headers_asked_since, rested)
             self.download.resume(peer.conn, rested)
+            peer.stopped = False
+            # Also where the socket is read: there is something to be gone on with.
             self.effects.append(Resume(peer.conn))
 
     def overflowing(self, peer: Peer) -> bool:
         """Whether this input has made more for a peer than it may have waiting; the driver has not seen it yet."""
-        return peer.emitted + peer.channel.queued > SEND_BUFFER_BYTES
+        return peer.emitted + peer.channel.queued > self.send_room(peer)
+
+    def send_room(self, peer: Peer) -> int:
+        """Bytes that may wait for a peer before nothing more is served to it: at a constant rate no more than keeps the
+        line busy, because they wait here, in our memory, however fast the peer takes them."""
+        rate = peer.channel.transport.rate
+        return SEND_BUFFER_BYTES if rate is None else STEADY_QUEUE_BYTES + 2 * rate * STEADY_TICK // MICROSECONDS
+
+    def _relief(self, peer: Peer, now: Now) -> Instant:
+        """When to look again whether there is room for more."""
+        shaped = peer.channel.transport.next_deadline()
+        if peer.channel.transport.rate is None or shaped is None:
+            return now.mono
+        return Instant(max(shaped, now.mono))
 
     def weigh(self, peer: Peer, came: int) -> None:
         """Bring an inbound link's account up to date after ``came`` bytes; over the sum's bound a link ends."""
@@ -338,9 +369,12 @@ class NodeState:
 
     def weigh_unsent(self, peer: Peer, unsent: int) -> None:
         """An inbound link does not take ``unsent`` bytes; over the sum's bound the one that waits longest ends."""
+        self._weigh_waiting(peer, unsent, 0)
+
+    def _weigh_waiting(self, peer: Peer, waiting: int, went: int) -> None:
         if not peer.inbound or peer.channel.is_closed:
             return
-        for leaving in self.pool(peer.address).unsent.weigh(peer.conn, unsent, 0):
+        for leaving in self.pool(peer.address).unsent.weigh(peer.conn, waiting, went):
             self.peers[leaving].channel.close("send-total")
             self.wake(leaving)
 

@@ -35,8 +35,12 @@ class Ghost:
     def hurry(self, now: Instant) -> int:
         """How many random bytes to emit now, because the connection ends: a link that ends holds nothing back."""
         if self._waiting:
-            self._shaper.put(now, urgent=True)
+            self._shaper.put(0, now, urgent=True)
         return self.take(now)
+
+    def clog(self, *, clogged: bool) -> None:
+        """The peer does not take what was emitted, or takes it again."""
+        self._shaper.clogged = clogged
 
     def next_deadline(self) -> Instant | None:
         """When :meth:`take` wants to be called."""

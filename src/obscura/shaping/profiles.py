@@ -9,33 +9,43 @@ records the link is to emit now, and when it wants to be asked again. It sees no
   Urgent messages (handshake, ping, pong) take with them at once what stands before them: their time protects a link
   against eviction, and a random delay of pings would only add noise to what the node knows of its peers. The bursts
   that carry the handshake get up to FIRST_PADDING bytes more: their messages have one length on every link.
+- ``cover``: as ``pad``, with decoys among them (:mod:`.cover`).
+- ``steady``: so many bytes in each tick, whatever waits (:mod:`.steady`).
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Protocol
 
 from ..base.instant import Duration, Instant, after
 from ..base.limits import FIRST_PADDING, SEND_JITTER
 from ..base.randomness import Chance
+from .cover import CoverShaper
+from .options import Profile, Shaping
 from .sizes import DATA_BYTES, FULL_RECORD, rung, sealed_size
+from .steady import SteadyShaper
 
 _AT_ONCE = Duration(0)
-
-
-class Profile(Enum):
-    """The profiles by their names in the settings."""
-
-    OFF = "off"
-    PAD = "pad"
 
 
 class Shaper(Protocol):
     """One direction of one link. Its owner tells it what waits, and emits what it says."""
 
-    def put(self, now: Instant, *, urgent: bool) -> None:
-        """Messages were added to what waits."""
+    profile: Profile
+    clogged: bool
+    """Set by the owner while the peer does not take what was sent: nothing that carries no message is emitted then."""
+
+    @property
+    def rate(self) -> int | None:
+        """Bytes a second, where they do not depend on what waits."""
+        ...
+
+    def put(self, amount: int, now: Instant, *, urgent: bool) -> None:
+        """Messages of ``amount`` bytes were added to what waits."""
+        ...
+
+    def heard(self, data: int, decoys: int, now: Instant) -> None:
+        """Records came in: so many bytes of messages, and so many of records without any."""
         ...
 
     def take(self, waiting: int, now: Instant) -> int:
@@ -50,9 +60,17 @@ class Shaper(Protocol):
 class OffShaper:
     """Implements :class:`Shaper`: everything at once, nothing added."""
 
-    __slots__ = ()
+    __slots__ = ("clogged",)
+    profile = Profile.OFF
+    rate = None
 
-    def put(self, now: Instant, *, urgent: bool) -> None:
+    def __init__(self) -> None:
+        self.clogged = False
+
+    def put(self, amount: int, now: Instant, *, urgent: bool) -> None:
+        """See :class:`Shaper`."""
+
+    def heard(self, data: int, decoys: int, now: Instant) -> None:
         """See :class:`Shaper`."""
 
     def take(self, waiting: int, now: Instant) -> int:
@@ -73,20 +91,27 @@ class PadShaper:
         firsts: how many bursts carry the handshake.
     """
 
-    __slots__ = ("_at", "_chance", "_firsts")
+    __slots__ = ("_at", "_chance", "_firsts", "clogged")
+    profile = Profile.PAD
+    rate = None
 
     def __init__(self, chance: Chance, firsts: int = 0) -> None:
+        self.clogged = False
         self._chance = chance
         self._firsts = firsts
         self._at: Instant | None = None
         """When what waits is due."""
 
-    def put(self, now: Instant, *, urgent: bool) -> None:
+    def put(self, amount: int, now: Instant, *, urgent: bool) -> None:
         """See :class:`Shaper`."""
+        del amount
         if urgent:
             self._at = now
         elif self._at is None:
             self._at = after(now, self._chance.span(_AT_ONCE, SEND_JITTER))
+
+    def heard(self, data: int, decoys: int, now: Instant) -> None:
+        """See :class:`Shaper`."""
 
     def take(self, waiting: int, now: Instant) -> int:
         """See :class:`Shaper`."""
@@ -107,11 +132,24 @@ class PadShaper:
         return self._at
 
 
-def make_shaper(profile: Profile, chance: Chance, *, dialled: bool) -> Shaper:
-    """A shaper of a profile for one side of a link. Who has dialled says ``version`` and ``verack`` apart, the other
-    side says them at once."""
+def make_shaper(profile: Profile, chance: Chance, shaping: Shaping | None = None, *, dialled: bool) -> Shaper:
+    """A shaper for one side of a link. Who has dialled says ``version`` and ``verack`` apart, the other side says them
+    at once.
+
+    Args:
+        profile: of the link.
+        chance: the link's.
+        shaping: bounds of the profiles that have any; the usual ones if ``None``.
+        dialled: whether the link is a dial of ours.
+    """
+    shaping = shaping or Shaping()
+    firsts = 2 if dialled else 1
     match profile:
         case Profile.OFF:
             return OffShaper()
         case Profile.PAD:
-            return PadShaper(chance, 2 if dialled else 1)
+            return PadShaper(chance, firsts)
+        case Profile.COVER:
+            return CoverShaper(chance, shaping.cover, firsts)
+        case Profile.STEADY:
+            return SteadyShaper(chance, shaping.steady)

@@ -10,7 +10,7 @@ from obscura.base.instant import Duration, Instant, after, seconds
 from obscura.base.limits import PING_INTERVAL, RECORD_BODY_BYTES, SEND_JITTER
 from obscura.base.randomness import Chance
 from obscura.channel import Channel, Closed, Role
-from obscura.shaping import PadShaper, Traffic
+from obscura.shaping import PadShaper, Profile, Traffic
 from obscura.shaping.sizes import FULL_RECORD, SMALLEST_RECORD
 from obscura.wire.blocks import Block, Tx
 from obscura.wire.registry import encode_message
@@ -22,11 +22,17 @@ LATER = after(START, SEND_JITTER)
 class Amounts:
     """A shaper that is told by a test what to emit."""
 
+    profile = Profile.OFF
+    rate = None
+
     def __init__(self) -> None:
+        self.clogged = False
         self.next: list[int] = []
         self.open = False
 
-    def put(self, now: Instant, *, urgent: bool) -> None: ...
+    def put(self, amount: int, now: Instant, *, urgent: bool) -> None: ...
+
+    def heard(self, data: int, decoys: int, now: Instant) -> None: ...
 
     def take(self, waiting: int, now: Instant) -> int:
         if not self.open:

@@ -34,7 +34,7 @@ from obscura.node.snapshot import BroadcastItem
 from obscura.peers.bans import parse_subject
 from obscura.relay import broadcast
 from obscura.relay.sent import Stage as Sent
-from obscura.shaping import Profile, make_shaper
+from obscura.shaping import Profile, Shaping, make_shaper
 from obscura.sim.adversary import Link
 from obscura.sim.crowd import onion_address
 from obscura.sim.host import host_address
@@ -768,7 +768,7 @@ class TestOracles:
 
     def test_it_is_begun_as_anybody_would(self) -> None:
         dials: list[dict[str, Any]] = []
-        made = Private(transport=Mode.LITERAL, shaping=Profile.OFF)
+        made = Private(transport=Mode.LITERAL, shaping=Shaping(profile=Profile.OFF))
         vault = made.host.node._state.door.vault
         assert vault is not None
 

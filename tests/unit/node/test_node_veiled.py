@@ -32,7 +32,7 @@ from obscura.node import Node, NodeConfig, doors
 from obscura.node.effects import Admit, Dial, Drop, Notice, Pause, SavePin, Send, Tell
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
-from obscura.shaping import PadShaper, Profile
+from obscura.shaping import PadShaper, Profile, Shaping
 from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.blocks import GetHeaders, Headers, Tx
 from obscura.wire.gossip import Addr
@@ -397,7 +397,7 @@ class TestDials:
         """M3 is earned by M2, and junk in the same read does not take it back."""
         sizes = []
         for junk in (b"", bytes(100)):
-            rig = Rig(connect=(Target(address(7)),), shaping=Profile.OFF)
+            rig = Rig(connect=(Target(address(7)),), shaping=Shaping(profile=Profile.OFF))
             rig.drain()
             [dial] = [one for one in rig.effects if isinstance(one, Dial)]
             rig.node.connected(dial.conn, rig.now)
@@ -504,7 +504,7 @@ class TestShape:
         assert Pause(conn) in rig.effects
 
     def test_without_shaping(self) -> None:
-        rig = Rig(shaping=Profile.OFF)
+        rig = Rig(shaping=Shaping(profile=Profile.OFF))
         conn, channel = opened(rig)
         channel.send(GetHeaders(1, (rig.genesis,), bytes(32)))
         assert 0 < len(rig.give(conn, channel.take_data(rig.now.mono))) < 256

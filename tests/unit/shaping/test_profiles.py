@@ -30,7 +30,7 @@ def test_the_profiles_have_shapers() -> None:
 
 def test_off_emits_at_once_what_it_must() -> None:
     shaper = OffShaper()
-    shaper.put(NOW, urgent=False)
+    shaper.put(1, NOW, urgent=False)
     assert shaper.take(0, NOW) == 0
     assert shaper.take(100, NOW) == 137
     assert shaper.take(DATA_BYTES + 1, NOW) == FULL_RECORD + 38
@@ -44,12 +44,12 @@ class TestPad:
 
     def test_what_waits_goes_once_at_a_time_that_it_names(self) -> None:
         shaper = pad()
-        shaper.put(NOW, urgent=False)
+        shaper.put(1, NOW, urgent=False)
         due = shaper.next_deadline()
         assert due is not None
         assert NOW <= due <= later(SEND_JITTER)
         assert shaper.take(100, Instant(due - 1)) == 0
-        shaper.put(Instant(due - 1), urgent=False)
+        shaper.put(1, Instant(due - 1), urgent=False)
         assert shaper.next_deadline() == due, "what comes later does not put it off"
         assert shaper.take(300, due) == 512
         assert shaper.next_deadline() is None
@@ -59,7 +59,7 @@ class TestPad:
         delays = []
         for seed in range(400):
             shaper = pad(seed)
-            shaper.put(NOW, urgent=False)
+            shaper.put(1, NOW, urgent=False)
             delays.append((shaper.next_deadline() or NOW) - NOW)
         assert min(delays) < SEND_JITTER // 50
         assert max(delays) > SEND_JITTER - SEND_JITTER // 50
@@ -70,7 +70,7 @@ class TestPad:
         for seed in range(200):
             shaper = PadShaper(Chance.from_seed(seed), 1)
             for size in (300, 300):
-                shaper.put(NOW, urgent=True)
+                shaper.put(1, NOW, urgent=True)
                 sizes.append(shaper.take(size, NOW))
         first, later = sizes[::2], sizes[1::2]
         assert set(later) == {512}
@@ -79,20 +79,20 @@ class TestPad:
 
     def test_the_urgent_takes_with_it_what_waits(self) -> None:
         shaper = pad()
-        shaper.put(NOW, urgent=False)
-        shaper.put(NOW, urgent=True)
+        shaper.put(1, NOW, urgent=False)
+        shaper.put(1, NOW, urgent=True)
         assert shaper.next_deadline() == NOW
         assert shaper.take(60, NOW) == 256
         assert shaper.next_deadline() is None
 
     def test_full_records_do_not_wait(self) -> None:
         shaper = pad()
-        shaper.put(NOW, urgent=False)
+        shaper.put(1, NOW, urgent=False)
         assert shaper.take(3 * DATA_BYTES + 5, NOW) == 3 * FULL_RECORD
         due = shaper.next_deadline()
         assert due is not None
         assert shaper.take(5, due) == 256
-        shaper.put(NOW, urgent=False)
+        shaper.put(1, NOW, urgent=False)
         assert shaper.take(2 * DATA_BYTES, NOW) == 2 * FULL_RECORD
         assert shaper.next_deadline() is None, "nothing is left"
 
@@ -107,7 +107,7 @@ class TestPad:
             now = end
             waiting += size
             since = now if since is None else since
-            shaper.put(now, urgent=urgent)
+            shaper.put(1, now, urgent=urgent)
             waiting, since = self.emit(shaper, waiting, now, since)
             assert not (urgent and waiting)
         assert (shaper.next_deadline() is None) == (waiting == 0)
@@ -124,7 +124,7 @@ class TestPad:
 def test_the_padding_of_a_burst_is_less_than_itself_but_for_the_smallest() -> None:
     shaper = pad()
     for waiting in range(1, DATA_BYTES, 7):
-        shaper.put(NOW, urgent=True)
+        shaper.put(1, NOW, urgent=True)
         # The last step of the ladder is a full record, 17 bytes above the power of two.
         assert shaper.take(waiting, NOW) <= max(256, 2 * sealed_size(waiting) + 17)
 
@@ -134,7 +134,7 @@ class TestGhost:
         for seed in range(50):
             live, dead = pad(seed), pad(seed)
             for shaper in (live, dead):
-                shaper.put(NOW, urgent=False)
+                shaper.put(1, NOW, urgent=False)
             waiting = seed * 3_000
             ghost = Ghost(dead, waiting)
             for now in (NOW, later(SEND_JITTER), later(2 * SEND_JITTER)):
