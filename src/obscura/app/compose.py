@@ -168,7 +168,7 @@ async def run_node(
     """
     chance = system_chance()
     seeds, asmap = read_seeds(settings, datadir), read_asmap(settings, datadir)
-    _warn_of_seeds(settings, seeds)
+    _say_first(settings, seeds)
     with contextlib.ExitStack() as stack:
         locked = stack.enter_context(open_datadir(datadir))
         store = open_store(locked, settings.network)
@@ -272,8 +272,6 @@ async def run_node(
         for name in ends:
             loop.add_signal_handler(name, driver.request_stop)
         try:
-            for line in shapes.costs_of(settings.shapes):
-                log.info("shaping", extra={"values": {"text": line}})
             async with server, kept_full(keys), overlays.running(driver):
                 ready(address)
                 await driver.run()
@@ -284,8 +282,10 @@ async def run_node(
                 signal.signal(name, signal.SIG_IGN)
 
 
-def _warn_of_seeds(settings: Settings, seeds: Sequence[NetAddress]) -> None:
-    """Say what is not done with them."""
+def _say_first(settings: Settings, seeds: Sequence[NetAddress]) -> None:
+    """Say what the shapes of links cost, and what is not done with the seeds."""
+    for line in shapes.costs_of(settings.shapes):
+        log.info("shaping", extra={"values": {"text": line}})
     if seeds and not (settings.discover and settings.outbound):
         text = "none of the seeds is dialled: --no-discover, or --outbound 0, leaves automatic links out"
         log.warning("seeds-unused", extra={"values": {"text": text}})
