@@ -181,7 +181,8 @@ class SecureTransport:
             before = self._outbox.size
             self._outbox.put(frames)
             amount = self._outbox.size - before
-            self._waits.put(amount, now)
+            if self._sealer is not None:
+                self._waits.put(amount, now)
             self._shaper.put(amount, now, urgent=urgent)
 
     @property
@@ -334,4 +335,6 @@ class SecureTransport:
         self._sealer = RecordSealer(secured.sending, now)
         self._opener = RecordOpener(secured.receiving)
         self._traffic = self._sealer.traffic, self._opener.traffic
+        # What waited for keys waits for its shaper from here on.
+        self._waits.put(self._outbox.size, now)
         return self._open_records(self._opener, secured.rest, now)
