@@ -13,6 +13,14 @@ _OUTSIDE: Final = 0.05
 _STEPS: Final = 60  # of a bisection: as exact as a float
 
 
+class Interval(NamedTuple):
+    """A number with the ends of its interval, of 95 % where nothing else is said."""
+
+    value: float
+    low: float
+    high: float
+
+
 class Share(NamedTuple):
     """``hits`` of ``total`` runs, with the limits of its 95 % interval."""
 

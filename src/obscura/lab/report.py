@@ -156,12 +156,7 @@ def as_html(
         ConfigError: the library that draws is not installed.
     """
     graph = require_figures()
-    parts = [
-        "<!DOCTYPE html>",
-        f'<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>',
-        f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>",
-        *(f"<p>{html.escape(note)}</p>" for note in notes),
-    ]
+    parts = [f"<p>{html.escape(note)}</p>" for note in notes]
     for number, figure in enumerate(shown):
         drawn = graph.Figure()
         for curve in figure.curves:
@@ -173,22 +168,45 @@ def as_html(
         drawn.update_layout(
             title=figure.title, xaxis_title=figure.x_title, yaxis_title=figure.y_title, template="plotly_white"
         )
-        # The script is in the file once; a name of our own keeps one result one file.
-        parts.append(
-            drawn.to_html(
-                full_html=False,
-                include_plotlyjs=number == 0,
-                div_id=f"figure-{number}",
-                config={"displaylogo": False},
-                default_height="32em",
-            )
-        )
-    parts += [
-        f"<table><tr>{''.join(f'<th>{html.escape(name)}</th>' for name in head)}</tr>",
-        *(_line(row) for row in rows),
-        "</table></body></html>\n",
-    ]
-    return "\n".join(parts)
+        parts.append(drawn_part(drawn, number))
+    return page(title, [*parts, table_part(head, rows)])
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A page of parts that are HTML already, under a title that is not."""
+    return "\n".join(
+        [
+            "<!DOCTYPE html>",
+            f'<html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>',
+            f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1>",
+            *parts,
+            "</body></html>\n",
+        ]
+    )
+
+
+def drawn_part(drawn: Any, number: int) -> str:
+    """A figure of the library that draws, as a part of a page; figures of a page are numbered from 0."""
+    # The script is in the file once; a name of our own keeps one result one file.
+    part: str = drawn.to_html(
+        full_html=False,
+        include_plotlyjs=number == 0,
+        div_id=f"figure-{number}",
+        config={"displaylogo": False},
+        default_height="32em",
+    )
+    return part
+
+
+def table_part(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as a part of a page."""
+    return "\n".join(
+        [
+            f"<table><tr>{''.join(f'<th>{html.escape(name)}</th>' for name in head)}</tr>",
+            *(_line(row) for row in rows),
+            "</table>",
+        ]
+    )
 
 
 def _line(row: Sequence[str]) -> str:
