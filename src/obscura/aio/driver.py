@@ -94,6 +94,8 @@ class Driver:
         save_broadcasts: makes durable which transactions are to be broadcast privately; on a thread as well.
         replays: remembers who has knocked; a node with a keyed listener needs it. It is asked on a thread.
         listeners: called on the loop with every event that the node tells. What they raise is logged.
+        tap: told of each write to a stream, before it: the link and how many bytes. For experiments; it sees what
+            somebody on the line sees.
     """
 
     def __init__(
@@ -111,13 +113,14 @@ class Driver:
         save_broadcasts: SaveBroadcasts | None = None,
         replays: ReplayGuard | None = None,
         listeners: tuple[Callable[[Event], None], ...] = (),
+        tap: Callable[[ConnId, int], None] | None = None,
     ) -> None:
         with uncollected():
             self._node = make_node(read_clock())
         self._worker = worker
         self._listening = listener
         self._ways = ways or Ways({one: DirectWay() for one in (Network.IPV4, Network.IPV6)})
-        self._links = Links(self._node, self._give, self._flush, self._ways)
+        self._links = Links(self._node, self._give, self._flush, self._ways, tap=tap)
         self._saver = None if save is None else ChangeSaver(save, "address", most=ADDRESSES_UNSAVED)
         self._pin_saver = None if save_pins is None else ChangeSaver(save_pins, "pin")
         self._ban_saver = None if save_bans is None else ChangeSaver(save_bans, "ban")

@@ -45,12 +45,14 @@ class Links:
         flush: Callable[[], None],
         ways: Ways,
         clock: Callable[[], int] = time.thread_time_ns,
+        tap: Callable[[ConnId, int], None] | None = None,
     ) -> None:
         self.shared_buffer = memoryview(bytearray(READ_BYTES))
         self._node = node
         self._give = give
         self._ways = ways
         self._clock = clock
+        self._tap = tap
         self._turns = Turns(self._receive, give, flush, lambda turn: asyncio.get_running_loop().call_soon(turn), clock)
         self._streams: dict[ConnId, Stream] = {}
         self._opening: dict[ConnId, asyncio.Task[None] | None] = {}
@@ -70,6 +72,8 @@ class Links:
     def write(self, conn: ConnId, parts: list[bytes]) -> None:
         """Write what was gathered in one turn."""
         if (stream := self._streams.get(conn)) is not None:
+            if self._tap is not None and parts:
+                self._tap(conn, sum(map(len, parts)))
             stream.write(parts)
             if stream.congested:
                 # It was so before; the node weighs what it does not take.

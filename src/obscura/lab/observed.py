@@ -52,7 +52,8 @@ class Course:
     volume: tuple[int, ...]
     """Bytes on the watched link, both ways together, in each second."""
     blocks: tuple[int, ...]
-    """Seconds in which a block was found, by anybody."""
+    """Seconds in which a block was found, by anybody. What was found in a part of the network that was cut off counts,
+    once, when that is whole again: nobody could know before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +87,9 @@ class Recording:
     windows: tuple[Window, ...]
     courses: tuple[Course, ...]
     costs: tuple[Cost, ...]
+    late: tuple[Activity, ...] = ()
+    """Windows that are here though what they are about went on after their end, one entry each: where links are slow.
+    The watched node had noticed it before."""
+    left_out: tuple[Activity, ...] = ()
+    """Windows that are not here, one entry each: what they are about did not reach the watched node in them, or did
+    not come to its end."""

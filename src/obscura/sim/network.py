@@ -16,7 +16,7 @@ by a reset. A host may be frozen: its kernel still takes connections and bytes, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from ..base.errors import BugError
@@ -53,6 +53,9 @@ class Network:
         self.distances: dict[int, Duration] = {}
         """One way from a host to the middle of the network, by the host's number, for those that have a place of their
         own: between two of them it takes the sum, whatever the options say."""
+        self.tap: Callable[[int, int, int, int], None] | None = None
+        """Told of each write, before it is on its way: the writing host's number, the other one's, the time and how
+        many bytes. It sees what somebody on the line sees, and changes nothing."""
         self._chance: Chance = world.chance.fork("network")
         self._stations: dict[NetAddress, Station] = {}
         self._numbers: dict[NetAddress, int] = {}
@@ -223,6 +226,8 @@ class Network:
     def send(self, line: Line, data: bytes) -> None:
         """Put bytes on the way from ``line`` to its peer, after what was sent before."""
         peer = line.peer
+        if self.tap is not None:
+            self.tap(line.station.number, peer.station.number, self.world.time, len(data))
         if not peer.is_open:
             if peer.station.number in self._cuts.dark:
                 # Nobody answers: TCP tries again and again, and the sender's buffer fills.

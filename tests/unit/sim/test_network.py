@@ -15,6 +15,7 @@ from obscura.base.limits import GRACE_STOP, SEND_BUFFER_BYTES, SIM_PIECE_BYTES
 from obscura.base.names import ConnId
 from obscura.sim.host import host_address
 from obscura.sim.lines import LineOptions
+from obscura.sim.scenario import Run, Scenario
 
 WEATHERS = st.builds(
     LineOptions,
@@ -345,3 +346,27 @@ class TestBackPressure:
 def test_impossible_options(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         LineOptions(**wrong)  # type: ignore[arg-type]
+
+
+class TestTap:
+    def test_it_is_told_of_each_write_when_it_is_made(self) -> None:
+        couple = Couple(replace(PERFECT, latency_min=seconds(1), latency_max=seconds(1)))
+        told: list[tuple[int, int, int, int]] = []
+        couple.network.tap = lambda *write: told.append(write)
+        one, other = (side.line.station.number for side in (couple.one, couple.other))
+        began = couple.world.time
+        couple.network.send(couple.one.line, b"four")
+        couple.world.run_for(seconds(3))
+        couple.network.send(couple.other.line, bytes(100_000))
+        assert told == [(one, other, began, 4), (other, one, began + seconds(3), 100_000)]
+
+    def test_it_changes_nothing(self) -> None:
+        reports = []
+        for listens in (False, True):
+            run = Run(Scenario(seed=5, hosts=6, blocks=5))
+            sizes: list[int] = []
+            if listens:
+                run.network.tap = lambda *write: sizes.append(write[3])  # noqa: B023 the run ends within the turn
+            reports.append(run.finish())
+        assert reports[0] == reports[1]
+        assert sum(sizes) >= reports[1].bytes_sent > 0
