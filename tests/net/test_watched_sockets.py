@@ -13,7 +13,7 @@ from obscura.base.errors import ConfigError
 from obscura.lab.observed import Activity, Recording, Window
 from obscura.lab.socket_observer import LineObserver
 from obscura.lab.watched_sockets import ACTIVITIES, SocketRecordings, record_sockets
-from obscura.shaping import Profile
+from obscura.shaping import Profile, Shaping
 from obscura.wire.address import NetAddress, Network
 
 PAIRS = 3
@@ -23,7 +23,7 @@ WINDOW_S = 1.0
 @pytest.fixture(scope="module")
 def recordings() -> SocketRecordings:
     """Three groups, one window of each activity; run once for all tests."""
-    return record_sockets("off", Profile.OFF, PAIRS, len(ACTIVITIES), WINDOW_S, 1)
+    return record_sockets("off", Shaping(profile=Profile.OFF), PAIRS, len(ACTIVITIES), WINDOW_S, 1)
 
 
 def of(recording: Recording, activity: Activity) -> list[Window]:
@@ -79,7 +79,7 @@ def test_courses_and_costs(recordings: SocketRecordings) -> None:
 
 
 def test_the_profile_is_the_nodes() -> None:
-    padded = record_sockets("pad", Profile.PAD, 1, len(ACTIVITIES), 0.5, 1).line
+    padded = record_sockets("pad", Shaping(profile=Profile.PAD), 1, len(ACTIVITIES), 0.5, 1).line
     assert padded.costs[0].padding > 0
     sizes = [abs(seen.size) for window in padded.windows if window.activity is Activity.RELAYED for seen in window.seen]
     assert all(size & (size - 1) == 0 for size in sizes)
@@ -90,7 +90,7 @@ def test_the_profile_is_the_nodes() -> None:
 )
 def test_numbers_that_cannot_be(pairs: int, windows: int, window_s: float) -> None:
     with pytest.raises(ConfigError):
-        record_sockets("off", Profile.OFF, pairs, windows, window_s, 1)
+        record_sockets("off", Shaping(profile=Profile.OFF), pairs, windows, window_s, 1)
 
 
 def test_the_observer_carries_bytes_and_ends_both_ways() -> None:

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from obscura.base.instant import MICROSECONDS, Duration, Instant, seconds
-from obscura.base.limits import COVER_BURST, COVER_DELAY, COVER_GAP_MOST, SEND_BUFFER_BYTES, STEADY_TICK
+from obscura.base.limits import (
+    COVER_BURST,
+    COVER_DELAY,
+    COVER_GAP_MOST,
+    SEND_BUFFER_BYTES,
+    STEADY_QUEUE_BYTES,
+    STEADY_TICK,
+)
 from obscura.base.randomness import Chance
 from obscura.ledgers.memory_transactions import faucet, make_transaction
 from obscura.node import NodeConfig
@@ -219,9 +226,14 @@ class TestSteady:
         net.run(seconds(4_000))
         assert net.heights() == [40, 40, 0]
         net.start(2)
-        begun = net.world.time
+        begun, events = net.world.time, net.world.events
         while net.heights()[2] < 40 and net.world.time < begun + seconds(1_200):
             net.run(seconds(1))
+            for link in (link for host in net.hosts for link in host.node._state.peers.values()):
+                # A block that was begun, and what keeps the line busy for two ticks.
+                assert link.channel.queued < 200_100 + STEADY_QUEUE_BYTES + (link.channel.transport.rate or 0) // 2
+        # Whoever waits for room looks again at the next tick, not all the time.
+        assert net.world.events - events < 50 * (net.world.time - begun) // STEADY_TICK
         # 8 MB over two links that begin at their lowest rate, and are four times as fast each minute.
         assert (net.world.time - begun) / MICROSECONDS < {4 * KIB: 260, 64 * KIB: 80}[lowest]
 

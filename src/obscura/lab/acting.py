@@ -14,14 +14,14 @@ from ..ledgers.memory_transactions import FAUCET_AMOUNT, faucet, make_transactio
 from ..node import NodeConfig
 from ..node.effects import Event, TipMoved, TransactionSubmitted
 from ..node.snapshot import PeerSnapshot
-from ..shaping import Traffic
+from ..shaping import Shaping, Traffic
 from ..sim.host import Host, host_address
 from ..sim.journal import Journal
 from ..sim.network import Network
 from ..sim.world import World
 from ..wire.target import Target
 from .observed import Activity
-from .script import LinkShaping, WatchOptions, draw
+from .script import WatchOptions, draw
 from .taps import Tap
 
 WATCHED: Final = 0
@@ -97,7 +97,7 @@ class Stage:
         options: what happens here.
     """
 
-    def __init__(self, seed: int, topology: int, shaping: LinkShaping, options: WatchOptions) -> None:
+    def __init__(self, seed: int, topology: int, shaping: Shaping, options: WatchOptions) -> None:
         self.world = World(seed)
         self.tap = Tap()
         self._options = options
@@ -119,7 +119,7 @@ class Stage:
         self._bodies = 0
         self._sent = 0
 
-    def _config(self, dials: tuple[int, ...], shaping: LinkShaping) -> NodeConfig:
+    def _config(self, dials: tuple[int, ...], shaping: Shaping) -> NodeConfig:
         return NodeConfig(
             network="memory",
             user_agent="/Obscura:sim/",

@@ -9,17 +9,13 @@ what comes next.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from ..base.errors import ConfigError
 from ..base.instant import Duration, seconds
 from ..base.randomness import Chance
-from ..shaping import Profile
 from ..sim.lines import LineOptions
 from .observed import Activity
-
-LinkShaping: TypeAlias = Profile
-"""Whatever ``NodeConfig.shaping`` takes: recordings hand it to all of their nodes, and look at nothing of it."""
 
 _FIRST_PART: Final = 3  # an activity begins in this part of its window
 _LEAST_WINDOW_S: Final = 0.5

@@ -21,11 +21,11 @@ from ..ledgers.memory import MemoryLedger
 from ..node import Node, NodeConfig
 from ..node.effects import Event, TipMoved
 from ..node.vault import Vault
+from ..shaping import Shaping
 from ..sim.host import host_address
 from ..wire.address import NetAddress, Network
 from ..wire.identity import KeyClass
 from ..wire.target import Target
-from .script import LinkShaping
 
 _LINK_AGE: Final = seconds(0.3)
 
@@ -51,7 +51,7 @@ class Member:
     """
 
     def __init__(
-        self, host: NetAddress, dials: tuple[NetAddress, ...], chance: Chance, shaping: LinkShaping, scale: float
+        self, host: NetAddress, dials: tuple[NetAddress, ...], chance: Chance, shaping: Shaping, scale: float
     ) -> None:
         self.moved: dict[BlockHash, Instant] = {}
         """When its tip was which block."""

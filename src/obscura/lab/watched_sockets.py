@@ -24,10 +24,10 @@ from ..base.randomness import Chance
 from ..ledgers.memory import mine
 from ..ledgers.memory_transactions import parse
 from ..node.snapshot import PeerSnapshot
-from ..shaping import Traffic
+from ..shaping import Shaping, Traffic
 from .acting import Deed, draw_transaction
 from .observed import Activity, Cost, Course, Recording, Window
-from .script import LinkShaping, Scene, WatchOptions, draw, write_script
+from .script import Scene, WatchOptions, draw, write_script
 from .socket_nodes import Member, free_address
 from .socket_observer import LineObserver
 from .taps import Tap
@@ -64,7 +64,7 @@ class _Group:
         options: of the script.
     """
 
-    def __init__(self, number: int, chance: Chance, shaping: LinkShaping, options: WatchOptions) -> None:
+    def __init__(self, number: int, chance: Chance, shaping: Shaping, options: WatchOptions) -> None:
         self._number = number
         self._options = options
         self._script = write_script(options, chance.fork("script"))
@@ -273,7 +273,7 @@ async def _sleep_until(instant: Instant) -> None:
 
 
 async def _record(
-    shaping: LinkShaping, pairs: int, options: WatchOptions, seed: int
+    shaping: Shaping, pairs: int, options: WatchOptions, seed: int
 ) -> list[tuple[WatchedWorld, WatchedWorld]]:
     chance = Chance.from_seed(seed)
     async with AsyncExitStack() as stack:
@@ -295,7 +295,7 @@ async def _record(
 
 
 def record_sockets(
-    name: str, shaping: LinkShaping, pairs: int, windows: int, window_s: float, seed: int
+    name: str, shaping: Shaping, pairs: int, windows: int, window_s: float, seed: int
 ) -> SocketRecordings:
     """Run groups of three nodes on this machine, all at once, for about ``2 * windows * window_s`` seconds.
 

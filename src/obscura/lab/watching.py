@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 from ..base.errors import BugError, ConfigError
 from ..base.instant import MICROSECONDS, Instant, seconds
 from ..base.randomness import Chance
+from ..shaping import Shaping
 from .acting import Stage
 from .observed import Activity, Cost, Course, Recording, Window
-from .script import LinkShaping, Scene, WatchOptions, write_script
+from .script import Scene, WatchOptions, write_script
 from .workers import Workers
 
 _LOOK: Final = seconds(1)  # between two looks whether an activity is over
@@ -37,7 +38,7 @@ class WatchedWorld(NamedTuple):
 class _Take:
     """One world under way."""
 
-    def __init__(self, number: int, seed: int, topology: int, shaping: LinkShaping, options: WatchOptions) -> None:
+    def __init__(self, number: int, seed: int, topology: int, shaping: Shaping, options: WatchOptions) -> None:
         self._number = number
         self._topology = topology
         self._options = options
@@ -113,7 +114,7 @@ class _Take:
 
 
 def record_world(
-    number: int, seed: int, topology: int, shaping: LinkShaping, options: WatchOptions | None = None
+    number: int, seed: int, topology: int, shaping: Shaping, options: WatchOptions | None = None
 ) -> WatchedWorld:
     """Run one world through its script.
 
@@ -137,7 +138,7 @@ class _Task(NamedTuple):
     number: int
     seed: int
     topology: int
-    shaping: LinkShaping
+    shaping: Shaping
     options: WatchOptions
 
 
@@ -149,7 +150,7 @@ def _work(task: _Task, chance: Chance) -> WatchedWorld:
 
 def record(
     name: str,
-    shaping: LinkShaping,
+    shaping: Shaping,
     worlds: int,
     seed: int,
     jobs: int = 1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pair import START
 from veil import SecurePair, secure_channel
@@ -27,12 +29,14 @@ class Amounts:
 
     def __init__(self) -> None:
         self.clogged = False
+        self.told: list[tuple[int, int]] = []
         self.next: list[int] = []
         self.open = False
 
     def put(self, amount: int, now: Instant, *, urgent: bool) -> None: ...
 
-    def heard(self, data: int, decoys: int, now: Instant) -> None: ...
+    def heard(self, data: int, decoys: int, now: Instant) -> None:
+        self.told.append((data, decoys))
 
     def take(self, waiting: int, now: Instant) -> int:
         if not self.open:
@@ -170,6 +174,39 @@ class TestAnyAmount:
         # The length of a record whose body is not whole has been opened already.
         assert unfinished - other.transport.buffered in (0, 18)
         assert unfinished < RECORD_BODY_BYTES
+
+
+def test_a_shaper_hears_what_came_in() -> None:
+    """Of records that were good, whatever follows them."""
+    sending, hearing = Amounts(), Amounts()
+    both = SecurePair(secure_channel(Role.INITIATOR, shaper=sending), secure_channel(Role.RESPONDER, shaper=hearing))
+    both.pump()
+    one, other = both.sides[Role.INITIATOR], both.sides[Role.RESPONDER]
+    sending.open = True
+    hearing.told.clear()
+    sending.next = [100, 400]
+    other.receive_data(one.take_data(START), START)
+    one.send(Tx(bytes(200)))
+    data = one.take_data(START)
+    other.receive_data(data[:18], START)
+    assert hearing.told == [(0, 100)]
+    other.receive_data(data[18:] + bytes(18), START)
+    assert hearing.told == [(0, 100), (220, 0)]
+    assert other.next_event(START) == Tx(bytes(200))
+    assert other.next_event(START) == Closed("tag-wrong", fault=True, silent=True)
+
+
+def test_what_waits_for_its_shaper_is_counted() -> None:
+    one, _ = padded()
+    before = replace(one.transport.delays)
+    one.send(Tx(b"a"))
+    assert one.take_data(START) == b""
+    due = one.transport.next_deadline()
+    assert due is not None
+    one.take_data(due)
+    delays = one.transport.delays
+    assert (delays.count, delays.longest) == (before.count + 1, due - START)
+    assert delays.total == before.total + due - START
 
 
 class TestSilence:

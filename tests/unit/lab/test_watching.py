@@ -16,18 +16,19 @@ from obscura.lab.observed import Activity, Seen, Window
 from obscura.lab.script import WatchOptions, usual_lines, write_script
 from obscura.lab.watching import WatchedWorld, record, record_world, world_seed
 from obscura.ledgers.memory_transactions import parse
-from obscura.shaping import Profile
+from obscura.shaping import Profile, Shaping
 from obscura.sim.lines import LineOptions
 from obscura.sim.world import World
 
 SEED = 11
 SMALL = WatchOptions(each=2)
-PINGS = {Profile.OFF: 65, Profile.PAD: 256}
-BOTH = pytest.mark.parametrize("shaping", [Profile.OFF, Profile.PAD])
+OFF, PAD = (Shaping(profile=profile) for profile in (Profile.OFF, Profile.PAD))
+PINGS = {OFF: 65, PAD: 256}
+BOTH = pytest.mark.parametrize("shaping", [OFF, PAD])
 
 
 @lru_cache
-def watched(shaping: Profile, topology: int = 1, number: int = 0) -> WatchedWorld:
+def watched(shaping: Shaping, topology: int = 1, number: int = 0) -> WatchedWorld:
     """A small world, run once for all tests."""
     return record_world(number, SEED, topology, shaping, SMALL)
 
@@ -39,7 +40,7 @@ def of(world: WatchedWorld, activity: Activity) -> list[Window]:
     return found
 
 
-def but_pings(window: Window, shaping: Profile) -> list[Seen]:
+def but_pings(window: Window, shaping: Shaping) -> list[Seen]:
     """What is no ping and no pong, by its length."""
     return [seen for seen in window.seen if abs(seen.size) != PINGS[shaping]]
 
@@ -54,7 +55,7 @@ def into(window: Window) -> int:
 
 @BOTH
 @pytest.mark.parametrize("topology", [1, 2, 3])
-def test_labels_are_balanced_and_windows_lie_in_their_length(shaping: Profile, topology: int) -> None:
+def test_labels_are_balanced_and_windows_lie_in_their_length(shaping: Shaping, topology: int) -> None:
     world = watched(shaping, topology)
     assert (world.late, world.left_out) == ((), ())
     assert Counter(window.activity for window in world.windows) == dict.fromkeys(Activity, SMALL.each)
@@ -68,7 +69,7 @@ def test_labels_are_balanced_and_windows_lie_in_their_length(shaping: Profile, t
 
 
 @BOTH
-def test_before_an_activity_there_are_but_pings(shaping: Profile) -> None:
+def test_before_an_activity_there_are_but_pings(shaping: Shaping) -> None:
     """Nothing is left over from the window before, and no label shows before its time."""
     for number in range(2):
         world = watched(shaping, number + 1, number)
@@ -82,12 +83,12 @@ def test_before_an_activity_there_are_but_pings(shaping: Profile) -> None:
 
 
 def test_worlds_have_orders_of_their_own() -> None:
-    orders = [tuple(window.activity for window in watched(Profile.OFF, 1, number).windows) for number in range(2)]
+    orders = [tuple(window.activity for window in watched(OFF, 1, number).windows) for number in range(2)]
     assert orders[0] != orders[1]
 
 
 @BOTH
-def test_the_course_and_the_cost_are_of_the_same_bytes(shaping: Profile) -> None:
+def test_the_course_and_the_cost_are_of_the_same_bytes(shaping: Shaping) -> None:
     world = watched(shaping)
     course, cost = world.course, world.cost
     assert sum(course.volume) == cost.wire
@@ -104,12 +105,12 @@ def test_the_course_and_the_cost_are_of_the_same_bytes(shaping: Profile) -> None
 
 
 def test_padding_is_counted() -> None:
-    assert watched(Profile.OFF).cost.padding == 0
-    assert watched(Profile.PAD).cost.padding > 0
+    assert watched(OFF).cost.padding == 0
+    assert watched(PAD).cost.padding > 0
 
 
 @BOTH
-def test_the_tap_sees_what_the_nodes_count(shaping: Profile) -> None:
+def test_the_tap_sees_what_the_nodes_count(shaping: Shaping) -> None:
     stage = Stage(3, 2, shaping, SMALL)
     stage.world.run_for(seconds(100))
     before = stage.ends()
@@ -130,32 +131,32 @@ def test_the_tap_sees_what_the_nodes_count(shaping: Profile) -> None:
 
 
 @BOTH
-def test_idle_windows_have_pings_alone(shaping: Profile) -> None:
+def test_idle_windows_have_pings_alone(shaping: Shaping) -> None:
     windows = of(watched(shaping), Activity.IDLE) + of(watched(shaping, 2, 1), Activity.IDLE)
     assert not [seen for window in windows for seen in but_pings(window, shaping)]
     assert any(window.seen for window in windows)
 
 
 def test_the_only_link_carries_each_block() -> None:
-    for window in of(watched(Profile.OFF), Activity.BLOCK):
+    for window in of(watched(OFF), Activity.BLOCK):
         assert SMALL.block_bytes[0] + 80 <= into(window) <= SMALL.block_bytes[1] + 2_000
 
 
 def test_one_of_three_links_does_not() -> None:
-    windows = of(watched(Profile.OFF, 3), Activity.BLOCK) + of(watched(Profile.OFF, 3, 1), Activity.BLOCK)
+    windows = of(watched(OFF, 3), Activity.BLOCK) + of(watched(OFF, 3, 1), Activity.BLOCK)
     assert any(into(window) < SMALL.block_bytes[0] for window in windows)
 
 
 def test_the_only_link_carries_all_blocks_of_a_catching_up() -> None:
-    for window in of(watched(Profile.OFF), Activity.SYNC):
+    for window in of(watched(OFF), Activity.SYNC):
         assert into(window) >= SMALL.sync_blocks[0] * SMALL.sync_bytes[0]
 
 
 def test_our_own_transaction_goes_out_first() -> None:
-    for window in of(watched(Profile.OFF), Activity.OWN):
-        first = but_pings(window, Profile.OFF)[0]
+    for window in of(watched(OFF), Activity.OWN):
+        first = but_pings(window, OFF)[0]
         assert first.size >= SMALL.transaction_bytes[0]
-    stage = Stage(3, 1, Profile.OFF, SMALL)
+    stage = Stage(3, 1, OFF, SMALL)
     stage.world.run_for(seconds(300))
     start = stage.world.time
     stage.begin(Activity.OWN)
@@ -164,8 +165,8 @@ def test_our_own_transaction_goes_out_first() -> None:
 
 
 def test_another_ones_transaction_comes_in() -> None:
-    for window in of(watched(Profile.OFF), Activity.RELAYED):
-        assert but_pings(window, Profile.OFF)[0].size < 0
+    for window in of(watched(OFF), Activity.RELAYED):
+        assert but_pings(window, OFF)[0].size < 0
         assert into(window) >= SMALL.transaction_bytes[0]
 
 
@@ -173,22 +174,22 @@ def test_another_ones_transaction_comes_in() -> None:
 
 
 def test_a_seed_repeats_a_world() -> None:
-    again = record_world(0, SEED, 2, Profile.PAD, SMALL)
-    assert again == watched(Profile.PAD, 2)
-    assert record_world(0, SEED + 1, 2, Profile.PAD, SMALL).windows != again.windows
+    again = record_world(0, SEED, 2, PAD, SMALL)
+    assert again == watched(PAD, 2)
+    assert record_world(0, SEED + 1, 2, PAD, SMALL).windows != again.windows
 
 
 def test_one_process_or_two() -> None:
     options = replace(SMALL, each=1, topologies=(1, 3), activities=(Activity.BLOCK, Activity.OWN))
     shares: list[float] = []
-    one = record("pad", Profile.PAD, 3, SEED, 1, options, shares.append)
+    one = record("pad", PAD, 3, SEED, 1, options, shares.append)
     assert shares[-1] == 1.0
-    assert one == record("pad", Profile.PAD, 3, SEED, 2, options)
+    assert one == record("pad", PAD, 3, SEED, 2, options)
     assert [cost.topology for cost in one.costs] == [1, 3, 1]
     assert [window.world for window in one.windows] == [0, 0, 1, 1, 2, 2]
     assert (one.name, one.window_s, len(one.courses)) == ("pad", 60.0, 3)
     # A world is the same in a recording of any length.
-    assert record("pad", Profile.PAD, 1, SEED, 1, options).windows == one.windows[:2]
+    assert record("pad", PAD, 1, SEED, 1, options).windows == one.windows[:2]
 
 
 # -- what does not go well
@@ -203,23 +204,23 @@ def test_slow_links() -> None:
         block_bytes=(20_000, 20_000),
         lines=replace(usual_lines(), bandwidth=4_000),
     )
-    world = record_world(0, SEED, 1, Profile.OFF, slow)
+    world = record_world(0, SEED, 1, OFF, slow)
     assert world.windows
     assert world.late == (Activity.BLOCK,) * len(world.windows)
     assert len(world.windows) + len(world.left_out) == 2
     assert all(delay > 5 for delay in world.cost.block_delays)
-    impatient = record_world(0, SEED, 1, Profile.OFF, replace(slow, patience_s=0.0))
+    impatient = record_world(0, SEED, 1, OFF, replace(slow, patience_s=0.0))
     assert impatient.left_out == (Activity.BLOCK,) * 2
     assert impatient.windows == ()
     # The watched node hears of a block when the one before it has all of it: after the window, at half the speed.
     slower = replace(slow, lines=replace(usual_lines(), bandwidth=2_000))
-    assert record_world(0, SEED, 1, Profile.OFF, slower).left_out == (Activity.BLOCK,) * 2
+    assert record_world(0, SEED, 1, OFF, slower).left_out == (Activity.BLOCK,) * 2
 
 
 def test_a_bottleneck_shows_in_the_delays() -> None:
     options = replace(SMALL, activities=(Activity.BLOCK,), block_bytes=(100_000, 100_000))
     narrow = replace(options, lines=replace(usual_lines(), bandwidth=65_536))
-    wide, slow = (min(record_world(0, SEED, 1, Profile.OFF, one).cost.block_delays) for one in (options, narrow))
+    wide, slow = (min(record_world(0, SEED, 1, OFF, one).cost.block_delays) for one in (options, narrow))
     assert slow - wide > 100_000 / 65_536
 
 
@@ -229,7 +230,7 @@ def test_a_link_that_breaks_ends_its_world() -> None:
     )
     # Long windows: another link stands at their end again.
     options = replace(SMALL, window_s=200.0, lines=lines)
-    worlds = [record_world(number, SEED, 1, Profile.OFF, options) for number in range(3)]
+    worlds = [record_world(number, SEED, 1, OFF, options) for number in range(3)]
     assert any(world.left_out for world in worlds)
     for number, world in enumerate(worlds):
         script = write_script(options, World(world_seed(SEED, number)).chance.fork("script"))
@@ -239,7 +240,7 @@ def test_a_link_that_breaks_ends_its_world() -> None:
 
 def test_a_world_that_is_not_warm() -> None:
     with pytest.raises(BugError, match="warm up longer"):
-        record_world(0, SEED, 1, Profile.OFF, replace(SMALL, warm_up_s=0.0))
+        record_world(0, SEED, 1, OFF, replace(SMALL, warm_up_s=0.0))
 
 
 @pytest.mark.parametrize(
@@ -273,9 +274,9 @@ def test_options_that_cannot_be(wrong: dict[str, object]) -> None:
 
 def test_worlds_that_cannot_be() -> None:
     with pytest.raises(ConfigError, match="topology 4"):
-        record_world(0, SEED, 4, Profile.OFF)
+        record_world(0, SEED, 4, OFF)
     with pytest.raises(ConfigError, match="0 worlds"):
-        record("off", Profile.OFF, 0, SEED)
+        record("off", OFF, 0, SEED)
 
 
 # -- parts

@@ -139,6 +139,27 @@ def test_a_record_that_fails_starts_a_sink() -> None:
     assert all(SINK_SHORTEST <= span <= SINK_LONGEST for span in spans)
 
 
+def test_a_sink_goes_on_at_the_constant_rate_of_its_link() -> None:
+    """And not where nobody takes it: what it emits would pile up."""
+    rig = Rig(shaping=Shaping(profile=Profile.STEADY))
+    conn, _ = opened(rig)
+    rig.run(seconds(1))
+    rig.sent_so_far(conn)
+    assert rig.give(conn, bytes(18)) == b""
+    assert rig.closed()[-1] == "tag-wrong"
+    rate = Shaping().steady.lowest
+    rig.run(seconds(10))
+    assert len(rig.sent_so_far(conn)) == 10 * rate
+    rig.node.congested(conn, rig.now)
+    rig.run(seconds(5))
+    assert rig.sent_so_far(conn) == b""
+    rig.node.drained(conn, rig.now)
+    rig.run(seconds(5))
+    assert len(rig.sent_so_far(conn)) == 5 * rate
+    rig.run(Duration(SINK_LONGEST - seconds(20)))
+    assert rig.dropped(conn)
+
+
 def test_sinks_count_among_the_strangers() -> None:
     """A group that is full of silent connections loses its oldest to a new one, as with any stranger."""
     rig = Rig()
