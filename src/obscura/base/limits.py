@@ -634,9 +634,9 @@ SEND_JITTER: Final = _span(
 )
 COVER_RATE: Final = _limit(
     "COVER_RATE",
-    128,
+    256,
     "bytes/s",
-    "of decoys that an idle link may send each way, unless the operator says otherwise: 332 MB in 30 days",
+    "of decoys that an idle link may send each way, unless the operator says otherwise: 664 MB in 30 days",
 )
 COVER_RATE_MOST: Final = _limit(
     "COVER_RATE_MOST", 65_536, "bytes/s", "that an operator may allow: 170 GB in 30 days; above it, steady hides more"

@@ -15,7 +15,7 @@ from ..app.descriptors import fitted
 from ..app.logs import configure
 from ..app.settings import load
 from ..wire.address import NetAddress
-from . import asking, banning, demonstrating, devnet, importing, keys, mining, sending, simulating
+from . import asking, auditing, banning, demonstrating, devnet, importing, keys, mining, sending, simulating
 from .options import DEFAULT_DATADIR, DatadirOption, peer_text
 
 app = typer.Typer(
@@ -214,6 +214,7 @@ app.command()(sending.send)
 app.command()(sending.mempool)
 app.command()(sending.broadcasts)
 app.command("devnet")(devnet.devnet)
+app.command()(auditing.audit)
 app.add_typer(demonstrating.app, name="demo")
 app.add_typer(keys.app, name="key")
 app.add_typer(simulating.app, name="sim")

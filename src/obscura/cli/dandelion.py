@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ..base.errors import StoreError
 from ..base.instant import MICROSECONDS, seconds
 from ..base.limits import STEM_DIFFUSERS
 from .options import JsonOption
-from .working import JobsOption, SeedOption, working
+from .working import JobsOption, SeedOption, check_files, working, write_text
 
 if TYPE_CHECKING:
     from ..lab.findings import Finding
@@ -66,7 +65,7 @@ def reproduce(
     from ..lab import experiments, report
 
     numbers = experiments.parse_rows(rows)
-    _check_files(html, csv)
+    check_files(html, csv)
     started = time.monotonic()
     found: list[Finding] = []
     with working(seed, jobs, quiet=as_json) as (workers, about):
@@ -85,11 +84,11 @@ def reproduce(
         compared = sum(bool(one.verdict) for one in found)
         typer.echo(f"{compared - failed} of {compared} within tolerance; seed {seed}, {graphs} graphs, {wall_s:.0f} s")
     if csv is not None:
-        _write(csv, report.as_csv(found))
+        write_text(csv, report.as_csv(found))
     if html is not None:
         notes = [f"Seed {seed}, {graphs} graphs of {_NODES} nodes. Errors are standard errors over graphs."]
         title = "Dandelion++: published results reproduced"
-        _write(html, report.as_html(title, notes, report.FINDING_HEAD, cells, report.figures(found)))
+        write_text(html, report.as_html(title, notes, report.FINDING_HEAD, cells, report.figures(found)))
     if failed:
         raise typer.Exit(EXIT_OUTSIDE)
 
@@ -119,7 +118,7 @@ def run(
     from ..lab import attacks, report
 
     setup = attacks.Setup(topology, rule, spies, nodes, diffusers)
-    _check_files(html)
+    check_files(html)
     with working(seed, jobs, quiet=as_json) as (workers, about):
         about(str(setup))
         (outcomes,) = workers.each(attacks.attack, [setup], graphs)
@@ -136,7 +135,7 @@ def run(
             for name in ("recall", "precision")
         )
         shown = [report.Figure("Recall and precision of each graph", "graph", "share", curves)]
-        _write(html, report.as_html("An attack on stems", [what], _ESTIMATE_HEAD, _cells(values), shown))
+        write_text(html, report.as_html("An attack on stems", [what], _ESTIMATE_HEAD, _cells(values), shown))
 
 
 @app.command()
@@ -241,21 +240,3 @@ def _print(what: str, values: dict[str, Estimate], *more: str) -> None:
     typer.echo(what)
     for line in (*table(_ESTIMATE_HEAD, _cells(values)), *more):
         typer.echo(f"  {line}")
-
-
-def _check_files(html: Path | None, csv: Path | None = None) -> None:
-    """Refuse what could not be written, before minutes of work."""
-    if html is not None:
-        from ..lab.report import require_figures
-
-        require_figures()
-    for path in (html, csv):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise StoreError(f"cannot write {path}: there is no such directory")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
 TREES: Final = 100
 PLAIN: Final = "off"
-"""The recording against which delays are added."""
-
-
+"""The recording with which delays are compared, unless another one is named."""
 _SURE: Final = 0.025  # as sure as an interval of 95 %, on the one side that matters
 
 
@@ -67,6 +65,10 @@ class Examined:
     name: str
     window_s: float
     windows: int
+    late: int
+    """Windows of which the activity went on after their end."""
+    left_out: int
+    """Windows that are not there, as their activity did not come to pass in them."""
     worlds: int
     topologies: int
     classes: tuple[tuple[str, int], ...]
@@ -143,7 +145,7 @@ def audit(
     """Attack all recordings.
 
     Args:
-        recordings: of different names; the one named ``off`` is what delays are compared with.
+        recordings: of different names; each says with which one its delays are compared.
         seed: draws folds, attackers' own choices, worlds and permutations.
         network: also try a neural network.
         trees: of each random forest; less is faster, and a little weaker.
@@ -156,13 +158,15 @@ def audit(
     names = [one.name for one in recordings]
     if not names or len(dict.fromkeys(names)) != len(names):
         raise ConfigError("an audit needs recordings, each of its own name")
-    plain = next((one for one in recordings if one.name == PLAIN), None)
+    plain = {one.name: one for one in recordings}
     return Audit(
         seed,
         network,
         trees,
         tuple(
-            _examine(one, plain, library, Chance.from_seed(seed).fork(one.name), network, trees, progress)
+            _examine(
+                one, plain.get(one.beside), library, Chance.from_seed(seed).fork(one.name), network, trees, progress
+            )
             for one in recordings
         ),
         library.releases,
@@ -218,6 +222,8 @@ def _examine(
         name=recording.name,
         window_s=recording.window_s,
         windows=len(recording.windows),
+        late=len(recording.late),
+        left_out=len(recording.left_out),
         worlds=len(dict.fromkeys(one.world for one in recording.windows)),
         topologies=len(dict.fromkeys(one.topology for one in recording.windows)),
         classes=tuple((name, known.activities.count(Activity(name))) for name in task.classes),

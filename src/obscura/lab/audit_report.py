@@ -98,7 +98,9 @@ def details(one: Examined) -> list[Section]:
         Section(
             "Windows",
             f"{one.windows} windows of {one.window_s:g} s, of {one.worlds} worlds with {one.topologies} topologies; "
-            f"the blind guess names {percent(one.blind)} of 100, and the classes hold {decimal(one.entropy)} bits.",
+            f"the blind guess names {percent(one.blind)} of 100, and the classes hold {decimal(one.entropy)} bits. "
+            f"In {one.late} of them the activity went on after the end; {one.left_out} more were left out, as it did "
+            "not come to pass.",
             ("activity", "windows"),
             tuple((name, str(count)) for name, count in one.classes),
         ),

@@ -93,3 +93,5 @@ class Recording:
     left_out: tuple[Activity, ...] = ()
     """Windows that are not here, one entry each: what they are about did not reach the watched node in them, or did
     not come to its end."""
+    beside: str = "off"
+    """Name of the recording with which delays are compared: the same without shaping."""

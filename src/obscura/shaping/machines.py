@@ -30,7 +30,7 @@ def draw_machines(options: CoverOptions, chance: Chance) -> tuple[Machine, ...]:
     """The machines of one side of one link."""
     # The weights are of the order in which sizes occur among what transactions make of a padded link.
     sizes = Mix(
-        LADDER[:4], tuple(low + chance.below(high - low) for low, high in ((45, 75), (15, 35), (5, 15), (1, 5)))
+        LADDER[:4], tuple(low + chance.below(high - low) for low, high in ((35, 55), (20, 35), (12, 25), (8, 20)))
     )
     machines = [_answers(Mix(LADDER[:3], sizes.weights[:3]), chance)]
     if options.rate:
@@ -41,7 +41,7 @@ def draw_machines(options: CoverOptions, chance: Chance) -> tuple[Machine, ...]:
 
 
 def _beat(rate: int, sizes: Mix, chance: Chance) -> Machine:
-    in_a_row = 2 + 3 * chance.uniform()
+    in_a_row = 4 + 3 * chance.uniform()
     excited = 0.1 + 0.2 * chance.uniform()
     # One lone decoy and what follows it: so many decoys, in so many of the lone one's mean gaps.
     decoys = 1 + excited * in_a_row

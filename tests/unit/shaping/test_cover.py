@@ -38,7 +38,7 @@ class TestDecoys:
         for seed in range(20):
             seen = run_idle(begun(seed), NOW + HOUR)
             rate = sum(amount for _, amount in seen) / 3_600
-            assert 30 < rate <= 128 + COVER_BURST / 3_600
+            assert 60 < rate <= 256 + COVER_BURST / 3_600
             assert {amount for _, amount in seen} <= set(LADDER)
             moments = [NOW, *(at for at, _ in seen), NOW + HOUR]
             gaps = [later - at for at, later in pairwise(moments)]

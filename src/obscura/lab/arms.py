@@ -1,0 +1,138 @@
+"""What an audit records: each profile as it is used, some under more than one condition, in simulated worlds or over
+sockets of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from ..base.errors import ConfigError
+from ..base.instant import seconds
+from ..shaping import Profile, Shaping
+from .audit import PLAIN
+from .observed import Activity, Recording
+from .script import WatchOptions
+from .watched_sockets import record_sockets
+from .watching import record
+
+ONE_EPOCH: Final = "steady, one epoch"
+ACROSS: Final = "steady, across epochs"
+SLOW: Final = "slow line"
+_YOUNG: Final = 10  # a young epoch is this part of a grown one
+_Tell: TypeAlias = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One thing to record."""
+
+    name: str
+    shaping: Shaping
+    options: WatchOptions
+    beside: str = PLAIN
+    """Name of the recording with which its delays are compared."""
+
+
+def parse_profiles(text: str) -> tuple[Profile, ...]:
+    """Profiles by their names, with commas, in their usual order; ``all`` for all.
+
+    Raises:
+        ConfigError: one does not exist, or none is named.
+    """
+    if text == "all":
+        return tuple(Profile)
+    names = [part.strip() for part in text.split(",")]
+    for name in names:
+        if name not in [one.value for one in Profile]:
+            raise ConfigError(
+                f"there is no profile {name!r}: all, or some of {', '.join(one.value for one in Profile)}"
+            )
+    return tuple(one for one in Profile if one.value in names)
+
+
+def arms(
+    profiles: Sequence[Profile], shaping: Shaping, options: WatchOptions, bottleneck: int | None = None
+) -> tuple[Arm, ...]:
+    """What to record of simulated worlds.
+
+    Args:
+        profiles: which.
+        shaping: bounds of the profiles that have any.
+        options: of the worlds.
+        bottleneck: bytes a second that all lines carry in a second recording of each profile; ``None`` for none.
+    """
+    found = []
+    for profile in profiles:
+        shaped = replace(shaping, profile=profile, choices=())
+        if profile is Profile.STEADY:
+            found.append(Arm(ONE_EPOCH, _one_epoch(shaped, options), options))
+            found.append(Arm(ACROSS, shaped, options))
+        else:
+            found.append(Arm(profile.value, shaped, options))
+    if bottleneck is not None:
+        slow = replace(options, lines=replace(options.lines, bandwidth=bottleneck))
+        found += [
+            Arm(f"{arm.name}, {SLOW}", arm.shaping, slow, f"{PLAIN}, {SLOW}") for arm in found if arm.name != ACROSS
+        ]
+    return tuple(found)
+
+
+def record_arms(
+    wanted: Sequence[Arm], worlds: int, seed: int, jobs: int, progress: _Tell | None = None
+) -> list[Recording]:
+    """Record simulated worlds.
+
+    Args:
+        wanted: what.
+        worlds: of each.
+        seed: draws everything; the worlds of all arms are the same but for the arm.
+        jobs: processes; the result does not depend on it.
+        progress: told what is recorded, and how much of it is done, from 0 to 1.
+
+    Raises:
+        ConfigError: there is no world.
+        LocalError: a process has died.
+    """
+    found = []
+    for arm in wanted:
+
+        def tell(share: float, name: str = arm.name) -> None:
+            if progress is not None:
+                progress(name, share)
+
+        one = record(arm.name, arm.shaping, worlds, seed, jobs, arm.options, tell)
+        found.append(replace(one, beside=arm.beside))
+    return found
+
+
+def record_over_sockets(
+    profiles: Sequence[Profile], shaping: Shaping, pairs: int, windows: int, window_s: float, seed: int
+) -> list[Recording]:
+    """Record what an observer in the middle reads of links over sockets of this machine, in real time.
+
+    Args:
+        profiles: which.
+        shaping: bounds of the profiles that have any; a steady rate stays for the whole recording.
+        pairs: watched links, all at once.
+        windows: of each link; a multiple of the number of activities, which are all but ``sync``.
+        window_s: their length.
+        seed: draws what is drawn; times are the machine's.
+
+    Raises:
+        ConfigError: a number is impossible.
+    """
+    found = []
+    for profile in profiles:
+        shaped = replace(shaping, profile=profile, choices=())
+        if profile is Profile.STEADY:
+            shaped = replace(shaped, steady=replace(shaped.steady, epoch=seconds(_YOUNG * 86_400)))
+        found.append(record_sockets(profile.value, shaped, pairs, windows, window_s, seed).line)
+    return found
+
+
+def _one_epoch(shaping: Shaping, options: WatchOptions) -> Shaping:
+    """So that the first epoch, a young one, outlasts the longest run that there can be."""
+    windows = options.each * len(options.activities or tuple(Activity))
+    longest = options.warm_up_s + windows * (options.window_s + options.rest_s[1] + options.patience_s)
+    return replace(shaping, steady=replace(shaping.steady, epoch=seconds(_YOUNG * longest)))
