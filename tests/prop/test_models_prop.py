@@ -19,6 +19,7 @@ from obscura.base.limits import (
     FAULT_DECAY,
     OTHER_NETWORK_WAIT,
     PING_INTERVAL,
+    PING_SPREAD,
     PING_TIMEOUT,
     SMALL_IN_FLIGHT,
     TOKENS_BURST,
@@ -410,7 +411,11 @@ class AccountsMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.now = START
-        self.budget, self.bucket, self.alive = FaultBudget(START), TokenBucket(START), Keepalive(START)
+        self.budget, self.bucket, self.alive = (
+            FaultBudget(START),
+            TokenBucket(START),
+            Keepalive(START, Chance.from_seed(1)),
+        )
         self.points, self.forgiven_at = 0, START
         self.level, self.resting = TOKENS_BURST * MICROSECONDS, False
         self.sent: tuple[int, Instant] | None = None
@@ -450,7 +455,10 @@ class AccountsMachine(RuleBasedStateMachine):
         self.alive.pong(nonce if right else nonce + 1, self.now)
         if self.sent and right:
             assert self.alive.round_trip == self.now - self.sent[1]
-            self.due, self.sent = after(self.sent[1], PING_INTERVAL), None
+            due = self.alive.next_deadline()
+            assert due is not None
+            assert abs(due - self.sent[1] - PING_INTERVAL) <= PING_SPREAD
+            self.due, self.sent = due, None
 
     @rule(nonce=st.integers(0, 3))
     def tick(self, nonce: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sim_frozen import FrozenHost
 
 from obscura.base.instant import MICROSECONDS, minutes, seconds
-from obscura.base.limits import HANDSHAKE_TIMEOUT, PING_INTERVAL, PING_TIMEOUT
+from obscura.base.limits import HANDSHAKE_TIMEOUT, PING_INTERVAL, PING_SPREAD, PING_TIMEOUT
 from obscura.node import NodeConfig
 from obscura.node.effects import Event, LinkClosed, LinkOpened
 from obscura.sim.host import Host, host_address
@@ -138,7 +138,7 @@ def test_an_idle_peer_that_is_stopped_for_an_hour() -> None:
     stage.world.run_for(minutes(60))
     time, rule = stage.ends(other)[0]
     assert rule == "ping-timeout"
-    assert PING_TIMEOUT <= time - began <= PING_TIMEOUT + PING_INTERVAL + seconds(5)
+    assert PING_TIMEOUT <= time - began <= PING_TIMEOUT + PING_INTERVAL + PING_SPREAD + seconds(5)
     grown(other, 3)
     one.thaw()
     stage.world.run_for(minutes(5))

@@ -78,6 +78,9 @@ HANDSHAKE_TIMEOUT_OVERLAY: Final = _span(
 )
 HANDSHAKE_TIMEOUT: Final = _span("HANDSHAKE_TIMEOUT", 30, "transport and handshake together; libp2p's value")
 PING_INTERVAL: Final = _span("PING_INTERVAL", 120, "as Bitcoin Core")
+PING_SPREAD: Final = _span(
+    "PING_SPREAD", 30, "a ping is so much earlier or later at most: both sides of a link fall out of step at once"
+)
 PING_TIMEOUT: Final = _span("PING_TIMEOUT", 1_200, "as Bitcoin Core: a peer busy with blocks is not dead")
 FAULT_BUDGET: Final = _limit("FAULT_BUDGET", 100, "points", "as Zebra; five malformed messages in a burst are too many")
 FAULT_MALFORMED: Final = _limit("FAULT_MALFORMED", 20, "points", "a bad checksum or an undecodable payload")

@@ -126,7 +126,7 @@ class Channel:
         role: who dialled.
         version: the ``version`` that we send.
         own_nonce: tells whether a nonce is one of our pending dials under the same identity; such a peer is ourselves.
-        chance: for ping nonces.
+        chance: for pings: their nonces and their moments.
         now: when the connection was made; the handshake's time runs from here.
         transport: how the stream is protected.
         handshake_timeout: how long transport and handshake may take together.
@@ -673,7 +673,7 @@ class Channel:
         missing = tuple(row.name for row in _OPTIONAL if not row.is_served(self.in_force, secured=secured))
         if missing:
             self._legal = _legal_without(self.role, missing)
-        self._keepalive = Keepalive(now, quiet=self._quiet)
+        self._keepalive = Keepalive(now, self._chance, quiet=self._quiet)
         assert self.peer_version is not None, "the table admits verack only after version"
         return Opened(self.peer_version, self.in_force)
 

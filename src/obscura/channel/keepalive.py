@@ -1,21 +1,31 @@
 """Is the peer still there? A ping every two minutes, an answer within twenty (limits: PING_INTERVAL, PING_TIMEOUT).
 On a quiet link nobody is asked but by the link's owner.
 
-Privacy: pings are not delayed at random; their round trip is one of the qualities that protect a link from eviction.
+Privacy: the moments of pings are drawn, or both sides of a link would ping at once for ever, every two minutes since it
+opened, and show how old it is and what it runs. A ping that is due is not delayed: its round trip is one of the
+qualities that protect a link from eviction.
 """
 
 from __future__ import annotations
 
 from ..base.instant import Duration, Instant, after
-from ..base.limits import PING_INTERVAL, PING_TIMEOUT
+from ..base.limits import PING_INTERVAL, PING_SPREAD, PING_TIMEOUT
+from ..base.randomness import Chance
 
 
 class Keepalive:
-    """At most one ping is under way. Starts when the link opens."""
+    """At most one ping is under way. Starts when the link opens.
 
-    __slots__ = ("_due", "_nonce", "_sent", "lowest", "quiet", "round_trip")
+    Args:
+        now: when it opens.
+        chance: draws when pings are due.
+        quiet: nobody is asked.
+    """
 
-    def __init__(self, now: Instant, *, quiet: bool = False) -> None:
+    __slots__ = ("_chance", "_due", "_nonce", "_sent", "lowest", "quiet", "round_trip")
+
+    def __init__(self, now: Instant, chance: Chance, *, quiet: bool = False) -> None:
+        self._chance = chance
         self.quiet = quiet
         # The first ping goes out at once: its round trip is wanted early.
         self._due = None if quiet else now
@@ -49,6 +59,7 @@ class Keepalive:
         self.round_trip = Duration(now - self._sent)
         self.lowest = self.round_trip if self.lowest is None else min(self.lowest, self.round_trip)
         if not self.quiet:
-            self._due = after(self._sent, PING_INTERVAL)
+            early = Duration(PING_INTERVAL - PING_SPREAD)
+            self._due = after(self._sent, self._chance.span(early, Duration(PING_INTERVAL + PING_SPREAD)))
         self._sent = None
         return True

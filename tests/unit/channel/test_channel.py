@@ -17,6 +17,7 @@ from obscura.base.limits import (
     FAULT_MALFORMED,
     HANDSHAKE_TIMEOUT,
     PING_INTERVAL,
+    PING_SPREAD,
     PING_TIMEOUT,
     PRE_HANDSHAKE_BYTES,
     TOKENS_BURST,
@@ -26,6 +27,7 @@ from obscura.base.names import NULL_HASH
 from obscura.base.randomness import Chance
 from obscura.channel import Answered, Channel, Closed, MessageFault, Opened, Role
 from obscura.channel.channel import State
+from obscura.channel.keepalive import Keepalive
 from obscura.wire.blocks import Block, DandelionTx, GetBlocks, GetData, GetHeaders, Headers, Inv, NotFound, Tx
 from obscura.wire.features import FeatureSet
 from obscura.wire.frame import encode_frame, parse_header, type_field
@@ -301,7 +303,22 @@ class TestKeepalive:
         pair.now = after(START, seconds(0.25))
         pair.pump()
         assert pair.initiator.round_trip == seconds(0.25)
-        assert pair.initiator.next_deadline() == after(START, PING_INTERVAL)
+        due = pair.initiator.next_deadline()
+        assert due is not None
+        assert PING_INTERVAL - PING_SPREAD <= due - START <= PING_INTERVAL + PING_SPREAD
+
+    def test_the_moments_of_pings_are_drawn(self) -> None:
+        gaps = []
+        keepalive = Keepalive(START, Chance.from_seed(1))
+        for _ in range(500):
+            due = keepalive.next_deadline()
+            assert due is not None
+            keepalive.sent(7, due)
+            keepalive.pong(7, after(due, seconds(1)))
+            gaps.append((keepalive.next_deadline() or due) - due)
+        assert PING_INTERVAL - PING_SPREAD <= min(gaps) < PING_INTERVAL - PING_SPREAD + seconds(1)
+        assert PING_INTERVAL + PING_SPREAD - seconds(1) < max(gaps) <= PING_INTERVAL + PING_SPREAD
+        assert sum(gaps) / 500 == pytest.approx(PING_INTERVAL, rel=0.02)
 
     def test_silence_ends_the_link(self) -> None:
         channel = in_state(State.OPEN, Role.RESPONDER)

@@ -8,8 +8,8 @@ import pytest
 from pair import START
 from veil import SecurePair, secure_channel
 
-from obscura.base.instant import Duration, Instant, after, seconds
-from obscura.base.limits import PING_INTERVAL, RECORD_BODY_BYTES, SEND_JITTER
+from obscura.base.instant import Duration, Instant, after
+from obscura.base.limits import PING_INTERVAL, PING_SPREAD, RECORD_BODY_BYTES, SEND_JITTER
 from obscura.base.randomness import Chance
 from obscura.channel import Channel, Closed, Role
 from obscura.shaping import PadShaper, Profile, Traffic
@@ -81,7 +81,7 @@ def test_pings_are_not_delayed_and_take_along_what_waits() -> None:
     one, other = padded()
     one.send(Tx(b"a"))
     assert one.take_data(START) == b""
-    now = after(START, PING_INTERVAL)
+    now = after(START, Duration(PING_INTERVAL + PING_SPREAD))
     one.handle_deadline(now)
     ping = one.take_data(now)
     assert len(ping) == 256
@@ -245,7 +245,7 @@ class TestSilence:
 
     def test_an_answer_that_was_earned_before_the_fault_counts(self) -> None:
         one, other = padded()
-        now = after(START, Duration(PING_INTERVAL + seconds(1)))
+        now = after(START, Duration(PING_INTERVAL + PING_SPREAD))
         one.handle_deadline(now)
         other.receive_data(one.take_data(now) + bytes(18), now)
         assert other.next_event(now) == Closed("tag-wrong", fault=True, silent=True)

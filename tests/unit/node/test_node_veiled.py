@@ -16,6 +16,7 @@ from obscura.base.limits import (
     HANDSHAKES_PER_SECOND,
     LOBBY_PER_GROUP,
     RATIONS_RESERVED,
+    READ_ON_BYTES,
     SEND_JITTER,
     SINK_LONGEST,
     SINK_SHORTEST,
@@ -29,7 +30,7 @@ from obscura.channel.secure import SecureTransport
 from obscura.crypto.agreement import KeyPair
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig, doors
-from obscura.node.effects import Admit, Dial, Drop, Notice, Pause, SavePin, Send, Tell
+from obscura.node.effects import Admit, Dial, Drop, Notice, Pause, Resume, SavePin, Send, Tell
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
 from obscura.shaping import PadShaper, Profile, Shaping
@@ -158,6 +159,29 @@ def test_a_sink_goes_on_at_the_constant_rate_of_its_link() -> None:
     assert len(rig.sent_so_far(conn)) == 5 * rate
     rig.run(Duration(SINK_LONGEST - seconds(20)))
     assert rig.dropped(conn)
+
+
+def test_a_steady_link_is_read_on_while_nothing_more_is_dealt_with_up_to_a_bound() -> None:
+    rig = Rig(shaping=Shaping(profile=Profile.STEADY))
+    conn, channel = opened(rig)
+    rig.run(seconds(1))
+    rig.node.congested(conn, rig.now)
+    rig.drain()
+    paused = [Pause(conn), Resume(conn)]
+    assert not any(one in paused for one in rig.effects)
+    for _ in range(2):
+        channel.send(Tx(bytes(READ_ON_BYTES // 2 - 100)))
+        rig.node.receive(conn, channel.take_data(rig.now.mono), rig.now)
+        rig.drain()
+        assert not any(one in paused for one in rig.effects)
+    channel.send(Tx(bytes(1_000)))
+    rig.node.receive(conn, channel.take_data(rig.now.mono), rig.now)
+    rig.drain()
+    assert [one for one in rig.effects if one in paused] == [Pause(conn)]
+    rig.node.drained(conn, rig.now)
+    rig.drain()
+    assert [one for one in rig.effects if one in paused] == [Pause(conn), Resume(conn)]
+    assert rig.node.snapshot(rig.now).peers[0].state == "open"
 
 
 def test_sinks_count_among_the_strangers() -> None:
