@@ -237,6 +237,22 @@ class TestSteady:
         # 8 MB over two links that begin at their lowest rate, and are four times as fast each minute.
         assert (net.world.time - begun) / MICROSECONDS < {4 * KIB: 260, 64 * KIB: 80}[lowest]
 
+    def test_asking_does_not_raise_rates_over_their_sum(self) -> None:
+        shaping = Shaping(
+            profile=Profile.STEADY, steady=SteadyOptions(lowest=4 * KIB, epoch=seconds(100), total=100 * KIB)
+        )
+        net = Net(shaping, hosts_count=6)
+        net.start()
+        busy(net, seconds(600), Chance.from_seed(3), seconds(1))
+        rose = 0
+        for host in net.hosts:
+            rates = [link.rate or 0 for link in host.node.snapshot(net.world.now).peers]
+            assert len(rates) == 5
+            assert sum(rates) <= 100 * KIB
+            rose += max(rates) > 4 * KIB
+        assert rose > 3
+        assert len({*net.heights()}) <= 2
+
     def test_who_serves_goes_on_reading(self) -> None:
         """A line that stopped because the other side is busy would show that it is."""
         net = Net(STEADY, hosts_count=2)

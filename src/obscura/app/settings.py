@@ -78,6 +78,8 @@ class Settings:
     """Bytes a second at which steady begins on each link: 1024, 4096, 16384, 65536, 262144 or 1048576."""
     steady_highest: int = limits.STEADY_HIGHEST
     """And at most."""
+    steady_total: int = limits.STEADY_TOTAL
+    """Bytes a second up to which the rates of steady may rise, all links of one class of networks together."""
     steady_epoch: int = limits.STEADY_EPOCH // MICROSECONDS
     """Seconds for which a rate of steady stays at least."""
     first_packet: str = "random"
@@ -155,6 +157,7 @@ class Settings:
             "cover_rate": (0, limits.COVER_RATE_MOST),
             "cover_share": (0, limits.COVER_SHARE_MOST),
             "cover_delay_ms": (0, limits.COVER_DELAY_MOST // 1_000),
+            "steady_total": (0, limits.STEADY_TOTAL_MOST),
             "steady_epoch": (limits.STEADY_EPOCH_LEAST // MICROSECONDS, limits.STEADY_EPOCH_MOST // MICROSECONDS),
         }
         for name, (least, most) in bounds.items():
@@ -189,7 +192,10 @@ class Settings:
                 rate=self.cover_rate, share=self.cover_share, delay=seconds(self.cover_delay_ms / 1_000)
             ),
             steady=SteadyOptions(
-                lowest=self.steady_lowest, highest=self.steady_highest, epoch=seconds(self.steady_epoch)
+                lowest=self.steady_lowest,
+                highest=self.steady_highest,
+                epoch=seconds(self.steady_epoch),
+                total=self.steady_total,
             ),
         )
 

@@ -676,6 +676,15 @@ STEADY_LOWEST: Final = _limit(
 STEADY_HIGHEST: Final = _limit(
     "STEADY_HIGHEST", 1_048_576, "bytes/s", "unless the operator says otherwise: the ladder's end"
 )
+STEADY_TOTAL: Final = _limit(
+    "STEADY_TOTAL",
+    4_194_304,
+    "bytes/s",
+    "to which a class's links may rise together, unless the operator says otherwise: peers cannot buy more by asking",
+)
+STEADY_TOTAL_MOST: Final = _limit(
+    "STEADY_TOTAL_MOST", 1 << 30, "bytes/s", "that an operator may allow: more than a node can encrypt"
+)
 STEADY_EPOCH: Final = _span("STEADY_EPOCH", 600, "unless the operator says otherwise: most hold a block of Bitcoin's")
 STEADY_EPOCH_LEAST: Final = _span("STEADY_EPOCH_LEAST", 10, "40 ticks: below it rates would show when demand began")
 STEADY_EPOCH_MOST: Final = _span("STEADY_EPOCH_MOST", 86_400, "a day")

@@ -70,6 +70,7 @@ def audit(
     from ..lab.audit_html import as_page
     from ..lab.audit_report import as_lines, as_markdown, as_values
     from ..lab.learning import require_learning
+    from ..lab.watched_sockets import record_over_sockets
 
     chosen = arms.parse_profiles(profiles)
     settings = Settings(
@@ -91,9 +92,7 @@ def audit(
         if sockets:
             each = windows * _SOCKET_CLASSES
             tell("links over sockets", 0.0)
-            recordings = arms.record_over_sockets(
-                chosen, settings.shapes, worlds, each, window_s or _SOCKET_WINDOW_S, seed
-            )
+            recordings = record_over_sockets(chosen, settings.shapes, worlds, each, window_s or _SOCKET_WINDOW_S, seed)
         else:
             options = script.WatchOptions(each=windows, window_s=window_s or script.WatchOptions().window_s)
             lines = None if bottleneck is None else bottleneck * _KIB

@@ -95,6 +95,9 @@ def node(
         int | None, typer.Option(help="Bytes a second at which steady begins on each link: 1024, and times 4.")
     ] = None,
     steady_highest: Annotated[int | None, typer.Option(help="And at most.")] = None,
+    steady_total: Annotated[
+        int | None, typer.Option(help="Bytes a second up to which steady's rates may rise, all links together.")
+    ] = None,
     steady_epoch: Annotated[int | None, typer.Option(help="Seconds for which a rate of steady stays at least.")] = None,
     first_packet: Annotated[
         str | None, typer.Option(help="How dials begin: random, or printable, against some censors.")
@@ -163,6 +166,7 @@ def node(
         "cover_delay_ms": cover_delay_ms,
         "steady_lowest": steady_lowest,
         "steady_highest": steady_highest,
+        "steady_total": steady_total,
         "steady_epoch": steady_epoch,
         "first_packet": first_packet,
         "listener": listener,

@@ -1,5 +1,4 @@
-"""What an audit records: each profile as it is used, some under more than one condition, in simulated worlds or over
-sockets of this machine."""
+"""What an audit records of simulated worlds: each profile as it is used, some under more than one condition."""
 
 from __future__ import annotations
 
@@ -13,7 +12,6 @@ from ..shaping import Profile, Shaping
 from .audit import PLAIN
 from .observed import Activity, Recording
 from .script import WatchOptions
-from .watched_sockets import record_sockets
 from .watching import record
 
 ONE_EPOCH: Final = "steady, one epoch"
@@ -103,31 +101,6 @@ def record_arms(
 
         one = record(arm.name, arm.shaping, worlds, seed, jobs, arm.options, tell)
         found.append(replace(one, beside=arm.beside))
-    return found
-
-
-def record_over_sockets(
-    profiles: Sequence[Profile], shaping: Shaping, pairs: int, windows: int, window_s: float, seed: int
-) -> list[Recording]:
-    """Record what an observer in the middle reads of links over sockets of this machine, in real time.
-
-    Args:
-        profiles: which.
-        shaping: bounds of the profiles that have any; a steady rate stays for the whole recording.
-        pairs: watched links, all at once.
-        windows: of each link; a multiple of the number of activities, which are all but ``sync``.
-        window_s: their length.
-        seed: draws what is drawn; times are the machine's.
-
-    Raises:
-        ConfigError: a number is impossible.
-    """
-    found = []
-    for profile in profiles:
-        shaped = replace(shaping, profile=profile, choices=())
-        if profile is Profile.STEADY:
-            shaped = replace(shaped, steady=replace(shaped.steady, epoch=seconds(_YOUNG * 86_400)))
-        found.append(record_sockets(profile.value, shaped, pairs, windows, window_s, seed).line)
     return found
 
 

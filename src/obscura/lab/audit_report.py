@@ -64,6 +64,7 @@ def first_page(audit: Audit) -> list[Section]:
         (
             one.name,
             NOTHING if one.bill is None else interval(one.bill.month, volume),
+            NOTHING if one.bill is None else interval(one.bill.per_real, decimal),
             *(
                 next((interval(delay.added, late) for delay in one.delays if delay.what == what), NOTHING)
                 for what in ("block", "relayed", "own")
@@ -83,9 +84,10 @@ def first_page(audit: Audit) -> list[Section]:
         ),
         Section(
             "What it costs",
-            f"Bytes of one link, both ways, in 30 days. Delays are the median's, against no shaping; {NOTHING} where "
-            "there is nothing to compare with.",
-            ("profile", "bytes a month", "a block later by", "someone else's transaction", "your own"),
+            "Bytes of one link, both ways, in 30 days as busy as the recorded hours were: far busier than real ones, "
+            "as something happens every other minute. Beside it, how many bytes are sent for one byte of a message. "
+            f"Delays are the median's, against no shaping; {NOTHING} where there is nothing to compare with.",
+            ("profile", "bytes a month", "bytes for one", "a block later by", "someone else's transaction", "your own"),
             priced,
         ),
     ]

@@ -12,8 +12,9 @@ The script comes from the seed; when what happens is up to the machine, so that 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from ..aio.clock import read_clock
@@ -24,7 +25,7 @@ from ..base.randomness import Chance
 from ..ledgers.memory import mine
 from ..ledgers.memory_transactions import parse
 from ..node.snapshot import PeerSnapshot
-from ..shaping import Shaping, Traffic
+from ..shaping import Profile, Shaping, Traffic
 from .acting import Deed, draw_transaction
 from .observed import Activity, Cost, Course, Recording, Window
 from .script import Scene, WatchOptions, draw, write_script
@@ -37,6 +38,7 @@ ACTIVITIES: Final = (Activity.IDLE, Activity.BLOCK, Activity.OWN, Activity.RELAY
 """What groups do. Nothing cuts them off, so that there is nothing to catch up by."""
 PAIRS_MOST: Final = 40  # of groups on one loop: each takes some 10 descriptors and 6 threads
 _USUAL_WINDOW_S: Final = 60.0  # in which what spreads by the usual times is over
+_LONG_S: Final = 864_000.0  # of an epoch: its first part, a tenth, outlasts every recording
 _POLL_S: Final = 0.005
 _PATIENCE_S: Final = 10.0
 _STANDS_S: Final = 10.0  # in which links stand, on a busy machine too
@@ -327,3 +329,28 @@ def record_sockets(
         found = runner.run(_record(shaping, pairs, options, seed))
     line, calls = zip(*found, strict=True)
     return SocketRecordings(gathered(name, window_s, line), gathered(name, window_s, calls))
+
+
+def record_over_sockets(
+    profiles: Sequence[Profile], shaping: Shaping, pairs: int, windows: int, window_s: float, seed: int
+) -> list[Recording]:
+    """Record what an observer in the middle reads of links over sockets of this machine, in real time.
+
+    Args:
+        profiles: which.
+        shaping: bounds of the profiles that have any; a steady rate stays for the whole recording.
+        pairs: watched links, all at once.
+        windows: of each link; a multiple of the number of activities, which are all but ``sync``.
+        window_s: their length.
+        seed: draws what is drawn; times are the machine's.
+
+    Raises:
+        ConfigError: a number is impossible.
+    """
+    found = []
+    for profile in profiles:
+        shaped = replace(shaping, profile=profile, choices=())
+        if profile is Profile.STEADY:
+            shaped = replace(shaped, steady=replace(shaped.steady, epoch=seconds(_LONG_S)))
+        found.append(record_sockets(profile.value, shaped, pairs, windows, window_s, seed).line)
+    return found

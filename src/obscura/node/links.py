@@ -149,8 +149,14 @@ def _transport(
         return PlainTransport()
     chance = state.chance.fork(f"garbage {conn}")
     anonymous = dial is not None and dial.purpose is Purpose.PRIVATE
-    shaper = make_shaper(profile, state.chance.fork(f"shaper {conn}"), state.config.shaping, dialled=dial is not None)
     genesis, of = state.tree.genesis.hash, class_of(address.network)
+    shaper = make_shaper(
+        profile,
+        state.chance.fork(f"shaper {conn}"),
+        state.config.shaping,
+        partial(_rates_left, state, of),
+        dialled=dial is not None,
+    )
     if dial is None:
         return vault.accept(genesis, mode, of, chance, now.wall, shaper)
     pin = dial.key if dial.strict else None
@@ -160,6 +166,14 @@ def _transport(
         genesis, wanted, chance, now.wall,
         pin=pin, secret=dial.target.secret, of=of, shaper=shaper, as_anybody=anonymous,
     )  # fmt: skip
+
+
+def _rates_left(state: NodeState, of: KeyClass) -> int:
+    """Bytes a second by which the constant rates of a class's links may still rise. Privacy: of one class, as what the
+    links of others carry must not show there."""
+    rates = [peer.channel.transport.rate for peer in state.peers.values() if class_of(peer.address.network) is of]
+    rates += [sink.ghost.rate for sink in state.door.sinks.values() if sink.ghost is not None and sink.of is of]
+    return state.config.shaping.steady.total - sum(rate for rate in rates if rate is not None)
 
 
 def _classes(address: NetAddress, dial: PendingDial | None) -> tuple[LinkClass, ...]:

@@ -38,6 +38,11 @@ class Ghost:
             self._shaper.put(0, now, urgent=True)
         return self.take(now)
 
+    @property
+    def rate(self) -> int | None:
+        """Bytes a second, where they are constant."""
+        return self._shaper.rate
+
     def clog(self, *, clogged: bool) -> None:
         """The peer does not take what was emitted, or takes it again."""
         self._shaper.clogged = clogged

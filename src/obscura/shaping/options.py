@@ -21,6 +21,7 @@ from ..base.limits import (
     STEADY_SMALLEST,
     STEADY_STEP,
     STEADY_STEPS,
+    STEADY_TOTAL,
 )
 
 
@@ -79,10 +80,12 @@ class SteadyOptions:
     """And above which it never goes."""
     epoch: Duration = STEADY_EPOCH
     """How long a rate stays at least."""
+    total: int = STEADY_TOTAL
+    """Bytes a second up to which rates may rise, all links of one class of networks together."""
 
     def __post_init__(self) -> None:
         known = self.lowest in LADDER_OF_RATES and self.highest in LADDER_OF_RATES
-        if not known or self.lowest > self.highest or self.epoch < STEADY_EPOCH_LEAST:
+        if not known or self.lowest > self.highest or self.epoch < STEADY_EPOCH_LEAST or self.total < 0:
             msg = f"rates from {self.lowest} to {self.highest} B/s for {self.epoch} µs are out of their bounds"
             raise BugError(msg)
 

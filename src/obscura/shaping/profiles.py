@@ -23,7 +23,7 @@ from ..base.randomness import Chance
 from .cover import CoverShaper
 from .options import Profile, Shaping
 from .sizes import DATA_BYTES, FULL_RECORD, rung, sealed_size
-from .steady import SteadyShaper
+from .steady import Room, SteadyShaper
 
 _AT_ONCE = Duration(0)
 
@@ -132,7 +132,9 @@ class PadShaper:
         return self._at
 
 
-def make_shaper(profile: Profile, chance: Chance, shaping: Shaping | None = None, *, dialled: bool) -> Shaper:
+def make_shaper(
+    profile: Profile, chance: Chance, shaping: Shaping | None = None, room: Room | None = None, *, dialled: bool
+) -> Shaper:
     """A shaper for one side of a link. Who has dialled says ``version`` and ``verack`` apart, the other side says them
     at once.
 
@@ -140,6 +142,7 @@ def make_shaper(profile: Profile, chance: Chance, shaping: Shaping | None = None
         profile: of the link.
         chance: the link's.
         shaping: bounds of the profiles that have any; the usual ones if ``None``.
+        room: bytes a second by which constant rates may still rise, over all links; ``None`` for no bound.
         dialled: whether the link is a dial of ours.
     """
     shaping = shaping or Shaping()
@@ -152,4 +155,4 @@ def make_shaper(profile: Profile, chance: Chance, shaping: Shaping | None = None
         case Profile.COVER:
             return CoverShaper(chance, shaping.cover, firsts)
         case Profile.STEADY:
-            return SteadyShaper(chance, shaping.steady)
+            return SteadyShaper(chance, shaping.steady, room)

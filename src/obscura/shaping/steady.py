@@ -15,6 +15,9 @@ Nothing is urgent here, and a link that ends does not say what still waits.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from ..base.instant import Duration, Instant
 from ..base.limits import (
     STEADY_EMPTY,
@@ -28,6 +31,7 @@ from ..base.limits import (
 from ..base.randomness import Chance
 from .options import Profile, SteadyOptions
 
+Room: TypeAlias = Callable[[], int]
 _SECOND = Duration(1_000_000)
 _PERCENT = 100
 
@@ -38,6 +42,7 @@ class SteadyShaper:
     Args:
         chance: for the moments of ticks, and for when a rate goes down.
         options: the operator's bounds.
+        room: bytes a second by which rates may still rise; asked where one is to.
     """
 
     profile = Profile.STEADY
@@ -50,12 +55,14 @@ class SteadyShaper:
         "_options",
         "_origin",
         "_rate",
+        "_room",
         "_tick",
         "clogged",
     )
 
-    def __init__(self, chance: Chance, options: SteadyOptions) -> None:
+    def __init__(self, chance: Chance, options: SteadyOptions, room: Room | None = None) -> None:
         self._chance = chance
+        self._room = room
         self._options = options
         self._rate = options.lowest
         self._origin: Instant | None = None
@@ -112,7 +119,10 @@ class SteadyShaper:
         # Drawn at every end, so that what is drawn for a tick later depends on no rate.
         patient = self._chance.below(STEADY_PATIENCE) > 0
         if self._demand * _PERCENT > carried * STEADY_FULL:
-            self._rate = min(self._options.highest, self._rate * STEADY_STEP)
+            higher = min(self._options.highest, self._rate * STEADY_STEP)
+            # Security: what a peer asks for costs us at most what the operator allows for all.
+            if self._room is None or higher - self._rate <= self._room():
+                self._rate = higher
         elif (self._demand + waiting) * _PERCENT < carried * STEADY_EMPTY and not patient:
             self._rate = max(self._options.lowest, self._rate // STEADY_STEP)
         self._demand = 0

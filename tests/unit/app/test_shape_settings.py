@@ -16,6 +16,7 @@ from obscura.base.limits import (
     COVER_SHARE_MOST,
     STEADY_EPOCH_LEAST,
     STEADY_EPOCH_MOST,
+    STEADY_TOTAL_MOST,
 )
 from obscura.shaping import CoverOptions, LinkClass, Profile, Shaping, SteadyOptions
 
@@ -71,6 +72,7 @@ def test_the_most_particular_choice_decides(classes: tuple[LinkClass, ...], prof
         ({"cover_delay_ms": COVER_DELAY_MOST // 1_000 + 1}, f"0 to {COVER_DELAY_MOST // 1_000}"),
         ({"steady_lowest": 1_000}, "choose one of 1024, 4096, 16384"),
         ({"steady_lowest": 65_536, "steady_highest": 16_384}, "steady_highest is 16384: at most that"),
+        ({"steady_total": STEADY_TOTAL_MOST + 1}, f"0 to {STEADY_TOTAL_MOST}"),
         ({"steady_epoch": STEADY_EPOCH_LEAST // MICROSECONDS - 1}, "steady_epoch = 9 cannot be"),
         ({"steady_epoch": STEADY_EPOCH_MOST // MICROSECONDS + 1}, "steady_epoch = 86401 cannot be"),
         ({"shaping": "cover", "transport": "plain"}, "a link in clear has no decoys; leave cover away"),
