@@ -1,6 +1,7 @@
 """(d) Idle links: what memory and processor time a node needs for 1,000 of them, against bare uvloop connections.
 
-Time is measured over one whole interval of pings, so that each link pings once, and is pinged.
+Time is measured over one whole interval of pings, so that each link pings once, and is pinged; of profiles that send
+without being asked over a minute.
 """
 
 from __future__ import annotations
@@ -25,14 +26,22 @@ def _measure(kind: str, count: int, seconds: float = 0) -> tuple[float, float]:
 
 
 def run(*, quick: bool) -> Table:
-    """Bare connections are the baseline; what the system keeps for a socket is in neither."""
+    """Bare connections are the baseline, and as many padded links of the time of other profiles. What the system keeps
+    for a socket is in neither."""
     count = 200 if quick else 1_000
     (bare, _), (plain, _) = _measure("bare", count), _measure("plain", count)
     veiled, share = _measure("pad", count, 5 if quick else PING_INTERVAL / MICROSECONDS)
+    few, most = (20, 5.0) if quick else (100, 60.0)
+    shares = {profile: _measure(profile, few, most)[1] for profile in ("cover", "steady")}
+    padded = share * few / count
     rows = (
         Row(f"{count} bare uvloop connections", bare / 1_024, "KiB a link", 1.0),
         Row(f"{count} idle links of a node, in clear", plain / 1_024, "KiB a link", plain / bare, "≤ 64 KiB"),
         Row(f"{count} idle links of a node, veiled", veiled / 1_024, "KiB a link", veiled / bare, "≤ 64 KiB"),
         Row(f"{count} idle links of a node, veiled: processor time", 100 * share, "% of a core", None, "≤ 5 %"),
+        *(
+            Row(f"{few} idle links, {profile}: processor time", 100 * one, "% of a core", one / padded)
+            for profile, one in shares.items()
+        ),
     )
     return Table("idle", "(d) Memory and time of idle links (ratio: against a bare connection)", rows)

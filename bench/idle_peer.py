@@ -1,8 +1,8 @@
 """One process of the benchmark of idle links: holds links that its own child opens, and says what they cost.
 
-``bare N SECONDS``: a uvloop server. ``plain N SECONDS``, ``pad N SECONDS``: a whole node with a ledger in memory, and
-links in clear or veiled and padded. Processor time is measured for so long after the links have opened. ``dial HOST
-PORT N KIND``: the child.
+``bare N SECONDS``: a uvloop server. ``plain N SECONDS``, and so ``pad``, ``cover`` and ``steady``: a whole node with a
+ledger in memory, and links in clear, or veiled and with this profile at the node's side; the child's are padded.
+Processor time is measured for so long after the links have opened. ``dial HOST PORT N KIND``: the child.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from obscura.base.instant import MICROSECONDS
 from obscura.channel import Channel, Opened, Role
 from obscura.ledgers.memory import MemoryLedger
 from obscura.node import Node, NodeConfig
+from obscura.shaping import Profile, Shaping
 from obscura.wire.address import parse_address
 from obscura.wire.blocks import GetHeaders, Headers
 from obscura.wire.target import Mode
@@ -51,7 +52,7 @@ def _dial(host: str, port: int, count: int, kind: str) -> None:
         if kind == "bare":
             bare.append(sock)
         else:
-            link = channel(kind, Role.INITIATOR, vault)
+            link = channel("plain" if kind == "plain" else "pad", Role.INITIATOR, vault)
             held.append((sock, link))
             event = None
             while not isinstance(event, Opened):
@@ -100,6 +101,7 @@ async def _hold(kind: str, count: int, seconds: float) -> None:
         restored = await worker.run(ledger.restore)
         config = NodeConfig(
             transport=Mode.PLAIN if kind == "plain" else Mode.VEILED,
+            shaping=Shaping(profile=Profile.PAD if kind == "plain" else Profile(kind)),
             network="memory",
             user_agent="/Obscura:bench/",
             discover=False,
