@@ -694,6 +694,7 @@ ELSEWHERE = {
     "FRAME_HEADS_KEPT": "tests/unit/node/test_node_serve.py:FRAME_HEADS_KEPT",
     "PAD_SMALLEST": "tests/unit/shaping/test_sizes.py:256",
     "COVER_RATE": "tests/unit/shaping/test_cover.py:256",
+    "COVER_ANSWERS": "tests/unit/shaping/test_cover.py:COVER_ANSWERS",
     "COVER_RATE_MOST": "tests/unit/app/test_shape_settings.py:COVER_RATE_MOST",
     "COVER_SHARE": "tests/unit/shaping/test_machine.py:share / (100 - share)",
     "COVER_SHARE_MOST": "tests/unit/app/test_shape_settings.py:COVER_SHARE_MOST",

@@ -455,7 +455,7 @@ class AccountsMachine(RuleBasedStateMachine):
         self.alive.pong(nonce if right else nonce + 1, self.now)
         if self.sent and right:
             assert self.alive.round_trip == self.now - self.sent[1]
-            due = self.alive.next_deadline()
+            due = self.alive.next_deadline(START)
             assert due is not None
             assert abs(due - self.sent[1] - PING_INTERVAL) <= PING_SPREAD
             self.due, self.sent = due, None
@@ -463,8 +463,10 @@ class AccountsMachine(RuleBasedStateMachine):
     @rule(nonce=st.integers(0, 3))
     def tick(self, nonce: int) -> None:
         assert self.alive.ping_due(self.now) == (self.sent is None and self.now >= self.due)
-        assert self.alive.timed_out(self.now) == (self.sent is not None and self.now >= self.sent[1] + PING_TIMEOUT)
-        assert self.alive.next_deadline() == (self.due if self.sent is None else after(self.sent[1], PING_TIMEOUT))
+        assert self.alive.timed_out(self.now, START) == (
+            self.sent is not None and self.now >= self.sent[1] + PING_TIMEOUT
+        )
+        assert self.alive.next_deadline(START) == (self.due if self.sent is None else after(self.sent[1], PING_TIMEOUT))
         if self.alive.ping_due(self.now):
             self.alive.sent(nonce, self.now)
             self.sent = (nonce, self.now)

@@ -35,6 +35,7 @@ from ..node.effects import (
     ForgetPin,
     ForgetTransaction,
     LinkOpened,
+    Mind,
     Pause,
     Resume,
     SaveAddresses,
@@ -424,6 +425,8 @@ class Driver:
                 self._links.dial(effect)
             case Drop(conn):
                 self._links.drop(conn)
+            case Mind(conn, most):
+                self._links.mind(conn, most)
             case Pause(conn):
                 self._links.pause(conn)
             case Resume(conn):

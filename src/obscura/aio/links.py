@@ -79,6 +79,11 @@ class Links:
                 # It was so before; the node weighs what it does not take.
                 self.stream_congested(stream)
 
+    def mind(self, conn: ConnId, most: int) -> None:
+        """Say that a link is congested at ``most`` unsent bytes."""
+        if (stream := self._streams.get(conn)) is not None:
+            stream.set_limit(most)
+
     def drop(self, conn: ConnId) -> None:
         """End a link, or a dial."""
         self._turns.close(conn)

@@ -77,7 +77,7 @@ class Stream(asyncio.BufferedProtocol):
         self._watch = watch
         self._heard = False
         self.congested = False
-        """More than SEND_BUFFER_BYTES are unsent, and not less than half of it since."""
+        """More than SEND_BUFFER_BYTES are unsent, or as :meth:`set_limit` says, and not less than half of it since."""
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
@@ -158,6 +158,11 @@ class Stream(asyncio.BufferedProtocol):
     def unsent(self) -> int:
         """Bytes that wait for the socket to take them."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def set_limit(self, most: int) -> None:
+        """Call it congested at ``most`` unsent bytes, and no longer at half of them."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.set_write_buffer_limits(high=most, low=most // 2)
 
     def adopt(self, conn: ConnId) -> None:
         """Name the stream. What came between connecting and now is handed on: bytes, the peer's end, the socket's."""

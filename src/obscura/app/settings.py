@@ -79,7 +79,8 @@ class Settings:
     steady_highest: int = limits.STEADY_HIGHEST
     """And at most."""
     steady_total: int = limits.STEADY_TOTAL
-    """Bytes a second up to which the rates of steady may rise, all links of one class of networks together."""
+    """Bytes a second up to which the rates of steady may rise, of all links together that others open in one class of
+    networks."""
     steady_epoch: int = limits.STEADY_EPOCH // MICROSECONDS
     """Seconds for which a rate of steady stays at least."""
     first_packet: str = "random"
@@ -326,6 +327,12 @@ class Settings:
                 _refuse(name, getattr(self, name), f"choose one of {', '.join(map(str, LADDER_OF_RATES))}")
         if self.steady_lowest > self.steady_highest:
             _refuse("steady_lowest", self.steady_lowest, f"steady_highest is {self.steady_highest}: at most that")
+        if self.steady_highest < _LEAST_FOR_BLOCKS and self.network != "regtest":
+            wanted_rate = f"{_LEAST_FOR_BLOCKS} at least: a block would take longer than peers wait"
+            _refuse("steady_highest", self.steady_highest, wanted_rate)
+        in_clear = any(target.mode is Mode.PLAIN for target in self.peers())
+        if in_clear and self._choices().get(LinkClass.NAMED) in (Profile.COVER, Profile.STEADY):
+            _refuse("shape", "named", "a peer that is named by plain:// has a link in clear, which has no decoys")
         wanted = [one for one in self.shapes.in_use if one in (Profile.COVER, Profile.STEADY)]
         if wanted and self.mode is Mode.PLAIN:
             _refuse("transport", self.transport, f"a link in clear has no decoys; leave {wanted[0].value} away")
@@ -375,6 +382,10 @@ class Settings:
         return self.network == "regtest" if self.allow_local is None else self.allow_local
 
 
+_LEAST_FOR_BLOCKS: Final = next(
+    rate for rate in LADDER_OF_RATES if rate * limits.BLOCK_TIMEOUT > limits.BLOCK_BYTES * MICROSECONDS
+)
+"""Bytes a second at which the largest block arrives in time."""
 _HEX: Final = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _MODES: Final = {mode.name.lower(): mode for mode in Mode}

@@ -658,7 +658,10 @@ COVER_DELAY: Final = _span("COVER_DELAY", 0.2, "real traffic is held so long at 
 COVER_DELAY_MOST: Final = _span(
     "COVER_DELAY_MOST", 2, "that an operator may allow: below it no answer of ours is late by our peers' rules"
 )
-COVER_ANSWER_EARLIEST: Final = _span("COVER_ANSWER_EARLIEST", 0.005, "as a quick getdata answers an inv")
+COVER_ANSWERS: Final = _limit(
+    "COVER_ANSWERS", 40, "percent", "of all decoys may be answers: the other side, which they follow, decides no others"
+)
+COVER_ANSWER_EARLIEST: Final = _span("COVER_ANSWER_EARLIEST", 0, "as quick as a pong")
 COVER_ANSWER_LATEST: Final = _span("COVER_ANSWER_LATEST", 0.25, "as one that was held, or waited for a verdict")
 COVER_GAP_MOST: Final = _span("COVER_GAP_MOST", 600, "no link that may send decoys is without one for longer")
 STEADY_TICK: Final = _span(
@@ -708,9 +711,9 @@ STEADY_EMPTY: Final = _limit(
 )
 STEADY_PATIENCE: Final = _limit(
     "STEADY_PATIENCE",
-    4,
+    2,
     "epochs",
-    "with hardly any demand, on average, before the rate falls: its fall tells no moment",
+    "with much demand, or hardly any, on average, before a rate changes: blurs the moment",
 )
 PRINTABLE_POOL: Final = _limit(
     "PRINTABLE_POOL", 8, "pairs", "whose first bytes are printable: each costs 383 draws; as many as dials at once"

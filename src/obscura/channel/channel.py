@@ -141,6 +141,7 @@ class Channel:
         "_faults",
         "_frames",
         "_handshake_deadline",
+        "_heard",
         "_keepalive",
         "_legal",
         "_long",
@@ -193,6 +194,8 @@ class Channel:
         self._chance = chance
         self._handshake_deadline = after(now, handshake_timeout)
         self._keepalive: Keepalive | None = None
+        self._heard = now
+        """When the last message came, whatever it was."""
         self._faults = FaultBudget(now)
         self._tokens = TokenBucket(now)
         self._budgets: dict[Budget, TokenBucket] = {}
@@ -288,6 +291,11 @@ class Channel:
         self._keepalive.sent(nonce, now)
         self._say(Ping(nonce))
 
+    def rest(self, now: Instant, *, resting: bool) -> None:
+        """The owner does not pull events from now on, or does again: that time is not the peer's silence."""
+        if self._keepalive is not None:
+            self._keepalive.rest(now, resting=resting)
+
     def charge(self, points: int, rule: str, now: Instant) -> None:
         """Charge the peer for a fault that the owner found; over budget the link closes with that rule's name."""
         if self.state is not State.CLOSED and self._faults.charge(points, now):
@@ -308,19 +316,20 @@ class Channel:
         """When :meth:`handle_deadline` wants to be called; ``None`` once closed."""
         if self.state is State.CLOSED:
             return None
-        ours = self._handshake_deadline if self._keepalive is None else self._keepalive.next_deadline()
+        ours = self._handshake_deadline if self._keepalive is None else self._keepalive.next_deadline(self._heard)
         return earliest(ours, self.transport.next_deadline())
 
     def handle_deadline(self, now: Instant) -> None:
         """Send a ping that is due, or give up on a peer that does not answer. Harmless when nothing is due.
 
         What the transport has held back is in :meth:`take_data` when its time has come."""
+        self.transport.wake(now)
         if self.state is State.CLOSED:
             return
         if self._keepalive is None:
             if now >= self._handshake_deadline:
                 self._end(Closed("handshake-timeout"))
-        elif self._keepalive.timed_out(now):
+        elif self._keepalive.timed_out(now, self._heard):
             self._end(Closed("ping-timeout"))
         elif self._keepalive.ping_due(now):
             nonce = self._chance.u64()
@@ -391,6 +400,7 @@ class Channel:
                     self._long = LongAddr(payload)
                     continue
                 message = read(payload)
+                self._heard = now
                 if passed_on:
                     return self._first_portion(message) if size > LONG_BYTES else message
                 happened = self._deal_with(message, now)
@@ -674,6 +684,7 @@ class Channel:
         if missing:
             self._legal = _legal_without(self.role, missing)
         self._keepalive = Keepalive(now, self._chance, quiet=self._quiet)
+        self.transport.opened(now)
         assert self.peer_version is not None, "the table admits verack only after version"
         return Opened(self.peer_version, self.in_force)
 

@@ -248,6 +248,14 @@ class SecureTransport:
         """See :class:`Transport`."""
         return None if self._sealer is None else self._shaper.rate
 
+    def opened(self, now: Instant) -> None:
+        """See :class:`Transport`."""
+        self._shaper.opened(now)
+
+    def wake(self, now: Instant) -> None:
+        """See :class:`Transport`."""
+        self._shaper.wake(now)
+
     def clog(self, *, clogged: bool) -> None:
         """See :class:`Transport`."""
         self._shaper.clogged = clogged
@@ -260,11 +268,9 @@ class SecureTransport:
             self.forget()
 
     def _open_records(self, opener: RecordOpener, data: bytes, now: Instant) -> Sequence[memoryview]:
-        traffic = opener.traffic
-        real, decoy = traffic.real, traffic.decoy
+        # Before anything is known of them.
+        self._shaper.heard(now)
         clear = opener.open(data)
-        if traffic.real != real or traffic.decoy != decoy:
-            self._shaper.heard(traffic.real - real, traffic.decoy - decoy, now)
         if opener.fault is not None and self.fault is None:
             self._fail(opener.fault)
         return clear

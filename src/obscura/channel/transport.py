@@ -138,6 +138,14 @@ class Transport(Protocol):
         """Bytes a second that our side emits, where they do not depend on what waits."""
         ...
 
+    def opened(self, now: Instant) -> None:
+        """The whole handshake is complete."""
+        ...
+
+    def wake(self, now: Instant) -> None:
+        """The deadline may have come; :meth:`take` follows."""
+        ...
+
     def clog(self, *, clogged: bool) -> None:
         """The peer does not take what was sent, or takes it again: meanwhile nothing is emitted that carries no
         message."""
@@ -223,6 +231,12 @@ class PlainTransport:
     def delays(self) -> Delays:
         """Nothing waits."""
         return Delays()
+
+    def opened(self, now: Instant) -> None:
+        """Nothing changes."""
+
+    def wake(self, now: Instant) -> None:
+        """Nothing is delayed."""
 
     def clog(self, *, clogged: bool) -> None:
         """Nothing is emitted that carries no message."""

@@ -96,7 +96,8 @@ def node(
     ] = None,
     steady_highest: Annotated[int | None, typer.Option(help="And at most.")] = None,
     steady_total: Annotated[
-        int | None, typer.Option(help="Bytes a second up to which steady's rates may rise, all links together.")
+        int | None,
+        typer.Option(help="Bytes a second up to which steady's rates may rise, of all inbound links together."),
     ] = None,
     steady_epoch: Annotated[int | None, typer.Option(help="Seconds for which a rate of steady stays at least.")] = None,
     first_packet: Annotated[

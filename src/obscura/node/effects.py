@@ -242,6 +242,15 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Mind:
+    """Say that a link is congested as soon as ``most`` bytes are unsent, and that it is not at half of them, instead of
+    SEND_BUFFER_BYTES: what a constant rate sends would fill that on a line that is slower."""
+
+    conn: ConnId
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resume:
     """Read again."""
 
@@ -366,6 +375,7 @@ Effect: TypeAlias = (
     Send
     | Dial
     | Drop
+    | Mind
     | Pause
     | Resume
     | Ask

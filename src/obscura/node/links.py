@@ -154,7 +154,8 @@ def _transport(
         profile,
         state.chance.fork(f"shaper {conn}"),
         state.config.shaping,
-        partial(_rates_left, state, of),
+        # Our operator decides how many others there are.
+        partial(_rates_left, state, of) if dial is None else None,
         dialled=dial is not None,
     )
     if dial is None:
@@ -169,9 +170,13 @@ def _transport(
 
 
 def _rates_left(state: NodeState, of: KeyClass) -> int:
-    """Bytes a second by which the constant rates of a class's links may still rise. Privacy: of one class, as what the
-    links of others carry must not show there."""
-    rates = [peer.channel.transport.rate for peer in state.peers.values() if class_of(peer.address.network) is of]
+    """Bytes a second by which the constant rates of links that others have opened may still rise. Privacy: of one
+    class, as what the links of others carry must not show there."""
+    rates = [
+        peer.channel.transport.rate
+        for peer in state.peers.values()
+        if peer.inbound and class_of(peer.address.network) is of
+    ]
     rates += [sink.ghost.rate for sink in state.door.sinks.values() if sink.ghost is not None and sink.of is of]
     return state.config.shaping.steady.total - sum(rate for rate in rates if rate is not None)
 
@@ -273,9 +278,9 @@ def closed(state: NodeState, peer: Peer, event: Closed, now: Now) -> None:
     for name in ("link", "throttle", "headers", "advertise"):
         state.timers.set((name, conn), None)
     _forget_nonce(state, peer)
-    state.bytes_out += len(data)
-    state.retired_bytes_in += peer.channel.bytes_in
     if not peer.private:
+        state.bytes_out += len(data)
+        state.retired_bytes_in += peer.channel.bytes_in
         for total, traffic in zip(state.retired_traffic, peer.channel.transport.traffic, strict=True):
             total.add(traffic)
     was_open = peer.opened_at is not None

@@ -353,6 +353,7 @@ class Node:
         self._tick(now)
         peer = self._state.peers.get(conn)
         if peer is None:
+            sinks.heard(self._state, conn, now)
             return False
         if in_turns:
             peer.channel.begin_turn()
@@ -535,7 +536,8 @@ class Node:
             tried=sum(tried for _, tried in state.book.counts().values()),
             advertised=tuple(state.advertised),
             uptime=Duration(now.mono - state.started),
-            bytes_in=state.retired_bytes_in + sum(peer.channel.bytes_in for peer in state.peers.values()),
+            bytes_in=state.retired_bytes_in
+            + sum(peer.channel.bytes_in for peer in state.peers.values() if not peer.private),
             bytes_out=state.bytes_out,
             shaped_in=self._traffic(1),
             shaped_out=self._traffic(0),

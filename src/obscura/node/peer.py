@@ -75,6 +75,7 @@ class Peer:
         "left_alone",
         "low_work",
         "mempool_at",
+        "mind",
         "not_found",
         "on_our_network",
         "opened_at",
@@ -137,8 +138,9 @@ class Peer:
         self.paused_since = now
         self.job: Iterator[None] | None = None
         """A message of it that is being dealt with in steps; nothing more of it is, meanwhile."""
-        self.emitted = 0
-        """Bytes in effects that the driver has not taken yet."""
+        self.emitted = self.mind = 0
+        """Bytes in effects that the driver has not taken yet; and how many unsent ones it calls a congestion, 0 for as
+        many as usual."""
         self.mempool_at: Instant | None = None
         # -- gossip
         self.gossips = purpose is not None and purpose.relays

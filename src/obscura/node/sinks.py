@@ -56,6 +56,14 @@ def emit_due(state: NodeState, conn: ConnId, now: Now) -> None:
     state.timers.set(("ghost", conn), sink.ghost.next_deadline())
 
 
+def heard(state: NodeState, conn: ConnId, now: Now) -> None:
+    """Bytes of a connection that has gone silent: dropped, and its shape goes on as if they had been read."""
+    sink = state.door.sinks.get(conn)
+    if sink is not None and sink.ghost is not None:
+        sink.ghost.heard(now.mono)
+        state.timers.set(("ghost", conn), sink.ghost.next_deadline())
+
+
 def clog(state: NodeState, conn: ConnId, *, clogged: bool) -> None:
     """A sink's peer does not take what is emitted, or takes it again."""
     sink = state.door.sinks.get(conn)

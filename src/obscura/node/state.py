@@ -45,7 +45,7 @@ from ..wire.identity import KeyClass, class_of, is_overlay
 from ..wire.registry import Message
 from ..wire.target import Target
 from .config import NodeConfig
-from .effects import Ask, Effect, Event, LedgerRequest, Pause, Resume, SaveBans, Send, Tell
+from .effects import Ask, Effect, Event, LedgerRequest, Mind, Pause, Resume, SaveBans, Send, Tell
 from .heads import FrameHeads
 from .peer import Peer
 from .relay_state import Judged, Relay
@@ -161,13 +161,15 @@ class Door:
 class Pool:
     """Links that others open in one class of networks; the classes share nothing (:mod:`.inbound`)."""
 
-    __slots__ = ("burdens", "lobby", "open", "unsent")
+    __slots__ = ("burdens", "lobby", "open", "unsent", "waiting_most")
 
     def __init__(self, lobby: Lobby, share: int) -> None:
         self.burdens = Burdens(RECEIVE_TOTAL_BYTES // share)
         """What they make us hold, all together."""
         self.unsent = Burdens(SEND_TOTAL_BYTES // share)
         """What those that are congested do not take, all together."""
+        self.waiting_most = SEND_TOTAL_BYTES // share // 2
+        """Bytes that may wait for their constant rates, all together."""
         self.lobby = lobby
         """Those whose handshake is not complete."""
         self.open = 0
@@ -301,12 +303,13 @@ class NodeState:
             size += len(data)
             self.effects.append(Send(peer.conn, data))
         if size:
-            self.bytes_out += size
+            # Privacy: pictures are shown around, and do not count what is broadcast privately.
+            self.bytes_out += 0 if peer.private else size
             peer.emitted += size
             self.emitting[peer.conn] = peer
-            if peer.channel.transport.rate is not None and not peer.congested:
-                # What a constant rate holds back is in our memory as what a peer does not take is.
-                self._weigh_waiting(peer, peer.channel.queued, size)
+            if peer.channel.transport.rate is not None and (room := self.send_room(peer)) != peer.mind:
+                peer.mind = room
+                self.effects.append(Mind(peer.conn, room))
         self.timers.set(("link", peer.conn), peer.channel.next_deadline())
         self.govern(peer, now)
 
@@ -321,6 +324,8 @@ class NodeState:
         if overflowing:
             self.timers.set(("throttle", peer.conn), self._relief(peer, now))
         hold = bool(wait) or overflowing or peer.congested or bool(peer.serve) or bool(peer.reading)
+        # That we do not look at what has come is not the peer's silence; that he takes nothing is.
+        peer.channel.rest(now.mono, resting=hold and not peer.congested)
         # Privacy: at a constant rate nothing may show that we are busy. Who stops reading stops the other side as well,
         # as soon as the socket's buffers are full; so what comes is taken in, and waits here, if it is not much.
         reads_on = peer.channel.transport.rate is not None and not wait and peer.channel.buffered <= READ_ON_BYTES
@@ -338,13 +343,29 @@ class NodeState:
             rested = Duration(now.mono - peer.paused_since)
             peer.headers_asked_since = after(peer.headers_asked_since, rested)
             self.download.resume(peer.conn, rested)
+            # What others are late with, or this one, was not looked at meanwhile.
+            self.timers.set(("download", 0), now.mono)
             peer.stopped = False
             # Also where the socket is read: there is something to be gone on with.
             self.effects.append(Resume(peer.conn))
 
     def overflowing(self, peer: Peer) -> bool:
         """Whether this input has made more for a peer than it may have waiting; the driver has not seen it yet."""
-        return peer.emitted + peer.channel.queued > self.send_room(peer)
+        if peer.emitted + peer.channel.queued > self.send_room(peer):
+            return True
+        return bool(peer.serve) and peer.inbound and peer.channel.transport.rate is not None and self._is_crowded(peer)
+
+    def _is_crowded(self, peer: Peer) -> bool:
+        """What waits for the constant rates of links that others have opened, in one class, is as much as may: then
+        nothing more is read from the store for them until some of it has gone. None of them ends for that, as it is we
+        who are slow."""
+        pool = self.pool(peer.address)
+        waiting = sum(
+            one.channel.queued
+            for one in self.peers.values()
+            if one.inbound and one.channel.transport.rate is not None and self.pool(one.address) is pool
+        )
+        return waiting > pool.waiting_most
 
     def send_room(self, peer: Peer) -> int:
         """Bytes that may wait for a peer before nothing more is served to it: at a constant rate no more than keeps the
@@ -369,12 +390,9 @@ class NodeState:
 
     def weigh_unsent(self, peer: Peer, unsent: int) -> None:
         """An inbound link does not take ``unsent`` bytes; over the sum's bound the one that waits longest ends."""
-        self._weigh_waiting(peer, unsent, 0)
-
-    def _weigh_waiting(self, peer: Peer, waiting: int, went: int) -> None:
         if not peer.inbound or peer.channel.is_closed:
             return
-        for leaving in self.pool(peer.address).unsent.weigh(peer.conn, waiting, went):
+        for leaving in self.pool(peer.address).unsent.weigh(peer.conn, unsent, 0):
             self.peers[leaving].channel.close("send-total")
             self.wake(leaving)
 

@@ -14,19 +14,22 @@ _PERCENT: Final = 100
 class Allowance:
     """Bytes of decoys that are still allowed, in millionths, so that nothing is lost to rounding.
 
-    At any time the decoys sent are at most COVER_BURST + rate x time + share / (100 - share) x real bytes sent.
+    At any time the decoys sent are at most ``part`` percent of COVER_BURST + rate x time + share / (100 - share) x
+    real bytes sent.
 
     Args:
         options: rate and share.
-        now: when it begins; COVER_BURST is allowed at once.
+        now: when it begins; what COVER_BURST gives is allowed at once.
+        part: percent of all that is allowed on the link.
     """
 
-    __slots__ = ("_credit", "_options", "_since")
+    __slots__ = ("_credit", "_most", "_options", "_part", "_since")
 
-    def __init__(self, options: CoverOptions, now: Instant) -> None:
+    def __init__(self, options: CoverOptions, now: Instant, part: int = 100) -> None:
         self._options = options
+        self._part = part
         self._since = now
-        self._credit = COVER_BURST * MICROSECONDS
+        self._credit = self._most = COVER_BURST * MICROSECONDS * part // _PERCENT
 
     def earn(self, real: int) -> None:
         """Bytes were sent that carry messages, with their padding."""
@@ -44,4 +47,4 @@ class Allowance:
         return True
 
     def _add(self, credit: int) -> None:
-        self._credit = min(COVER_BURST * MICROSECONDS, self._credit + credit)
+        self._credit = min(self._most, self._credit + credit * self._part // _PERCENT)

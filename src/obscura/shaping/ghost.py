@@ -28,6 +28,7 @@ class Ghost:
 
     def take(self, now: Instant) -> int:
         """How many random bytes to emit now."""
+        self._shaper.wake(now)
         amount = self._shaper.take(self._waiting, now)
         self._waiting = max(0, self._waiting - carried(amount))
         return amount
@@ -37,6 +38,10 @@ class Ghost:
         if self._waiting:
             self._shaper.put(0, now, urgent=True)
         return self.take(now)
+
+    def heard(self, now: Instant) -> None:
+        """Bytes came in: as on a link that lives, whatever they are."""
+        self._shaper.heard(now)
 
     @property
     def rate(self) -> int | None:

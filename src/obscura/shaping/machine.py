@@ -28,15 +28,14 @@ class Trigger(Enum):
     """What moves a machine."""
 
     BEGUN = "begun"
-    """The link has keys."""
+    """The link is open."""
     QUEUED = "queued"
     """Real traffic begins to wait."""
     SENT = "sent"
     """Real traffic was emitted."""
     HEARD = "heard"
-    """Real traffic came in."""
-    DECOY_HEARD = "decoy-heard"
-    """Decoys came in, and nothing else."""
+    """Bytes came in. Security: not of which kind. A link that has lost its keys goes on in the same way, and cannot
+    know."""
     ACTED = "acted"
     """The machine's own action has happened."""
     REFUSED = "refused"
@@ -114,8 +113,13 @@ class Running:
         self.due: Instant | None = None
         """When :meth:`act` is to be called; ``None`` while the state rests."""
 
+    @property
+    def acts(self) -> Act:
+        """What the state does when it is due."""
+        return self._machine.states[self._state].act
+
     def begin(self, now: Instant) -> None:
-        """The link has keys: the first state is entered."""
+        """The link is open: the first state is entered."""
         self._enter(0, now)
         self.on(Trigger.BEGUN, now)
 

@@ -4,7 +4,7 @@ What transactions make of a link is small bursts in two moods, lone ones and som
 answered: an ``inv`` by a ``getdata``, that by a ``tx``. The machines make the same of nothing:
 
 - *beat* sends lone decoys at exponential gaps, and now and then some in a row;
-- *answers* replies to what comes in, decoys and real traffic alike, as if it had been asked something;
+- *answers* replies to what comes in, whatever it is, as if it had been asked something;
 - *hold* keeps real traffic back for a drawn time, in which it goes along with a decoy if one is due.
 
 How often they do so follows from the bytes a second that the operator allows.
@@ -27,14 +27,14 @@ _HASTE = 10
 
 
 def draw_machines(options: CoverOptions, chance: Chance) -> tuple[Machine, ...]:
-    """The machines of one side of one link."""
+    """The machines of one side of one link; the first is that of answers."""
     # The weights are of the order in which sizes occur among what transactions make of a padded link.
     sizes = Mix(
         LADDER[:4], tuple(low + chance.below(high - low) for low, high in ((35, 55), (20, 35), (12, 25), (8, 20)))
     )
     machines = [_answers(Mix(LADDER[:3], sizes.weights[:3]), chance)]
     if options.rate:
-        machines.insert(0, _beat(options.rate, sizes, chance))
+        machines.append(_beat(options.rate, sizes, chance))
     if options.delay:
         machines.append(_hold(options))
     return tuple(machines)
@@ -66,7 +66,7 @@ def _beat(rate: int, sizes: Mix, chance: Chance) -> Machine:
 
 def _answers(sizes: Mix, chance: Chance) -> Machine:
     likely = 0.3 + 0.3 * chance.uniform()
-    waiting = State(moves={Trigger.DECOY_HEARD: ((likely, 1),), Trigger.HEARD: ((likely, 1),)})
+    waiting = State(moves={Trigger.HEARD: ((likely, 1),)})
     answering = State(
         act=Act.DECOY,
         wait=Uniform(COVER_ANSWER_EARLIEST, COVER_ANSWER_LATEST),

@@ -81,7 +81,7 @@ class SteadyOptions:
     epoch: Duration = STEADY_EPOCH
     """How long a rate stays at least."""
     total: int = STEADY_TOTAL
-    """Bytes a second up to which rates may rise, all links of one class of networks together."""
+    """Bytes a second up to which rates may rise, all links together that others have opened, by class of networks."""
 
     def __post_init__(self) -> None:
         known = self.lowest in LADDER_OF_RATES and self.highest in LADDER_OF_RATES

@@ -44,8 +44,16 @@ class Shaper(Protocol):
         """Messages of ``amount`` bytes were added to what waits."""
         ...
 
-    def heard(self, data: int, decoys: int, now: Instant) -> None:
-        """Records came in: so many bytes of messages, and so many of records without any."""
+    def opened(self, now: Instant) -> None:
+        """The other side is no stranger any more: the whole handshake is complete."""
+        ...
+
+    def heard(self, now: Instant) -> None:
+        """Bytes came in, whatever they are."""
+        ...
+
+    def wake(self, now: Instant) -> None:
+        """The deadline may have come: :meth:`take` is called next."""
         ...
 
     def take(self, waiting: int, now: Instant) -> int:
@@ -70,7 +78,13 @@ class OffShaper:
     def put(self, amount: int, now: Instant, *, urgent: bool) -> None:
         """See :class:`Shaper`."""
 
-    def heard(self, data: int, decoys: int, now: Instant) -> None:
+    def opened(self, now: Instant) -> None:
+        """See :class:`Shaper`."""
+
+    def heard(self, now: Instant) -> None:
+        """See :class:`Shaper`."""
+
+    def wake(self, now: Instant) -> None:
         """See :class:`Shaper`."""
 
     def take(self, waiting: int, now: Instant) -> int:
@@ -110,7 +124,13 @@ class PadShaper:
         elif self._at is None:
             self._at = after(now, self._chance.span(_AT_ONCE, SEND_JITTER))
 
-    def heard(self, data: int, decoys: int, now: Instant) -> None:
+    def opened(self, now: Instant) -> None:
+        """See :class:`Shaper`."""
+
+    def heard(self, now: Instant) -> None:
+        """See :class:`Shaper`."""
+
+    def wake(self, now: Instant) -> None:
         """See :class:`Shaper`."""
 
     def take(self, waiting: int, now: Instant) -> int:

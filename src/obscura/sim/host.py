@@ -41,6 +41,7 @@ from ..node.effects import (
     LedgerRequest,
     LinkClosed,
     LinkOpened,
+    Mind,
     Notice,
     Pause,
     ReadBlocks,
@@ -391,6 +392,9 @@ class Host:
                 if (line := self._lines.get(conn)) is not None:
                     self._journal.note(time, self.number, Kind.SEND, conn, len(data))
                     self._network.send(line, data)
+            case Mind(conn, most):
+                if (line := self._lines.get(conn)) is not None:
+                    line.limit = most
             case Ask(ticket, request):
                 self._ask(ticket, request)
             case Pause(conn) | Resume(conn):

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from ..base.errors import ConfigError
 from ..base.instant import Duration, seconds
+from ..base.limits import SEND_BUFFER_BYTES
 from ..base.names import ConnId
 from ..wire.address import NetAddress
 
@@ -95,6 +96,7 @@ class Line:
         "is_open",
         "last",
         "latency",
+        "limit",
         "paused",
         "peer",
         "station",
@@ -114,6 +116,8 @@ class Line:
         """This host has neither ended the link nor heard of its end."""
         self.paused = False
         self.congested = False
+        self.limit = SEND_BUFFER_BYTES
+        """More bytes under way than these are a congestion."""
         self.incoming: deque[tuple[int, bytes | None]] = deque()
         """Time of arrival and bytes of what is on its way here, or FIN, or RESET."""
         self.last = 0

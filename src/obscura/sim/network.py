@@ -8,7 +8,7 @@ Links are streams, as TCP's are: nothing is lost or reordered within one. A lost
 which everything behind it waits too, and then arrives at once.
 
 Back-pressure is as on sockets: a host that pauses a line leaves bytes on it; the sender is told when more than
-SEND_BUFFER_BYTES are under way, and again when half of them have been taken.
+SEND_BUFFER_BYTES are under way (or as the sender has said), and again when half of them have been taken.
 
 A host may lose its power: it says nothing any more, and its peers learn of it when it is back and answers their bytes
 by a reset. A host may be frozen: its kernel still takes connections and bytes, and it hears of them when it thaws.
@@ -21,7 +21,7 @@ from typing import Final
 
 from ..base.errors import BugError
 from ..base.instant import MICROSECONDS, Duration
-from ..base.limits import GRACE_STOP, SEND_BUFFER_BYTES, SIM_PIECE_BYTES
+from ..base.limits import GRACE_STOP, SIM_PIECE_BYTES
 from ..base.names import ConnId
 from ..base.randomness import Chance
 from ..wire.address import NetAddress
@@ -255,7 +255,7 @@ class Network:
 
     def _under_way(self, line: Line, size: int) -> None:
         line.under_way += size
-        if not line.congested and line.under_way > SEND_BUFFER_BYTES:
+        if not line.congested and line.under_way > line.limit:
             line.congested = True
             line.station.on_congestion(line.conn, congested=True)
 
@@ -354,7 +354,7 @@ class Network:
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         sender = line.peer
         sender.under_way -= len(data)
-        if sender.congested and sender.under_way <= SEND_BUFFER_BYTES // 2:
+        if sender.congested and sender.under_way <= sender.limit // 2:
             sender.congested = False
             self.world.after(line.latency, self._drained, sender)
         line.station.on_data(line.conn, data)

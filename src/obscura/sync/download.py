@@ -396,7 +396,9 @@ class Downloader:
         return sorted(late.values(), key=lambda entry: entry.height)
 
     def _is_late(self, source: _Source, now: Instant) -> bool:
-        return not source.paused and now >= after(source.progress, self._patience)
+        # Security: also while we do not read from it. It is not blamed; but who asks us for much would otherwise keep a
+        # block from us, as nobody else is asked for what it is to send.
+        return now >= after(source.progress, self._patience)
 
     def _second_tries(self, now: Instant) -> list[tuple[ConnId, Entry]]:
         """Ask idle peers for what others are late with."""

@@ -353,6 +353,29 @@ class TestStream:
         run(factory, main())
 
     @LOOPS
+    def test_congestion_may_begin_earlier(self, factory: Factory) -> None:
+        """What a slow line does not take of a constant rate is not to fill a megabyte."""
+
+        async def main() -> None:
+            sock = open_listener(free_host())
+            owner = Owner()
+            stream = await dial(owner, at(sock), seconds(5), None)
+            stream.adopt(ConnId(1))
+            link, _ = sock.accept()
+            stream.set_limit(20_000)
+            while "congested" not in owner.log:
+                stream.write([bytes(5_000)])
+                await asyncio.sleep(0)
+            assert 20_000 < stream.unsent < 30_000
+            stream.cut()
+            await until(lambda: owner.log[-1] == "gone", "the socket is closed")
+            stream.set_limit(10)
+            link.close()
+            sock.close()
+
+        run(factory, main())
+
+    @LOOPS
     def test_congestion_is_reported_both_ways(self, factory: Factory) -> None:
         async def main() -> None:
             sock = open_listener(free_host())

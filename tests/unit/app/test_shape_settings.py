@@ -75,6 +75,11 @@ def test_the_most_particular_choice_decides(classes: tuple[LinkClass, ...], prof
         ({"steady_total": STEADY_TOTAL_MOST + 1}, f"0 to {STEADY_TOTAL_MOST}"),
         ({"steady_epoch": STEADY_EPOCH_LEAST // MICROSECONDS - 1}, "steady_epoch = 9 cannot be"),
         ({"steady_epoch": STEADY_EPOCH_MOST // MICROSECONDS + 1}, "steady_epoch = 86401 cannot be"),
+        (
+            {"steady_lowest": 1_024, "steady_highest": 4_096},
+            "16384 at least: a block would take longer than peers wait",
+        ),
+        ({"shape": ("named=steady",), "connect": ("plain://127.0.0.1:9",)}, "has a link in clear, which has no decoys"),
         ({"shaping": "cover", "transport": "plain"}, "a link in clear has no decoys; leave cover away"),
         ({"shape": ("named=steady",), "transport": "plain"}, "leave steady away"),
     ],
@@ -83,6 +88,11 @@ def test_what_cannot_be_is_refused(tmp_path: Path, given: dict[str, object], sai
     with pytest.raises(ConfigError, match=r"(?s).*") as refused:
         load(tmp_path, {}, given)
     assert said in str(refused.value)
+
+
+def test_low_rates_are_for_small_blocks(tmp_path: Path) -> None:
+    slow = {"steady_lowest": 1_024, "steady_highest": 1_024, "network": "regtest"}
+    assert load(tmp_path, {}, slow).shapes.steady.highest == 1_024
 
 
 def test_bounds_themselves_can_be_chosen(tmp_path: Path) -> None:

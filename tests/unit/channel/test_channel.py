@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pair import START, Pair, closing_rule, drain, feed, make_channel, make_version, opened_pair
 
 from obscura.base.errors import BugError
-from obscura.base.instant import Instant, after, seconds
+from obscura.base.instant import Duration, Instant, after, seconds
 from obscura.base.limits import (
     FAULT_BUDGET,
     FAULT_DECAY,
@@ -307,15 +307,40 @@ class TestKeepalive:
         assert due is not None
         assert PING_INTERVAL - PING_SPREAD <= due - START <= PING_INTERVAL + PING_SPREAD
 
+    def test_who_says_anything_is_there(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        channel.handle_deadline(START)
+        half = after(START, Duration(PING_TIMEOUT // 2))
+        channel.receive_data(encode_message(Ping(1)), half)
+        while channel.next_event(half) is not None:
+            pass
+        assert channel.next_deadline() == after(half, PING_TIMEOUT)
+        channel.handle_deadline(after(START, PING_TIMEOUT))
+        assert not channel.is_closed
+        channel.handle_deadline(after(half, PING_TIMEOUT))
+        assert channel.next_event(half) == Closed("ping-timeout")
+
+    def test_an_answer_that_is_not_looked_at_is_not_late(self) -> None:
+        channel = in_state(State.OPEN, Role.RESPONDER)
+        channel.handle_deadline(START)
+        begun, ended = after(START, seconds(100)), after(START, seconds(5_000))
+        channel.rest(begun, resting=True)
+        channel.rest(after(begun, seconds(1)), resting=True)
+        assert channel.next_deadline() is None
+        channel.handle_deadline(ended)
+        assert not channel.is_closed
+        channel.rest(ended, resting=False)
+        assert channel.next_deadline() == after(START, Duration(PING_TIMEOUT + seconds(4_900)))
+
     def test_the_moments_of_pings_are_drawn(self) -> None:
         gaps = []
         keepalive = Keepalive(START, Chance.from_seed(1))
         for _ in range(500):
-            due = keepalive.next_deadline()
+            due = keepalive.next_deadline(START)
             assert due is not None
             keepalive.sent(7, due)
             keepalive.pong(7, after(due, seconds(1)))
-            gaps.append((keepalive.next_deadline() or due) - due)
+            gaps.append((keepalive.next_deadline(START) or due) - due)
         assert PING_INTERVAL - PING_SPREAD <= min(gaps) < PING_INTERVAL - PING_SPREAD + seconds(1)
         assert PING_INTERVAL + PING_SPREAD - seconds(1) < max(gaps) <= PING_INTERVAL + PING_SPREAD
         assert sum(gaps) / 500 == pytest.approx(PING_INTERVAL, rel=0.02)

@@ -29,14 +29,18 @@ class Amounts:
 
     def __init__(self) -> None:
         self.clogged = False
-        self.told: list[tuple[int, int]] = []
+        self.told = 0
         self.next: list[int] = []
         self.open = False
 
     def put(self, amount: int, now: Instant, *, urgent: bool) -> None: ...
 
-    def heard(self, data: int, decoys: int, now: Instant) -> None:
-        self.told.append((data, decoys))
+    def opened(self, now: Instant) -> None: ...
+
+    def wake(self, now: Instant) -> None: ...
+
+    def heard(self, now: Instant) -> None:
+        self.told += 1
 
     def take(self, waiting: int, now: Instant) -> int:
         if not self.open:
@@ -177,23 +181,28 @@ class TestAnyAmount:
 
 
 def test_a_shaper_hears_what_came_in() -> None:
-    """Of records that were good, whatever follows them."""
+    """Whatever it is: it is told before anything is known of it."""
     sending, hearing = Amounts(), Amounts()
     both = SecurePair(secure_channel(Role.INITIATOR, shaper=sending), secure_channel(Role.RESPONDER, shaper=hearing))
     both.pump()
     one, other = both.sides[Role.INITIATOR], both.sides[Role.RESPONDER]
     sending.open = True
-    hearing.told.clear()
+    before = hearing.told
     sending.next = [100, 400]
     other.receive_data(one.take_data(START), START)
     one.send(Tx(bytes(200)))
     data = one.take_data(START)
     other.receive_data(data[:18], START)
-    assert hearing.told == [(0, 100)]
+    assert hearing.told == before + 2, "decoys, and a piece of a record"
     other.receive_data(data[18:] + bytes(18), START)
-    assert hearing.told == [(0, 100), (220, 0)]
+    assert hearing.told == before + 3
     assert other.next_event(START) == Tx(bytes(200))
+    other.receive_data(b"x", START)
+    assert hearing.told == before + 4, "a record has failed, and nobody has asked yet"
     assert other.next_event(START) == Closed("tag-wrong", fault=True, silent=True)
+    assert other.transport.ghost is not None
+    other.transport.ghost.heard(START)
+    assert hearing.told == before + 5
 
 
 def test_what_waits_for_its_shaper_is_counted() -> None:

@@ -400,6 +400,25 @@ class TestSlowPeers:
         assert host.ledger.tip == hash_of(secret[-1])
         world.check()
 
+    @pytest.mark.parametrize("held_s", [30, 700])
+    def test_who_is_not_read_from_does_not_keep_a_block_from_us(self, world: World, held_s: int) -> None:
+        """He shows a block, is asked for it, and takes nothing: somebody else is asked, before he reads on or then."""
+        host = world.add()
+        chain = mine_chain(GENESIS_HASH, 1, b"x", 1_700_000_100)
+        first = Stranger(world, host)
+        assert len(wants(first.say(Headers(tuple(map(header_of, chain)))))) == 1
+        host.node.congested(first.conn, world.now)
+        world.advance(seconds(held_s))
+        second = Stranger(world, host, "127.201.1.1:50000")
+        asked = wants(second.say(Headers(tuple(map(header_of, chain)))))
+        if held_s == 700:
+            host.node.drained(first.conn, world.now)
+            world.run()
+        world.advance(seconds(60))
+        assert len([*asked, *wants(second.read())]) == 1
+        second.say(*(Block(block) for block in chain))
+        assert host.ledger.height == 1
+
     def test_a_lost_peer_gives_its_requests_back(self, world: World) -> None:
         host = world.add()
         chain = mine_chain(GENESIS_HASH, 3, b"x", 1_700_000_100)

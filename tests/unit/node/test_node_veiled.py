@@ -33,7 +33,7 @@ from obscura.node import Node, NodeConfig, doors
 from obscura.node.effects import Admit, Dial, Drop, Notice, Pause, Resume, SavePin, Send, Tell
 from obscura.peers.pins import NamedPin
 from obscura.peers.replay import ReplayWindow
-from obscura.shaping import PadShaper, Profile, Shaping
+from obscura.shaping import CoverOptions, PadShaper, Profile, Shaping
 from obscura.wire.address import AddressEntry, NetAddress, Network
 from obscura.wire.blocks import GetHeaders, Headers, Tx
 from obscura.wire.gossip import Addr
@@ -138,6 +138,29 @@ def test_a_record_that_fails_starts_a_sink() -> None:
             rig.run(Duration(max(0, deadline - rig.now.mono)))
         spans.append(rig.now.mono - begun)
     assert all(SINK_SHORTEST <= span <= SINK_LONGEST for span in spans)
+
+
+def test_a_sink_answers_by_decoys_as_a_link_that_lives_does() -> None:
+    """Who flips a byte sees no difference: what comes is answered now and then, whatever it is."""
+    cover = Shaping(profile=Profile.COVER, cover=CoverOptions(rate=0))
+    answered = []
+    for flip in (False, True):
+        count = 0
+        for seed in range(30):
+            rig = Rig(shaping=cover, seed=seed)
+            conn, channel = opened(rig)
+            rig.run(seconds(2))
+            rig.sent_so_far(conn)
+            for at in range(6):
+                channel.send(Tx(bytes(at)))
+                record = bytearray(channel.take_data(rig.now.mono))
+                record[40] ^= flip
+                rig.node.receive(conn, bytes(record), rig.now)
+                rig.run(seconds(0.3))
+                count += bool(rig.sent_so_far(conn))
+        answered.append(count)
+    assert all(40 < count < 140 for count in answered)
+    assert abs(answered[0] - answered[1]) < 35
 
 
 def test_a_sink_goes_on_at_the_constant_rate_of_its_link() -> None:

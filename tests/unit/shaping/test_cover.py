@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from obscura.base.instant import MICROSECONDS, Instant, seconds
-from obscura.base.limits import COVER_BURST, COVER_DELAY, COVER_GAP_MOST
+from obscura.base.limits import COVER_ANSWERS, COVER_BURST, COVER_DELAY, COVER_GAP_MOST
 from obscura.base.randomness import Chance
 from obscura.shaping import CoverOptions, CoverShaper, Ghost
 from obscura.shaping.sizes import DATA_BYTES, FULL_RECORD, LADDER, carried, rung, sealed_size
@@ -20,6 +20,7 @@ HOUR = seconds(3_600)
 
 def begun(seed: int = 1, options: CoverOptions | None = None, firsts: int = 0) -> CoverShaper:
     shaper = CoverShaper(Chance.from_seed(seed), options or CoverOptions(), firsts)
+    shaper.opened(NOW)
     assert shaper.take(0, NOW) == 0
     return shaper
 
@@ -53,29 +54,65 @@ class TestDecoys:
         for seed in range(200):
             shaper = begun(seed, CoverOptions(rate=0))
             assert shaper.next_deadline() is None
-            shaper.heard(0, 256, NOW)
+            shaper.heard(NOW)
             if (due := shaper.next_deadline()) is not None:
                 answers += 1
                 assert shaper.take(0, due) in LADDER
                 assert shaper.next_deadline() is None
         assert 60 < answers < 130
 
-    def test_what_was_real_is_answered_as_well(self) -> None:
-        answered = 0
-        for seed in range(200):
-            shaper = begun(seed, CoverOptions(rate=0))
-            shaper.heard(300, 0, NOW)
-            answered += shaper.next_deadline() is not None
-        assert 60 < answered < 130
+    def test_strangers_are_sent_none(self) -> None:
+        shaper = CoverShaper(Chance.from_seed(1), CoverOptions())
+        shaper.heard(NOW)
+        assert shaper.take(0, NOW) == 0
+        assert shaper.next_deadline() is None
+        shaper.put(100, NOW, urgent=False)
+        assert shaper.take(100, NOW) == 256, "what is real is not held for them"
+
+    def test_two_at_once_are_two_bursts(self) -> None:
+        """Machines that are due together because the loop is late."""
+        for seed in range(100):
+            shaper = begun(seed, CoverOptions(rate=20_000))
+            late = Instant(NOW + 30_000_000)
+            shaper.heard(NOW)
+            emitted = [shaper.take(0, late) for _ in range(4)]
+            assert set(emitted) <= {0, *LADDER}
+            assert sum(map(bool, emitted)) >= 1
+
+    def test_the_other_side_does_not_decide_all_of_them(self) -> None:
+        """Who makes us answer all the time gets answers, and the beat goes on beside them."""
+        for seed in range(5):
+            alone, asked = begun(seed), begun(seed)
+            usual = sum(amount for _, amount in run_idle(alone, NOW + HOUR))
+            now, sent = NOW, 0
+            while now < NOW + HOUR:
+                now = Instant(now + 100_000)
+                asked.heard(now)
+                sent += sum(amount for _, amount in run_idle(asked, now))
+            answers = COVER_ANSWERS / 100 * (256 * 3_600 + COVER_BURST)
+            assert sent - usual == pytest.approx(answers, rel=0.1)
+
+    def test_a_share_of_what_is_sent_allows_more(self) -> None:
+        """With no rate at all, each real byte allows one of a decoy."""
+        options = CoverOptions(rate=0, share=50)
+        shaper = begun(2, options)
+        now, decoys = NOW, 0
+        for _ in range(2_000):
+            now = Instant(now + 300_000)
+            shaper.put(20_000, now, urgent=True)
+            assert shaper.take(20_000, now) == 32_768
+            shaper.heard(now)
+            decoys += sum(amount for _, amount in run_idle(shaper, now + 290_000))
+        assert decoys > 4 * COVER_BURST
 
     def test_who_asks_all_the_time_gets_no_more_than_the_budget(self) -> None:
         shaper = begun(3, CoverOptions(rate=50))
         now, sent = NOW, 0
         while now < NOW + HOUR:
             now = Instant(now + 100_000)
-            shaper.heard(0, 256, now)
+            shaper.heard(now)
             sent += shaper.take(0, now)
-        assert 40 * 3_600 < sent <= 50 * 3_600 + COVER_BURST
+        assert 30 * 3_600 < sent <= 50 * 3_600 + COVER_BURST
 
     def test_none_is_sent_to_who_takes_nothing(self) -> None:
         shaper = begun()
@@ -166,9 +203,7 @@ class TestBounds:
         st.sampled_from([0, 50, 90]),
         st.sampled_from([0, 50_000, 200_000, 2_000_000]),
         st.lists(
-            st.tuples(
-                st.integers(0, 3_000_000), st.integers(1, 150_000), st.sampled_from(["put", "urgent", "heard", "decoy"])
-            ),
+            st.tuples(st.integers(0, 3_000_000), st.integers(1, 150_000), st.sampled_from(["put", "urgent", "heard"])),
             max_size=40,
         ),
     )
@@ -206,7 +241,7 @@ class TestBounds:
                 since = int(now) if since is None else since
                 shaper.put(size, now, urgent=kind == "urgent")
             else:
-                shaper.heard(size if kind == "heard" else 0, size, now)
+                shaper.heard(now)
             take()
             assert not (kind == "urgent" and waiting)
 

@@ -168,6 +168,14 @@ class TestAllowance:
             most = COVER_BURST + rate * (now - NOW) / MICROSECONDS + share / (100 - share) * real
             assert decoys <= most
 
+    def test_two_parts_are_no_more_than_the_whole(self) -> None:
+        parts = [Allowance(CoverOptions(rate=100, share=50), NOW, part) for part in (40, 60)]
+        later = Instant(NOW + seconds(1_000))
+        for part in parts:
+            part.earn(1_000)
+        spent = sum(one for part in parts for one in [1] * 200_000 if part.spend(one, later))
+        assert spent == pytest.approx(COVER_BURST, abs=2)
+
     def test_time_and_real_traffic_earn(self) -> None:
         allowance = Allowance(CoverOptions(rate=100, share=50), NOW)
         assert allowance.spend(COVER_BURST, NOW)
@@ -190,7 +198,7 @@ class TestAllowance:
 class TestTheMachinesOfCover:
     def test_each_link_has_its_own(self) -> None:
         drawn = [draw_machines(CoverOptions(), Chance.from_seed(seed)) for seed in range(20)]
-        waits = [machines[0].states[0].wait for machines in drawn]
+        waits = [machines[1].states[0].wait for machines in drawn]
         assert len({(wait.mean if isinstance(wait, Exponential) else 0) for wait in waits}) == 20
 
     @pytest.mark.parametrize(("rate", "delay", "count"), [(128, 200, 3), (0, 200, 2), (128, 0, 2), (0, 0, 1)])
@@ -203,7 +211,7 @@ class TestTheMachinesOfCover:
         per_second = []
         for seed in range(30):
             chance = Chance.from_seed(seed)
-            running = Running(draw_machines(CoverOptions(rate=rate), chance)[0], chance)
+            running = Running(draw_machines(CoverOptions(rate=rate), chance)[1], chance)
             running.begin(NOW)
             now, sent = NOW, 0
             for _ in range(400):
