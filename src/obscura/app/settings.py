@@ -315,7 +315,7 @@ class Settings:
             if not equals or name not in _LINK_CLASSES:
                 _refuse("shape", text, f"CLASS=PROFILE, where CLASS is one of {', '.join(_LINK_CLASSES)}")
             if profile not in _PROFILES:
-                _refuse("shape", text, f"the profiles are {', '.join(_PROFILES)}")
+                _refuse("shape", text, f"the profiles are {', '.join(_PROFILES)}; each class has an entry of its own")
             if chosen.setdefault(_LINK_CLASSES[name], _PROFILES[profile]) is not _PROFILES[profile]:
                 _refuse("shape", text, f"another profile is given for {name} as well: leave one away")
         return chosen
@@ -327,15 +327,21 @@ class Settings:
                 _refuse(name, getattr(self, name), f"choose one of {', '.join(map(str, LADDER_OF_RATES))}")
         if self.steady_lowest > self.steady_highest:
             _refuse("steady_lowest", self.steady_lowest, f"steady_highest is {self.steady_highest}: at most that")
-        if self.steady_highest < _LEAST_FOR_BLOCKS and self.network != "regtest":
-            wanted_rate = f"{_LEAST_FOR_BLOCKS} at least: a block would take longer than peers wait"
-            _refuse("steady_highest", self.steady_highest, wanted_rate)
+        what, least = ("headers", _LEAST_FOR_HEADERS) if self.network == "regtest" else ("a block", _LEAST_FOR_BLOCKS)
+        if self.steady_highest < least:
+            _refuse(
+                "steady_highest", self.steady_highest, f"{least} at least: {what} would take longer than peers wait"
+            )
         in_clear = any(target.mode is Mode.PLAIN for target in self.peers())
         if in_clear and self._choices().get(LinkClass.NAMED) in (Profile.COVER, Profile.STEADY):
             _refuse("shape", "named", "a peer that is named by plain:// has a link in clear, which has no decoys")
         wanted = [one for one in self.shapes.in_use if one in (Profile.COVER, Profile.STEADY)]
         if wanted and self.mode is Mode.PLAIN:
-            _refuse("transport", self.transport, f"a link in clear has no decoys; leave {wanted[0].value} away")
+            _refuse(
+                "transport",
+                self.transport,
+                f"a link in clear is not shaped; choose literal or veiled, or leave {wanted[0].value} away",
+            )
 
     def _has_overlay(self) -> bool:
         return any(network in self.reach() for network in (Network.TORV3, Network.I2P))
@@ -382,6 +388,10 @@ class Settings:
         return self.network == "regtest" if self.allow_local is None else self.allow_local
 
 
+_LEAST_FOR_HEADERS: Final = next(
+    rate for rate in LADDER_OF_RATES if rate * limits.HEADERS_TIMEOUT > limits.HEADERS_BYTES * MICROSECONDS
+)
+"""Bytes a second at which the longest answer to getheaders arrives in time."""
 _LEAST_FOR_BLOCKS: Final = next(
     rate for rate in LADDER_OF_RATES if rate * limits.BLOCK_TIMEOUT > limits.BLOCK_BYTES * MICROSECONDS
 )

@@ -37,11 +37,14 @@ def costs_of(shaping: Shaping) -> list[str]:
     for profile in shaping.in_use:
         if profile not in (Profile.COVER, Profile.STEADY):
             continue
-        month = monthly(idle_rate(profile, shaping))
-        text = f"{profile.value}: an idle link costs {show_bytes(month)} in 30 days, each way"
-        if profile is Profile.STEADY:
-            text += f", a busy one {show_bytes(monthly(shaping.steady.highest))} at most"
-        lines.append(text)
+        names = [one.value for one, chosen in shaping.choices if chosen is profile]
+        names += ["all other" if shaping.choices else "all"] if shaping.profile is profile else []
+        month = show_bytes(monthly(idle_rate(profile, shaping)))
+        busy = show_bytes(monthly(shaping.steady.highest))
+        most = "at most" if profile is Profile.COVER else f"a busy one {busy} at most"
+        lines.append(
+            f"{profile.value} ({', '.join(names)} links): an idle link costs {month} in 30 days each way, {most}"
+        )
     return lines
 
 
@@ -78,8 +81,8 @@ def _held(delays: Delays) -> dict[str, Any]:
 
 def show_bytes(count: float) -> str:
     """A count of bytes as people read it."""
-    for unit in ("B", "kB", "MB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if count < 1_000:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1_000
-    return f"{count:.1f} GB"
+    return f"{count:.1f} TB"

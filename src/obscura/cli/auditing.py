@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ..app.settings import Settings
-from ..base.errors import ConfigError
+from ..base.errors import ConfigError, StoreError
 from ..base.limits import COVER_DELAY, COVER_RATE, COVER_SHARE, STEADY_EPOCH, STEADY_HIGHEST, STEADY_LOWEST
 from .options import JsonOption
 from .working import JobsOption, SeedOption, check_files, cores, telling, write_text
@@ -40,7 +40,7 @@ def audit(
     ] = 0.0,
     seed: SeedOption = 1,
     jobs: JobsOption = 0,
-    network: Annotated[bool, typer.Option("--network", help="Let a small neural network attack as well.")] = False,
+    neural: Annotated[bool, typer.Option("--neural", help="Let a small neural network attack as well.")] = False,
     bottleneck: Annotated[
         int | None,
         typer.Option(min=8, max=1_000_000, help="KiB a second: record all once more on lines as slow as that."),
@@ -98,17 +98,23 @@ def audit(
             lines = None if bottleneck is None else bottleneck * _KIB
             wanted = arms.arms(chosen, settings.shapes, options, lines)
             recordings = arms.record_arms(wanted, worlds, seed, jobs or cores(), tell)
-        found = examine(recordings, seed, network=network, progress=lambda name, share: tell(f"attack: {name}", share))
+        found = examine(recordings, seed, network=neural, progress=lambda name, share: tell(f"attack: {name}", share))
     command = _command(context)
     if as_json:
         typer.echo(json.dumps(as_values(found)))
     else:
         for line in as_lines(found, command):
             typer.echo(line)
-    if markdown is not None:
-        write_text(markdown, as_markdown(found, command))
-    if html is not None:
-        write_text(html, as_page(found, command))
+    failed: list[StoreError] = []
+    for path, text in ((markdown, as_markdown), (html, as_page)):
+        if path is not None:
+            try:
+                write_text(path, text(found, command))
+            except StoreError as error:
+                # What can be written is: an hour of work is in it.
+                failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def _command(context: typer.Context) -> str:

@@ -6,12 +6,15 @@ Exit codes (docs/operate.md): 0 done, 1 failed, 2 wrong usage or setting, 3 no n
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
 from typing import Any
 
 from ..base.errors import ConfigError, LocalError, ObscuraError, StoreError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def main() -> None:
@@ -37,6 +40,13 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        sys.stderr.write(f"error: the output cannot be written: {error.strerror}\n")
+        # What is left in the buffer would fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(5)
     except ObscuraError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_code(error))

@@ -38,9 +38,9 @@ def parse_profiles(text: str) -> tuple[Profile, ...]:
     Raises:
         ConfigError: one does not exist, or none is named.
     """
-    if text == "all":
-        return tuple(Profile)
     names = [part.strip() for part in text.split(",")]
+    if "all" in names:
+        return tuple(Profile)
     for name in names:
         if name not in [one.value for one in Profile]:
             raise ConfigError(

@@ -18,7 +18,7 @@ from ..base.randomness import Chance
 from .intervals import Interval
 from .learning import Learning, require_learning
 from .observed import Activity, Recording, Window
-from .verdicts import Verdict, strongest, verdict
+from .verdicts import Verdict, enough, strongest, verdict
 
 if TYPE_CHECKING:
     from .attackers import Predictions, Split, Task
@@ -98,7 +98,7 @@ class Examined:
     @property
     def verdict(self) -> Verdict:
         """Whether anything is seen, of all classes at once."""
-        return verdict(self.accuracy, self.blind)
+        return verdict(self.accuracy, self.blind) if enough(self.windows, self.worlds) else Verdict.OPEN
 
     @property
     def blocks_verdict(self) -> Verdict | None:

@@ -75,10 +75,11 @@ def first_page(audit: Audit) -> list[Section]:
     return [
         Section(
             "What an observer of the link can tell",
-            "Right guesses are of 100, with their interval. A question has a verdict, the best attacker's right "
-            "guesses of 100, and those of a blind guess in parentheses: yes is said if the interval is above the "
-            'blind guess, no if it is not and ends near it, "not known" if it is too wide. '
-            "The last column is about volume over whole courses, all else about single windows.",
+            "Right guesses are of 100; in parentheses the interval in which the true number lies in 95 of 100 such "
+            "audits. A question has a verdict, the best attacker's right guesses of 100, and those of a blind guess in "
+            "parentheses: yes is said if the interval (of these, or of how well windows are ranked: see the details) is "
+            'above the blind guess, no if it is not and ends near it, "not known" if it is too wide, or of too few '
+            "windows. The last column is about volume over whole courses, all else about single windows.",
             ("profile", "right guesses", "blind guess", *questions, "times of blocks"),
             seen,
         ),
@@ -87,7 +88,14 @@ def first_page(audit: Audit) -> list[Section]:
             "Bytes of one link, both ways, in 30 days as busy as the recorded hours were: far busier than real ones, "
             "as something happens every other minute. Beside it, how many bytes are sent for one byte of a message. "
             f"Delays are the median's, against no shaping; {NOTHING} where there is nothing to compare with.",
-            ("profile", "bytes a month", "bytes for one", "a block later by", "someone else's transaction", "your own"),
+            (
+                "profile",
+                "bytes a month",
+                "bytes sent for each byte of a message",
+                "a block is later by",
+                "someone else's transaction is later by",
+                "your own is later by",
+            ),
             priced,
         ),
     ]
@@ -236,10 +244,11 @@ def setting(audit: Audit) -> list[str]:
         "cannot read them, but sees when bytes go by, how many, and which way. This report says what he learns from "
         "that about what the node does, under each profile of shaping, and what each profile costs.",
         "The observer watches one link. He knows which profile it has, and has trained on links of the same kind of "
-        "which he knew everything; he is then asked about links that he has never seen. Links are those of simulated "
-        "networks, each with a seed of its own (a world), whose traffic is recorded. A window is a stretch of "
-        f"{lengths} s of one link, in which one thing happens or nothing; here are {windows} of them, over "
-        f"{len(audit.examined)} profiles. A blind guess always names the commonest activity.",
+        "which he knew everything; he is then asked about links that he has never seen. Links are those of small "
+        "networks of whole nodes, each with a seed of its own (a world), whose traffic is recorded. A window is a "
+        "stretch of "
+        f"{lengths} s of one link, in which one thing happens or nothing; here are {windows} of them, in "
+        f"{len(audit.examined)} recordings. A blind guess always names the commonest activity.",
         f"Attackers, the weakest first: {names}. Totals is a random forest on bytes and writes of each direction; "
         "nearest compares cumulative sizes with those of known windows; forest has pauses, lengths and busy seconds "
         "as well, and so has network, where it is there.",

@@ -94,7 +94,7 @@ def _guesses(one: Examined) -> str:
         case Verdict.OPEN:
             return (
                 f"Whether an attacker does better than a blind guess ({blind} of 100) is not known: the best names "
-                f"{found}, and so wide an interval says neither."
+                f"{found}, which is too wide, or of too few windows, to say."
             )
 
 
@@ -158,7 +158,8 @@ def _price(one: Examined) -> list[str]:
             said.append(f"{what} arrives sooner than without shaping: {interval(delay.added, late)}, by the medians.")
         else:
             said.append(
-                f"{what} arrives neither later nor sooner, as far as the medians tell: {interval(delay.added, late)}."
+                f"{what}: no difference from no shaping could be told; later by {interval(delay.added, late)}, by the "
+                "medians."
             )
     return said
 

@@ -24,7 +24,7 @@ from ..base.randomness import Chance
 from .attackers import Predictions
 from .intervals import Interval, Share, clopper_pearson
 from .resampling import LEVEL, Floats, Ints, Worlds, around, bounded
-from .verdicts import Verdict, either, strongest, verdict
+from .verdicts import Verdict, either, enough, strongest, verdict
 
 FALSE_ALARMS: Final = 1e-3
 PERMUTATIONS: Final = 999
@@ -72,6 +72,7 @@ class Question(NamedTuple):
     name: str
     windows: tuple[int, int]
     """Of the first class, and of the second."""
+    worlds: int
     blind: float
     accuracy: Interval
     """The strongest attacker's."""
@@ -82,6 +83,8 @@ class Question(NamedTuple):
     @property
     def verdict(self) -> Verdict:
         """By both measures: one that says yes is enough."""
+        if not enough(sum(self.windows), self.worlds):
+            return Verdict.OPEN
         return either(verdict(self.accuracy, self.blind), verdict(self.auc, 0.5))
 
 
@@ -148,6 +151,7 @@ def question(name: str, said: Sequence[Predictions], chance: Chance) -> Question
     return Question(
         name,
         (first, len(truth) - first),
+        len(np.unique(said[0].worlds)),
         blind_guess(truth),
         strongest([one.accuracy for one in answers]),
         strongest([one.auc for one in answers]),

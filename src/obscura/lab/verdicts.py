@@ -14,6 +14,11 @@ NEAR: Final = 0.1
 wide to say anything."""
 
 
+LEAST_WORLDS: Final = 12
+LEAST_WINDOWS: Final = 60
+"""With fewer, bootstrapped intervals hold the truth less often than they say, and nothing is concluded from them."""
+
+
 class Verdict(Enum):
     """Whether something is seen."""
 
@@ -30,6 +35,11 @@ def verdict(interval: Interval, blind: float) -> Verdict:
     if interval.low > blind:
         return Verdict.YES
     return Verdict.NO if interval.high - blind <= NEAR else Verdict.OPEN
+
+
+def enough(windows: int, worlds: int) -> bool:
+    """Whether there is so much that a verdict can be given."""
+    return windows >= LEAST_WINDOWS and worlds >= LEAST_WORLDS
 
 
 def either(*said: Verdict) -> Verdict:

@@ -80,7 +80,10 @@ def test_the_most_particular_choice_decides(classes: tuple[LinkClass, ...], prof
             "16384 at least: a block would take longer than peers wait",
         ),
         ({"shape": ("named=steady",), "connect": ("plain://127.0.0.1:9",)}, "has a link in clear, which has no decoys"),
-        ({"shaping": "cover", "transport": "plain"}, "a link in clear has no decoys; leave cover away"),
+        (
+            {"shaping": "cover", "transport": "plain"},
+            "a link in clear is not shaped; choose literal or veiled, or leave cover away",
+        ),
         ({"shape": ("named=steady",), "transport": "plain"}, "leave steady away"),
     ],
 )
@@ -91,8 +94,10 @@ def test_what_cannot_be_is_refused(tmp_path: Path, given: dict[str, object], sai
 
 
 def test_low_rates_are_for_small_blocks(tmp_path: Path) -> None:
-    slow = {"steady_lowest": 1_024, "steady_highest": 1_024, "network": "regtest"}
-    assert load(tmp_path, {}, slow).shapes.steady.highest == 1_024
+    slow = {"steady_lowest": 1_024, "steady_highest": 4_096, "network": "regtest"}
+    assert load(tmp_path, {}, slow).shapes.steady.highest == 4_096
+    with pytest.raises(ConfigError, match="4096 at least: headers would take longer"):
+        load(tmp_path, {}, slow | {"steady_highest": 1_024})
 
 
 def test_bounds_themselves_can_be_chosen(tmp_path: Path) -> None:
@@ -108,7 +113,7 @@ def test_an_operator_is_told_what_it_costs() -> None:
     assert costs_of(Shaping()) == []
     chosen = Shaping(profile=P.COVER, choices=((L.NAMED, P.STEADY),))
     assert costs_of(chosen) == [
-        "cover: an idle link costs 674.6 MB in 30 days, each way",
-        "steady: an idle link costs 42.5 GB in 30 days, each way, a busy one 2717.9 GB at most",
+        "cover (all other links): an idle link costs 674.6 MB in 30 days each way, at most",
+        "steady (named links): an idle link costs 42.5 GB in 30 days each way, a busy one 2.7 TB at most",
     ]
     assert [round(idle_rate(profile, chosen), 2) for profile in Profile] == [1.08, 4.27, 260.27, 16_384.0]
