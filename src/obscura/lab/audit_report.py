@@ -77,8 +77,8 @@ def first_page(audit: Audit) -> list[Section]:
             "What an observer of the link can tell",
             "Right guesses are of 100; in parentheses the interval in which the true number lies in 95 of 100 such "
             "audits. A question has a verdict, the best attacker's right guesses of 100, and those of a blind guess in "
-            "parentheses: yes is said if the interval (of these, or of how well windows are ranked: see the details) is "
-            'above the blind guess, no if it is not and ends near it, "not known" if it is too wide, or of too few '
+            "parentheses: yes is said if the interval (of these, or of how well windows are ranked: see the details) "
+            'is above the blind guess, no if it is not and ends near it, "not known" if it is too wide, or of too few '
             "windows. The last column is about volume over whole courses, all else about single windows.",
             ("profile", "right guesses", "blind guess", *questions, "times of blocks"),
             seen,
