@@ -83,7 +83,7 @@ def node(
         list[str] | None,
         typer.Option(
             metavar="CLASS=PROFILE",
-            help="Another profile for some links, as named=steady or onion=cover; again for more.",
+            help="Another profile for named, onion, i2p, cjdns, clearnet, inbound or outbound links, as named=steady.",
         ),
     ] = None,
     cover_rate: Annotated[int | None, typer.Option(help="Bytes a second of decoys on each link under cover.")] = None,
