@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
-from cli_nodes import obscura
+from cli_nodes import COMMAND, environment, obscura
 
 LEAST = ("audit", "--worlds", "6", "--windows", "1", "--window-s", "20", "--profiles", "off,pad", "--jobs", "1")
 
@@ -45,3 +46,27 @@ def test_what_cannot_be_is_refused_before_anything_is_recorded(arguments: tuple[
     assert done.returncode in (2, 5)
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_output_that_cannot_be_written_is_said_in_a_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=20,
+            env=environment(),
+            check=False,
+        )
+    assert done.returncode == 5
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+def test_what_can_be_written_is_though_another_file_cannot(tmp_path: Path) -> None:
+    html = tmp_path / "report.html"
+    done = obscura(*LEAST[:5], "--window-s", "5", "--profiles", "off", "--markdown", "/dev/full", "--html", html)
+    assert done.returncode == 5
+    assert "cannot write /dev/full" in done.stderr
+    assert "right guesses" in done.stdout
+    assert "figure-0" in html.read_text()
