@@ -768,7 +768,6 @@ ELSEWHERE = {
 }
 """Rows whose two sides another file tests; it exists, and a text behind the colon says where to look in it."""
 UNBOUNDING = {
-    "COVER_ANSWER_EARLIEST": "a moment that is drawn, not a bound",
     "COVER_ANSWER_LATEST": "a moment that is drawn, not a bound",
     "STEADY_SMALLEST": "the ladder of rates, whose rungs stand in tests/unit/shaping/test_steady.py",
     "STEADY_STEP": "the ladder of rates",

@@ -661,8 +661,9 @@ COVER_DELAY_MOST: Final = _span(
 COVER_ANSWERS: Final = _limit(
     "COVER_ANSWERS", 40, "percent", "of all decoys may be answers: the other side, which they follow, decides no others"
 )
-COVER_ANSWER_EARLIEST: Final = _span("COVER_ANSWER_EARLIEST", 0, "as quick as a pong")
-COVER_ANSWER_LATEST: Final = _span("COVER_ANSWER_LATEST", 0.25, "as one that was held, or waited for a verdict")
+COVER_ANSWER_LATEST: Final = _span(
+    "COVER_ANSWER_LATEST", 0.25, "as one that was held, or waited for a verdict; the earliest is as quick as a pong"
+)
 COVER_GAP_MOST: Final = _span("COVER_GAP_MOST", 600, "no link that may send decoys is without one for longer")
 STEADY_TICK: Final = _span(
     "STEADY_TICK", 0.25, "a message waits an eighth of a second on average; 64 links cost 256 writes a second"

@@ -195,7 +195,7 @@ class Channel:
         self._handshake_deadline = after(now, handshake_timeout)
         self._keepalive: Keepalive | None = None
         self._heard = now
-        """When the last message came, whatever it was."""
+        """When the last sign of life came: see :meth:`alive`."""
         self._faults = FaultBudget(now)
         self._tokens = TokenBucket(now)
         self._budgets: dict[Budget, TokenBucket] = {}
@@ -290,6 +290,10 @@ class Channel:
         nonce = self._chance.u64()
         self._keepalive.sent(nonce, now)
         self._say(Ping(nonce))
+
+    def alive(self, now: Instant) -> None:
+        """The peer has just done what we asked for: it is there, though it has not answered a ping yet."""
+        self._heard = now
 
     def rest(self, now: Instant, *, resting: bool) -> None:
         """The owner does not pull events from now on, or does again: that time is not the peer's silence."""
@@ -400,7 +404,6 @@ class Channel:
                     self._long = LongAddr(payload)
                     continue
                 message = read(payload)
-                self._heard = now
                 if passed_on:
                     return self._first_portion(message) if size > LONG_BYTES else message
                 happened = self._deal_with(message, now)

@@ -1,5 +1,5 @@
-"""Is the peer still there? A ping every two minutes, an answer, or any message, within twenty (limits: PING_INTERVAL,
-PING_TIMEOUT): who sends blocks on a slow line answers when he is done.
+"""Is the peer still there? A ping every two minutes, an answer within twenty (limits: PING_INTERVAL, PING_TIMEOUT); or
+a block that we asked for, as who sends many on a slow line answers when he is done.
 On a quiet link nobody is asked but by the link's owner.
 
 Privacy: the moments of pings are drawn, or both sides of a link would ping at once for ever, every two minutes since it
@@ -41,7 +41,7 @@ class Keepalive:
         """The shortest round trip of all."""
 
     def next_deadline(self, heard: Instant) -> Instant | None:
-        """When a ping is due, or when the one under way has failed; ``heard``: when the last message came."""
+        """When a ping is due, or when the one under way has failed; ``heard``: when the last sign of life came."""
         return self._due if self._sent is None else self._limit(heard)
 
     def _limit(self, heard: Instant) -> Instant | None:
@@ -59,7 +59,7 @@ class Keepalive:
         self._rests = now if resting else None
 
     def timed_out(self, now: Instant, heard: Instant) -> bool:
-        """The ping under way was not answered in time, and nothing else came."""
+        """The ping under way was not answered in time, nor was there another sign of life."""
         limit = self._limit(heard)
         return limit is not None and now >= limit
 

@@ -350,6 +350,7 @@ def on_block(state: NodeState, peer: Peer, message: Block, now: Now) -> None:
         peer.channel.charge(FAULT_UNSOLICITED, "block-unsolicited", now.mono)
         return
     peer.blocks_received += 1
+    peer.channel.alive(now.mono)
     if state.download.arrived(peer.conn, entry, len(message.data), now.mono):
         _queue(state, PendingBlock(entry, message.data, peer.conn))
     # Speed: blocks come many at once; what follows of them is done once, when the input ends.

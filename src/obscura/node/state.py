@@ -324,8 +324,9 @@ class NodeState:
         if overflowing:
             self.timers.set(("throttle", peer.conn), self._relief(peer, now))
         hold = bool(wait) or overflowing or peer.congested or bool(peer.serve) or bool(peer.reading)
-        # That we do not look at what has come is not the peer's silence; that he takes nothing is.
-        peer.channel.rest(now.mono, resting=hold and not peer.congested)
+        # That we do not look at what has come, as we are busy with what he has asked for, is not the peer's silence.
+        # That he takes nothing is, or that he has said too much.
+        peer.channel.rest(now.mono, resting=hold and not (peer.congested or wait))
         # Privacy: at a constant rate nothing may show that we are busy. Who stops reading stops the other side as well,
         # as soon as the socket's buffers are full; so what comes is taken in, and waits here, if it is not much.
         reads_on = peer.channel.transport.rate is not None and not wait and peer.channel.buffered <= READ_ON_BYTES

@@ -13,7 +13,7 @@ How often they do so follows from the bytes a second that the operator allows.
 from __future__ import annotations
 
 from ..base.instant import MICROSECONDS
-from ..base.limits import COVER_ANSWER_EARLIEST, COVER_ANSWER_LATEST, COVER_GAP_MOST
+from ..base.limits import COVER_ANSWER_LATEST, COVER_GAP_MOST
 from ..base.randomness import Chance
 from .distributions import Exponential, Geometric, Mix, Uniform
 from .machine import Act, Machine, State, Trigger
@@ -69,7 +69,7 @@ def _answers(sizes: Mix, chance: Chance) -> Machine:
     waiting = State(moves={Trigger.HEARD: ((likely, 1),)})
     answering = State(
         act=Act.DECOY,
-        wait=Uniform(COVER_ANSWER_EARLIEST, COVER_ANSWER_LATEST),
+        wait=Uniform(0, COVER_ANSWER_LATEST),
         size=sizes,
         moves={Trigger.ACTED: ((1.0, 0),), Trigger.REFUSED: ((1.0, 0),)},
     )
