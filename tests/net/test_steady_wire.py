@@ -24,8 +24,8 @@ LEVEL = 0.001
 pytestmark = pytest.mark.slow
 
 
-def watch(shaping: Shaping) -> SocketRecordings:
-    return record_sockets("watched", shaping, PAIRS, WINDOWS, WINDOW_S, 3)
+def watch(shaping: Shaping, window_s: float = WINDOW_S) -> SocketRecordings:
+    return record_sockets("watched", shaping, PAIRS, WINDOWS, window_s, 3)
 
 
 def parts(recording: Recording) -> tuple[list[Window], list[Window]]:
@@ -82,5 +82,5 @@ def test_nothing_differs_with_and_without_traffic(steady: SocketRecordings) -> N
 
 
 def test_the_same_test_sees_traffic_on_padded_links() -> None:
-    padded = differences(watch(Shaping()).calls)
+    padded = differences(watch(Shaping(), 1.0).calls)
     assert len(holm(padded, LEVEL)) >= 3, padded

@@ -107,7 +107,7 @@ class TestCover:
     @pytest.mark.parametrize(
         ("options", "mean"),
         [
-            (CoverOptions(), 120),
+            (CoverOptions(), 240),
             (CoverOptions(rate=16, share=10, delay=seconds(0.05)), 600),
             (CoverOptions(rate=0), 300),
         ],
