@@ -193,7 +193,7 @@ def test_the_first_to_tell_is_never_the_origin() -> None:
             right += made.first_spied(data) == origin
             whole += 1
         handed += sum(spy.handed for spy in made.spies)
-    assert handed > whole // 2, "spies were among the recipients"
+    assert handed > whole // 4, "spies were among the recipients"
     # Who names the host at which a spy saw it first is right by chance alone: one host of ten, so 3 of 32 (.2 %: over
     # 9).
     assert right <= 9, f"{right} of {whole}"
