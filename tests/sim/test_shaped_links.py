@@ -284,6 +284,28 @@ class TestSteady:
         assert net.heights() == [20, 20]
         assert {link.age > seconds(2_490) for link in net.links()} == {True}, "on one link"
 
+    @pytest.mark.parametrize("crowded", [False, True])
+    def test_what_waits_for_all_rates_together_is_bounded(self, crowded: bool) -> None:
+        """Nobody ends for it; all get their chain a little later."""
+        net = Net(Shaping(profile=Profile.STEADY, steady=SteadyOptions(lowest=4 * KIB)), hosts_count=5)
+        net.start(0)
+        for _ in range(20):
+            net.mine(0, 30_000)
+            net.run(seconds(0.1))
+        server = net.hosts[0].node._state
+        if crowded:
+            server.pool(host_address(1)).waiting_most = 0
+        net.start(1, 2, 3, 4)
+        most = 0
+        begun = net.world.time
+        while net.world.time < begun + seconds(300):
+            net.run(STEADY_TICK)
+            most = max(most, sum(peer.channel.queued for peer in server.peers.values()))
+        # Of four links each may hold what keeps it busy, and a block; or, of all together, what was read at once.
+        assert (most > 200_000) != crowded
+        assert net.heights() == [20] * 5
+        assert len(server.peers) == 4
+
     def test_who_serves_goes_on_reading(self) -> None:
         """A line that stopped because the other side is busy would show that it is."""
         net = Net(STEADY, hosts_count=2)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 from ..base.errors import ConfigError
 from ..base.instant import seconds
+from ..base.limits import STEADY_YOUNG_PART
 from ..shaping import Profile, Shaping
 from .audit import PLAIN
 from .observed import Activity, Recording
@@ -17,7 +18,6 @@ from .watching import record
 ONE_EPOCH: Final = "steady, one epoch"
 ACROSS: Final = "steady, across epochs"
 SLOW: Final = "slow line"
-_YOUNG: Final = 10  # a young epoch is this part of a grown one
 _Tell: TypeAlias = Callable[[str, float], None]
 
 
@@ -108,4 +108,4 @@ def _one_epoch(shaping: Shaping, options: WatchOptions) -> Shaping:
     """So that the first epoch, a young one, outlasts the longest run that there can be."""
     windows = options.each * len(options.activities or tuple(Activity))
     longest = options.warm_up_s + windows * (options.window_s + options.rest_s[1] + options.patience_s)
-    return replace(shaping, steady=replace(shaping.steady, epoch=seconds(_YOUNG * longest)))
+    return replace(shaping, steady=replace(shaping.steady, epoch=seconds(STEADY_YOUNG_PART * longest)))

@@ -177,7 +177,11 @@ def _rates_left(state: NodeState, of: KeyClass) -> int:
         for peer in state.peers.values()
         if peer.inbound and class_of(peer.address.network) is of
     ]
-    rates += [sink.ghost.rate for sink in state.door.sinks.values() if sink.ghost is not None and sink.of is of]
+    rates += [
+        sink.ghost.rate
+        for sink in state.door.sinks.values()
+        if sink.ghost is not None and sink.dialled is None and sink.of is of
+    ]
     return state.config.shaping.steady.total - sum(rate for rate in rates if rate is not None)
 
 

@@ -21,7 +21,7 @@ from .options import CoverOptions
 from .sizes import LADDER
 
 _USE = 0.5
-"""The share of the allowed bytes that the beat aims at; answers are nine tenths of as many, the rest is for luck."""
+"""The share of the allowed bytes that the beat aims at, on average: answers and luck have the rest."""
 _HASTE = 10
 """Decoys in a row follow each other so many times faster than lone ones."""
 

@@ -419,6 +419,20 @@ class TestSlowPeers:
         second.say(*(Block(block) for block in chain))
         assert host.ledger.height == 1
 
+    def test_what_was_due_while_a_peer_was_not_read_from_is_looked_at_then(self, world: World) -> None:
+        """The time for his block was over meanwhile: without another event nobody would look again."""
+        host = world.add()
+        [block] = mine_chain(GENESIS_HASH, 1, b"x", 1_700_000_100)
+        first = Stranger(world, host)
+        assert len(wants(first.say(Headers((header_of(block),))))) == 1
+        host.node.congested(first.conn, world.now)
+        world.advance(seconds(700))
+        assert host.node._state.timers._at.get(("download", 0)) is None
+        host.node.drained(first.conn, world.now)
+        world.run()
+        world.advance(seconds(1))
+        assert host.node._state.timers._at.get(("download", 0)) is not None
+
     def test_a_lost_peer_gives_its_requests_back(self, world: World) -> None:
         host = world.add()
         chain = mine_chain(GENESIS_HASH, 3, b"x", 1_700_000_100)
